@@ -1,0 +1,199 @@
+"""Every error that C-DistriM raises on purpose, and the exit code of each.
+
+::
+
+    CDistriMError
+    ├── CallerError                 the caller asked for something that can't be done as asked
+    │   ├── UsageError              2   unknown option, malformed argument
+    │   ├── ConfigurationError      3   site settings or campaign spec are invalid or incomplete
+    │   ├── KeyFileError            4   key file missing, readable by others, or wrong passphrase
+    │   ├── DataError               5   no cases, one class only, broken volumes
+    │   └── LeaseHeldError          6   another process holds the weights of this site
+    ├── UntrustedDataError          somebody else's data failed a check; never retry
+    │   ├── IntegrityError          7   truncated, altered, swapped or missing object; hash mismatch
+    │   ├── SealError               7   a ciphertext or a sealed key does not open
+    │   ├── SpecMismatchError       8   the spec's hash is not the one on the ledger
+    │   ├── ForeignContractError    9   no code, or not our code, at the contract address
+    │   └── ModelRejectedError      10  a candidate failed a hard check (NaN, shapes, architecture)
+    ├── UnavailableError            a service did not answer; a retry may help
+    │   ├── LedgerUnavailableError  11  chain unreachable or on another chain id
+    │   └── StoreUnavailableError   12  store unreachable or not writable
+    ├── LedgerRefusal               13  the contract refused the call; carries its named error
+    ├── TrainingError               14  NaN loss, or training that could not run
+    ├── CampaignIncomplete          20  the campaign ended with fewer accepted slots than planned
+    └── CampaignFailed              21  the campaign ended without any accepted model
+
+A message says what was wrong, with which value, and what to do next. It never carries a case
+identifier, a secret or a key: messages travel to logs, to the Prefect server and to reports.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "CDistriMError",
+    "CallerError",
+    "CampaignFailed",
+    "CampaignIncomplete",
+    "ConfigurationError",
+    "DataError",
+    "ForeignContractError",
+    "IntegrityError",
+    "KeyFileError",
+    "LeaseHeldError",
+    "LedgerRefusal",
+    "LedgerUnavailableError",
+    "ModelRejectedError",
+    "SealError",
+    "SpecMismatchError",
+    "StoreUnavailableError",
+    "TrainingError",
+    "UnavailableError",
+    "UntrustedDataError",
+    "UsageError",
+]
+
+
+class CDistriMError(Exception):
+    """Root of all errors of this project.
+
+    Args:
+        what: What was wrong, with which value.
+        hint: What to do next; shown on a line of its own.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+    @property
+    def code(self) -> str:
+        """Stable name of the error, safe to show to anybody."""
+        return type(self).__name__
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.hint}".strip()
+
+
+class CallerError(CDistriMError):
+    """The caller asked for something that can't be done as asked."""
+
+
+class UsageError(CallerError):
+    """Unknown option or malformed argument."""
+
+    exit_code = 2
+
+
+class ConfigurationError(CallerError):
+    """Site settings or a campaign spec are invalid or incomplete."""
+
+    exit_code = 3
+
+
+class KeyFileError(CallerError):
+    """A key file is missing, readable by others, damaged, or its passphrase is wrong."""
+
+    exit_code = 4
+
+
+class DataError(CallerError):
+    """A site's data can't be used: no cases, one class only, broken volumes."""
+
+    exit_code = 5
+
+
+class LeaseHeldError(CallerError):
+    """Another process holds the weights of this site."""
+
+    exit_code = 6
+
+
+class UntrustedDataError(CDistriMError):
+    """Somebody else's data failed a check. Trying again does not help."""
+
+
+class IntegrityError(UntrustedDataError):
+    """An object is missing, truncated, altered or swapped."""
+
+    exit_code = 7
+
+
+class SealError(UntrustedDataError):
+    """A ciphertext or a sealed key does not open in this context."""
+
+    exit_code = 7
+
+
+class SpecMismatchError(UntrustedDataError):
+    """A spec's hash is not the one on the ledger."""
+
+    exit_code = 8
+
+
+class ForeignContractError(UntrustedDataError):
+    """The contract address holds no code, or code other than the shipped artifact's."""
+
+    exit_code = 9
+
+
+class ModelRejectedError(UntrustedDataError):
+    """A candidate failed a hard check: architecture, shapes, finite weights, update norm."""
+
+    exit_code = 10
+
+
+class UnavailableError(CDistriMError):
+    """A service did not answer. Trying again may help."""
+
+
+class LedgerUnavailableError(UnavailableError):
+    """The chain can't be reached, or it is not the expected chain."""
+
+    exit_code = 11
+
+
+class StoreUnavailableError(UnavailableError):
+    """The object store can't be reached or written to."""
+
+    exit_code = 12
+
+
+class LedgerRefusal(CDistriMError):
+    """The contract refused a call.
+
+    Args:
+        name: Name of the contract's custom error, e.g. ``NotYourTurn``.
+        arguments: Its decoded arguments, by name.
+    """
+
+    exit_code = 13
+
+    def __init__(
+        self, what: str, *, name: str, arguments: dict[str, object] | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(what, hint=hint)
+        self.name = name
+        self.arguments = dict(arguments or {})
+
+
+class TrainingError(CDistriMError):
+    """Training produced no usable model, e.g. a loss that is not finite."""
+
+    exit_code = 14
+
+
+class CampaignIncomplete(CDistriMError):
+    """The campaign ended with fewer accepted slots than planned."""
+
+    exit_code = 20
+
+
+class CampaignFailed(CDistriMError):
+    """The campaign ended without any accepted model."""
+
+    exit_code = 21

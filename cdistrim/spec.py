@@ -1,0 +1,190 @@
+"""The campaign spec: what the partners agree on before anything runs.
+
+A spec is a document in the store. Its SHA-256 over canonical JSON (sorted keys, no white space,
+UTF-8; the idea of RFC 8785) is on the ledger, and every site compares the two before it runs
+anything. Whatever changes the result of a campaign belongs here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cdistrim.errors import ConfigurationError, SpecMismatchError
+
+__all__ = [
+    "BalanceSpec",
+    "CampaignSpec",
+    "DeadlineSpec",
+    "GenesisSpec",
+    "ModelSpec",
+    "PolicyName",
+    "TrainingSpec",
+    "VotingMode",
+    "VotingSpec",
+]
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Seconds = Annotated[int, Field(gt=0, le=30 * 24 * 3600)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class VotingMode(StrEnum):
+    """On what evidence the partners vote about a candidate."""
+
+    HOLDOUT = "holdout"
+    """Each evaluator measures the candidate on its own hold-out (default)."""
+    REPORTED = "reported"
+    """The trainer reports its AUC on an agreed validation set (the paper's way)."""
+
+
+class PolicyName(StrEnum):
+    """How a voter forms its opinion from AUCs."""
+
+    STRICT = "strict"
+    """The paper's rule: yes if the AUC did not deteriorate."""
+    DELONG = "delong"
+    """Non-inferiority on paired predictions, one-sided DeLong test."""
+
+
+class ModelSpec(_Frozen):
+    """Architecture: a 3D ResNet whose parameters every partner can rebuild.
+
+    ``shape`` is the input volume (x, y, z) in voxels, ``spacing_mm`` the voxel size; ``width`` the
+    number of channels of the first stage.
+    """
+
+    architecture: Literal["resnet18-3d", "paper-3d"] = "resnet18-3d"
+    shape: tuple[int, int, int] = (24, 32, 16)
+    width: Annotated[int, Field(ge=4, le=128)] = 16
+
+
+class BalanceSpec(_Frozen):
+    """The paper's balancing, done after the split by patient.
+
+    The minority class gets zoom-scaled copies until both classes are equal; ``zoom`` is the range
+    of their scale factors. The majority class is augmented at run time during training.
+    """
+
+    zoom_copies: bool = True
+    zoom: tuple[float, float] = (0.85, 1.15)
+    augment_majority: bool = True
+
+
+class TrainingSpec(_Frozen):
+    """Local training of one slot. ``threads`` is pinned: other thread counts change the bits."""
+
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 1
+    batch_size: Annotated[int, Field(ge=2, le=512)] = 16
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
+    seed: int = 2020
+    threads: Annotated[int, Field(ge=1, le=64)] = 2
+    balance: BalanceSpec = BalanceSpec()
+
+
+class VotingSpec(_Frozen):
+    """How candidates are judged. AUCs and margins are in [0, 1]."""
+
+    mode: VotingMode = VotingMode.HOLDOUT
+    policy: PolicyName = PolicyName.DELONG
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    margin: Fraction = 0.05
+    auc_floor: Fraction = 0.5
+    min_cases_per_class: Annotated[int, Field(ge=2)] = 10
+    max_update_ratio: Annotated[float, Field(gt=0)] = 10.0
+    quorum: Annotated[int, Field(ge=2)] | None = None
+
+
+class DeadlineSpec(_Frozen):
+    """Seconds that each step may take before any member may close it."""
+
+    enrol: Seconds = 3600
+    fetch_request: Seconds = 3600
+    fetch_ballot: Seconds = 3600
+    opening: Seconds = 3600
+    training: Seconds = 12 * 3600
+    upload_ballot: Seconds = 3600
+    confirmation: Seconds = 3600
+
+
+class GenesisSpec(_Frozen):
+    """Head 0: weights regenerated from ``seed``; ``weights_hash`` is their SHA-256."""
+
+    seed: int = 2020
+    weights_hash: Hash
+
+
+class CampaignSpec(_Frozen):
+    """Everything that fixes a campaign. Partners are named by their ledger names, in order."""
+
+    version: Literal[1] = 1
+    name: Name
+    task: Annotated[str, Field(min_length=1, max_length=200)]
+    order: tuple[Name, ...]
+    cycles: Annotated[int, Field(ge=1, le=100)] = 1
+    model: ModelSpec = ModelSpec()
+    training: TrainingSpec = TrainingSpec()
+    voting: VotingSpec = VotingSpec()
+    deadlines: DeadlineSpec = DeadlineSpec()
+    genesis: GenesisSpec
+
+    @model_validator(mode="after")
+    def _check_order(self) -> CampaignSpec:
+        if not 2 <= len(self.order) <= 50:
+            raise ValueError(f"order names {len(self.order)} partners; 2 to 50 are possible")
+        if len(set(self.order)) != len(self.order):
+            raise ValueError("order names a partner twice; use cycles to repeat partners")
+        return self
+
+    @property
+    def slots(self) -> int:
+        """Number of planned partner iterations."""
+        return len(self.order) * self.cycles
+
+    def canonical(self) -> bytes:
+        """The bytes whose hash is on the ledger."""
+        return json.dumps(
+            self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        ).encode()
+
+    def digest(self) -> bytes:
+        """SHA-256 of :meth:`canonical`, 32 bytes."""
+        return hashlib.sha256(self.canonical()).digest()
+
+    @classmethod
+    def parse(cls, document: bytes, *, expected: bytes | None = None) -> CampaignSpec:
+        """Read a spec document.
+
+        Args:
+            document: JSON, any formatting.
+            expected: The hash on the ledger; compared with the hash of the parsed spec.
+
+        Raises:
+            ConfigurationError: The document is no valid spec.
+            SpecMismatchError: It is one, but not the one on the ledger.
+        """
+        try:
+            spec = cls.model_validate_json(document)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the document"
+            raise ConfigurationError(
+                f"The campaign spec is invalid at {where}: {first['msg']}.",
+                hint="Correct the spec and open the campaign again.",
+            ) from None
+        if expected is not None and spec.digest() != expected:
+            raise SpecMismatchError(
+                f"The spec's SHA-256 is {spec.digest().hex()}, the ledger says {expected.hex()}.",
+                hint="Nothing was run. Ask the coordinator for the spec that was put to the ledger.",
+            )
+        return spec
