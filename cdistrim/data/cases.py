@@ -1,0 +1,290 @@
+"""Sets of cases, and the two sets that a hospital keeps: training and hold-out.
+
+A case is one patient: one volume, one binary label, one identifier. Identifiers are digests that
+mean nothing outside the site; no message of this module ever carries one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cdistrim.errors import DataError
+
+__all__ = ["CaseSet", "Labels", "SiteData", "Volumes", "load_site_data", "pool"]
+
+Volumes = NDArray[np.float16]
+Labels = NDArray[np.int8]
+
+TRAIN_FILE = "train.npz"
+HOLDOUT_FILE = "holdout.npz"
+VALIDATION_FILE = "validation.npz"
+_FIELDS = {"volumes", "labels", "ids"}
+
+
+@dataclass(frozen=True, eq=False)
+class CaseSet:
+    """Cases in memory.
+
+    Args:
+        volumes: Shape (n, 1, x, y, z), half precision, finite.
+        labels: Shape (n,), values 0 and 1.
+        ids: n distinct identifiers, one a patient.
+
+    Raises:
+        DataError: No cases, lengths or shapes that do not fit, other labels, a value that is not
+            finite, an identifier twice.
+    """
+
+    volumes: Volumes
+    labels: Labels
+    ids: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "volumes", np.asarray(self.volumes, dtype=np.float16))
+        labels = np.asarray(self.labels)
+        count = len(self.ids)
+        if count == 0:
+            raise DataError(
+                "The set holds no cases.", hint="Check the data directory and the label's rule."
+            )
+        if self.volumes.ndim != 5 or self.volumes.shape[1] != 1 or 0 in self.volumes.shape:
+            raise DataError(
+                f"The volumes have shape {self.volumes.shape}; expected (cases, 1, x, y, z).",
+                hint="Build the data set again.",
+            )
+        if self.volumes.shape[0] != count or labels.shape != (count,):
+            raise DataError(
+                f"{count} identifiers, {self.volumes.shape[0]} volumes and labels of shape "
+                f"{labels.shape} do not belong together.",
+                hint="Build the data set again.",
+            )
+        if not np.isin(labels, (0, 1)).all():
+            raise DataError(
+                "A label is neither 0 nor 1.", hint="Correct the labels and build the set again."
+            )
+        if not np.isfinite(self.volumes).all():
+            broken = int((~np.isfinite(self.volumes)).any(axis=(1, 2, 3, 4)).sum())
+            raise DataError(
+                f"{broken} of {count} volumes hold values that are not finite.",
+                hint="Repair or leave out these scans and build the set again.",
+            )
+        if len(set(self.ids)) != count:
+            raise DataError(
+                f"{count - len(set(self.ids))} of {count} identifiers occur more than once.",
+                hint="A patient counts once: keep one case for each patient.",
+            )
+        object.__setattr__(self, "labels", labels.astype(np.int8))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels of one volume, (x, y, z)."""
+        x, y, z = self.volumes.shape[2:]
+        return x, y, z
+
+    @property
+    def positives(self) -> int:
+        """Number of cases with label 1."""
+        return int(self.labels.sum())
+
+    @property
+    def negatives(self) -> int:
+        """Number of cases with label 0."""
+        return len(self) - self.positives
+
+    def require_classes(self, minimum: int = 1) -> None:
+        """Refuse a set that has too few cases of a class.
+
+        Raises:
+            DataError: Fewer than ``minimum`` cases of class 0 or of class 1.
+        """
+        if min(self.positives, self.negatives) < minimum:
+            raise DataError(
+                f"The set holds {self.negatives} cases of class 0 and {self.positives} of class 1; "
+                f"at least {minimum} of each are needed.",
+                hint="Add cases of the missing class, or take part without this role.",
+            )
+
+    def subset(self, index: Sequence[int] | NDArray[np.intp]) -> CaseSet:
+        """The cases at these positions, in this order."""
+        chosen = np.asarray(index, dtype=np.intp)
+        return CaseSet(
+            self.volumes[chosen], self.labels[chosen], tuple(self.ids[int(i)] for i in chosen)
+        )
+
+    def digest(self) -> bytes:
+        """SHA-256 over identifiers, labels and volumes, 32 bytes."""
+        hasher = hashlib.sha256(b"cdistrim/cases/v1\0")
+        hasher.update(repr((self.volumes.shape, self.ids)).encode())
+        hasher.update(self.labels.tobytes())
+        hasher.update(np.ascontiguousarray(self.volumes, dtype="<f2").tobytes())
+        return hasher.digest()
+
+    def save(self, path: Path) -> None:
+        """Write a ``.npz`` file in one step: another process sees the old file or the new one.
+
+        Raises:
+            DataError: The file can't be written.
+        """
+        try:
+            with _replacing(path) as stream:
+                np.savez_compressed(
+                    stream,
+                    volumes=self.volumes,
+                    labels=self.labels,
+                    ids=np.array(self.ids, dtype=np.str_),
+                )
+        except OSError as error:
+            raise DataError(
+                f"Can't write {path}: {error.strerror}.", hint="Check permissions and free space."
+            ) from error
+
+    @classmethod
+    def load(cls, path: Path) -> CaseSet:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            DataError: The file is missing, damaged, or holds no usable cases.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                if set(archive.files) != _FIELDS:
+                    raise ValueError("other fields")
+                volumes, labels, ids = archive["volumes"], archive["labels"], archive["ids"]
+        except FileNotFoundError:
+            raise DataError(
+                f"There is no file {path}.", hint="Prepare the site's data first."
+            ) from None
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(
+                f"{path} is not a readable set of cases.", hint="Build the data set again."
+            ) from error
+        return cls(volumes, labels, tuple(str(one) for one in ids))
+
+
+def pool(sets: Sequence[CaseSet]) -> CaseSet:
+    """All cases of several sets, in order: what central training sees.
+
+    Raises:
+        DataError: No sets, volumes of different shape, or a case in two of them.
+    """
+    shapes = {cases.shape for cases in sets}
+    if len(shapes) != 1:
+        raise DataError(
+            f"{len(sets)} sets with {len(shapes)} different volume shapes can't be pooled.",
+            hint="Build all sets with the shape of the campaign's spec.",
+        )
+    return CaseSet(
+        np.concatenate([cases.volumes for cases in sets]),
+        np.concatenate([cases.labels for cases in sets]),
+        tuple(one for cases in sets for one in cases.ids),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SiteData:
+    """A hospital's cases.
+
+    Args:
+        train: For training; nobody else's.
+        holdout: For judging other partners' candidates; nobody else's.
+        validation: The agreed set that all partners share in mode ``reported``; None without it.
+
+    Raises:
+        DataError: A case is in two sets, or the volumes have different shapes.
+    """
+
+    train: CaseSet
+    holdout: CaseSet
+    validation: CaseSet | None = None
+
+    def __post_init__(self) -> None:
+        sets = [self.train, self.holdout, *([self.validation] if self.validation else [])]
+        ids = [one for cases in sets for one in cases.ids]
+        if len(set(ids)) != len(ids):
+            raise DataError(
+                f"{len(ids) - len(set(ids))} cases are in more than one of a site's sets.",
+                hint="Split by patient: nobody may be on both sides.",
+            )
+        shapes = {cases.shape for cases in sets}
+        if len(shapes) != 1:
+            raise DataError(
+                f"The site's sets have volumes of different shapes: {sorted(shapes)}.",
+                hint="Build all sets with the shape of the campaign's spec.",
+            )
+
+    def evaluation(self, *, reported: bool) -> CaseSet:
+        """The cases that a trainer's own figures rest on: hold-out, or the agreed validation set.
+
+        Raises:
+            DataError: ``reported``, and the site has no validation set.
+        """
+        if not reported:
+            return self.holdout
+        if self.validation is None:
+            raise DataError(
+                "The site has no agreed validation set.",
+                hint=f"Put the set that all partners share into its data directory as "
+                f"{VALIDATION_FILE}, or run the campaign in mode holdout.",
+            )
+        return self.validation
+
+    def save(self, directory: Path) -> None:
+        """Write all sets into the site's data directory.
+
+        Raises:
+            DataError: A file can't be written.
+        """
+        self.train.save(directory / TRAIN_FILE)
+        self.holdout.save(directory / HOLDOUT_FILE)
+        if self.validation is not None:
+            self.validation.save(directory / VALIDATION_FILE)
+
+
+def load_site_data(directory: Path, *, min_cases_per_class: int = 1) -> SiteData:
+    """Read a site's data directory.
+
+    Args:
+        directory: Holds ``train.npz``, ``holdout.npz`` and, where partners agreed on one,
+            ``validation.npz``.
+        min_cases_per_class: What every set must hold of each class.
+
+    Raises:
+        DataError: A file is missing or damaged, a set holds no cases or one class only. The message
+            names the file and the site's counts, no case.
+    """
+
+    def load(name: str) -> CaseSet:
+        cases = CaseSet.load(directory / name)
+        try:
+            cases.require_classes(min_cases_per_class)
+        except DataError as error:
+            raise DataError(f"{directory / name}: {error.what}", hint=error.hint) from None
+        return cases
+
+    shared = load(VALIDATION_FILE) if (directory / VALIDATION_FILE).exists() else None
+    return SiteData(load(TRAIN_FILE), load(HOLDOUT_FILE), shared)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as stream:
+            yield stream
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

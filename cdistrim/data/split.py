@@ -1,0 +1,116 @@
+"""Splitting cases by patient: hospitals of different size, and a common test set.
+
+A case is one patient, so disjoint cases are disjoint patients. Copies of cases (see
+:mod:`cdistrim.data.balance`) are made after the split and never cross it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cdistrim.data.cases import CaseSet, SiteData
+from cdistrim.errors import DataError
+
+__all__ = ["Split", "SplitPlan", "split_cases"]
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """Numbers of cases: one training set and one hold-out a hospital, one common test set.
+
+    ``validation`` is the size of the set that all hospitals share in mode ``reported``.
+
+    Raises:
+        DataError: No hospital, lists of different length, or a set without cases.
+    """
+
+    train: tuple[int, ...]
+    holdout: tuple[int, ...]
+    test: int
+    validation: int = 0
+
+    def __post_init__(self) -> None:
+        sizes = (*self.train, *self.holdout, self.test)
+        if (
+            not self.train
+            or len(self.train) != len(self.holdout)
+            or min(sizes) < 1
+            or self.validation < 0
+        ):
+            raise DataError(
+                f"{len(self.train)} training sets, {len(self.holdout)} hold-outs and {self.test} "
+                "test cases make no split.",
+                hint="Give each hospital one training set and one hold-out, none of them empty.",
+            )
+
+    @property
+    def total(self) -> int:
+        """Cases that the plan uses."""
+        return sum(self.train) + sum(self.holdout) + self.test + self.validation
+
+    @classmethod
+    def fractions(
+        cls, cases: int, *, train: tuple[float, ...], holdout: tuple[float, ...], test: float
+    ) -> SplitPlan:
+        """The plan that gives each set this fraction of all cases, rounded down."""
+        share = tuple(int(cases * part) for part in (*train, *holdout))
+        return cls(share[: len(train)], share[len(train) :], int(cases * test))
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """What each hospital keeps, in the plan's order, and the untouched test set."""
+
+    sites: tuple[SiteData, ...]
+    test: CaseSet
+
+
+def split_cases(cases: CaseSet, plan: SplitPlan, *, seed: int) -> Split:
+    """Split at random; every part has the same proportion of classes up to one case.
+
+    Args:
+        cases: One case a patient.
+        plan: Sizes of the parts. Cases that it does not use are left out, stratified too.
+        seed: The same seed gives the same split.
+
+    Raises:
+        DataError: Fewer cases than the plan needs, or one class only.
+    """
+    if plan.total > len(cases):
+        raise DataError(
+            f"The split needs {plan.total} cases, there are {len(cases)}.",
+            hint="Choose smaller sets.",
+        )
+    cases.require_classes()
+    sizes = (*plan.train, *plan.holdout, plan.test, plan.validation, len(cases) - plan.total)
+    random = np.random.default_rng(seed)
+    positive = random.permutation(np.flatnonzero(cases.labels == 1))
+    negative = random.permutation(np.flatnonzero(cases.labels == 0))
+    positives = _proportional(np.array(sizes), len(positive))
+    parts = [
+        np.sort(np.concatenate(pair))
+        for pair in zip(
+            np.split(positive, np.cumsum(positives)[:-1]),
+            np.split(negative, np.cumsum(np.array(sizes) - positives)[:-1]),
+            strict=True,
+        )
+    ]
+    count = len(plan.train)
+    shared = cases.subset(parts[2 * count + 1]) if plan.validation else None
+    sites = tuple(
+        SiteData(cases.subset(parts[i]), cases.subset(parts[count + i]), shared)
+        for i in range(count)
+    )
+    return Split(sites, cases.subset(parts[2 * count]))
+
+
+def _proportional(sizes: NDArray[np.intp], total: int) -> NDArray[np.intp]:
+    """Shares of ``total`` in proportion to ``sizes``, by largest remainder; they add up to it."""
+    exact = sizes * total / sizes.sum()
+    shares: NDArray[np.intp] = np.floor(exact).astype(np.intp)
+    missing = total - int(shares.sum())
+    shares[np.argsort(shares - exact, kind="stable")[:missing]] += 1
+    return shares

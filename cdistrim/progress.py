@@ -1,0 +1,57 @@
+"""Who wants to know how work goes: one listener a process, told by the steps. No I/O here."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+__all__ = ["Listener", "Silent", "listener", "listen_with"]
+
+
+class Listener(Protocol):
+    """What a display, or nobody, does with progress. Called from several threads."""
+
+    def step(self, slot: int, hospital: str, name: str) -> None:
+        """A protocol step begins."""
+
+    def training(
+        self, slot: int, epoch: int, epochs: int, batch: int, batches: int, loss: float
+    ) -> None:
+        """A training batch ended; counts start at 1."""
+
+    def vote(self, slot: int, voter: str, approve: bool, sentence: str) -> None:
+        """A partner voted; ``sentence`` has figures, no case."""
+
+    def note(self, text: str) -> None:
+        """Anything else worth a line."""
+
+
+class Silent:
+    """Listens to nothing."""
+
+    def step(self, slot: int, hospital: str, name: str) -> None:
+        """Ignore."""
+
+    def training(
+        self, slot: int, epoch: int, epochs: int, batch: int, batches: int, loss: float
+    ) -> None:
+        """Ignore."""
+
+    def vote(self, slot: int, voter: str, approve: bool, sentence: str) -> None:
+        """Ignore."""
+
+    def note(self, text: str) -> None:
+        """Ignore."""
+
+
+_listener: Listener = Silent()
+
+
+def listen_with(new: Listener) -> None:
+    """Make ``new`` this process's listener."""
+    global _listener
+    _listener = new
+
+
+def listener() -> Listener:
+    """This process's listener."""
+    return _listener

@@ -1,0 +1,261 @@
+"""A site: one hospital's directory, and what hangs on it.
+
+::
+
+    <site>/
+      site.json          settings (no secrets)
+      passphrase         unlocks the keys; 0600; may come from elsewhere, see `site_keys`
+      keys/              account and sealing key, encrypted
+      data/              train.npz, holdout.npz: never leave this directory
+      approved/          one empty file a campaign spec that the local operator approved, by hash
+      work/              ciphertext and one-time keys of the slot at hand; the lease
+      log/               full texts of failures and the seconds of each step; never sent anywhere
+
+Nothing in a flow's parameters says which site it is: a process (or, where one process plays several
+sites, a context) is *bound* to one directory, so a hostile scheduler can't point a flow elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cdistrim.errors import ConfigurationError
+from cdistrim.spec import CampaignSpec
+
+if TYPE_CHECKING:
+    from cdistrim.data.cases import SiteData
+    from cdistrim.ledger import EthereumLedger
+    from cdistrim.protocol import CampaignView
+    from cdistrim.site_keys import SiteKeys
+    from cdistrim.store import ObjectStore
+
+__all__ = ["SITE_VARIABLE", "Site", "SiteSettings", "bound_site", "site_bound_to", "write_atomically"]
+
+SITE_VARIABLE = "CDISTRIM_SITE"
+"""Environment variable that binds a process to one site directory."""
+
+_bound: ContextVar[Path | None] = ContextVar("cdistrim_site", default=None)
+
+
+class SiteSettings(BaseModel):
+    """``site.json``. URLs and ids only; nothing here is secret."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
+    ledger_url: Annotated[str, Field(pattern=r"^https?://")]
+    chain_id: Annotated[int, Field(gt=0)]
+    contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
+    store_url: Annotated[str, Field(pattern=r"^[a-z0-9+]+://")]
+    passphrase_file: str | None = "passphrase"
+    confirmations: Annotated[int, Field(ge=0, le=1000)] = 0
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Write a file so that a crash leaves the old one or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+class Site:
+    """One hospital, opened from its directory. Parts are made when first used.
+
+    Raises:
+        ConfigurationError: ``site.json`` is missing or invalid.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.resolve()
+        path = self.directory / "site.json"
+        try:
+            self.settings = SiteSettings.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise ConfigurationError(
+                f"There is no site at {self.directory}: site.json is missing.",
+                hint="Give the directory of a site, or make one with `cdistrim site init`.",
+            ) from None
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the document"
+            raise ConfigurationError(
+                f"{path} is invalid at {where}: {first['msg']}.", hint="Correct the file."
+            ) from None
+
+    @classmethod
+    def create(cls, directory: Path, settings: SiteSettings) -> Site:
+        """Write ``site.json`` and the directory tree; keys and data come from elsewhere."""
+        for part in ("keys", "data", "approved", "work", "log"):
+            (directory / part).mkdir(parents=True, exist_ok=True, mode=0o700)
+        document = json.dumps(settings.model_dump(mode="json"), indent=2, sort_keys=True)
+        write_atomically(directory / "site.json", document.encode() + b"\n")
+        return cls(directory)
+
+    @property
+    def name(self) -> str:
+        """The partner's name, as on the ledger."""
+        return self.settings.name
+
+    @property
+    def work(self) -> Path:
+        """Where the slot at hand keeps ciphertext and its one-time key."""
+        return self.directory / "work"
+
+    @cached_property
+    def keys(self) -> SiteKeys:
+        """The account and the sealing key.
+
+        Raises:
+            KeyFileError: A key file is missing, readable by others, damaged, or the passphrase is
+                wrong.
+        """
+        from cdistrim.site_keys import load_site_keys, read_passphrase
+
+        name = self.settings.passphrase_file
+        file = self.directory / name if name else None
+        return load_site_keys(self.directory / "keys", read_passphrase(file=file))
+
+    @cached_property
+    def ledger(self) -> EthereumLedger:
+        """The ledger, signing as this site's account.
+
+        Raises:
+            LedgerUnavailableError: The chain does not answer or has another id.
+            ForeignContractError: The address does not hold the contract of this release.
+        """
+        from cdistrim.ledger import EthereumLedger
+
+        return EthereumLedger.connect(
+            self.settings.ledger_url,
+            self.settings.contract,
+            chain_id=self.settings.chain_id,
+            account=self.keys.private_key,
+            confirmations=self.settings.confirmations,
+        )
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """The consortium's object store."""
+        from cdistrim.store import ObjectStore
+
+        return ObjectStore(self.settings.store_url)
+
+    @cached_property
+    def data(self) -> SiteData:
+        """This site's cases.
+
+        Raises:
+            DataError: There are none, or of one class only.
+        """
+        from cdistrim.data.cases import load_site_data
+
+        return load_site_data(self.directory / "data")
+
+    @property
+    def account(self) -> str:
+        """This site's account on the ledger (checksum address)."""
+        return self.keys.account
+
+    def spec(self, view: CampaignView) -> CampaignSpec:
+        """The campaign's spec out of the store, checked against the ledger.
+
+        Raises:
+            SpecMismatchError: The document is a spec, but not the one on the ledger.
+            IntegrityError: It is missing or altered.
+        """
+        document = self.store.get("specs", view.spec_hash)
+        return CampaignSpec.parse(document, expected=view.spec_hash)
+
+    def approve_spec(self, digest: bytes) -> None:
+        """The local operator approves a spec: its code may run on this site's data."""
+        write_atomically(self.directory / "approved" / digest.hex(), b"")
+
+    def refuse_spec(self, digest: bytes) -> None:
+        """Withdraw the approval; the site then refuses fetches and does not train."""
+        (self.directory / "approved" / digest.hex()).unlink(missing_ok=True)
+
+    def has_approved(self, digest: bytes) -> bool:
+        """Whether the local operator approved this spec."""
+        return (self.directory / "approved" / digest.hex()).exists()
+
+    @cached_property
+    def logger(self) -> logging.Logger:
+        """The site's own log: full texts, on this disk only."""
+        logger = logging.getLogger(f"cdistrim.site.{self.directory}")
+        if not logger.handlers:
+            (self.directory / "log").mkdir(exist_ok=True, mode=0o700)
+            handler = logging.FileHandler(self.directory / "log" / "site.log")
+            handler.setFormatter(
+                logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z")
+            )
+            logger.addHandler(handler)
+            logger.setLevel(logging.INFO)
+            # Records must not travel on: Prefect ships what reaches the root logger to its server.
+            logger.propagate = False
+        return logger
+
+    def record_step(self, step: str, slot: int, attempt: int, seconds: float) -> None:
+        """Append a step's duration to ``log/steps.jsonl``: figures for the report, no data."""
+        line = json.dumps(
+            {
+                "step": step,
+                "slot": slot,
+                "attempt": attempt,
+                "seconds": round(seconds, 4),
+                "ended": round(time.time(), 4),
+            }
+        )
+        with (self.directory / "log" / "steps.jsonl").open("a") as stream:
+            stream.write(line + "\n")
+
+
+@contextmanager
+def site_bound_to(directory: Path) -> Iterator[None]:
+    """Bind the current context (thread or task) to a site, for a process that plays several."""
+    token = _bound.set(directory)
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+_open_sites: dict[Path, Site] = {}
+
+
+def bound_site() -> Site:
+    """The site that this context or process is bound to; opened once a process.
+
+    Raises:
+        ConfigurationError: It is bound to none.
+    """
+    directory = _bound.get() or (Path(os.environ[SITE_VARIABLE]) if SITE_VARIABLE in os.environ else None)
+    if directory is None:
+        raise ConfigurationError(
+            "This process is bound to no site.",
+            hint=f"Start it with `cdistrim site serve DIRECTORY`, or set {SITE_VARIABLE}.",
+        )
+    directory = directory.resolve()
+    if directory not in _open_sites:
+        _open_sites[directory] = Site(directory)
+    return _open_sites[directory]

@@ -1,0 +1,314 @@
+"""Local training and inference: Lightning, deterministic, nothing on disk.
+
+The same weights, cases, spec and slot give bit-identical weights, in any process on the same
+machine with the same number of threads: order, augmentation and zoomed copies are drawn from
+generators seeded with the spec's seed, the slot and the epoch. Optimiser state does not travel:
+each slot starts its optimiser anew, as in the paper, where only the model is passed on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from cdistrim.data.balance import augmentation, majority_label, zoom_copies
+from cdistrim.data.cases import CaseSet
+from cdistrim.errors import DataError, TrainingError
+from cdistrim.model import build_model
+from cdistrim.spec import BalanceSpec, ModelSpec, TrainingSpec
+from cdistrim.weights import Weights
+
+__all__ = ["TrainingProgress", "TrainingResult", "batch_size_for", "predict", "train"]
+
+MIN_BATCHES = 4
+"""Fewest optimiser steps an epoch: smaller batches for a hospital with few cases."""
+
+CLIP_NORM = 1.0
+"""Gradients are clipped to this Euclidean norm: one odd batch must not spoil everybody's model."""
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """After a batch. Epochs and batches count from 1; ``loss`` is that batch's."""
+
+    epoch: int
+    epochs: int
+    batch: int
+    batches: int
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """Trained weights, mean loss of each epoch (binary cross-entropy, nats), wall time."""
+
+    weights: Weights
+    loss_per_epoch: tuple[float, ...]
+    seconds: float
+
+
+def batch_size_for(cases: int, training: TrainingSpec) -> int:
+    """The batch size, adapted to a centre's number of cases as in the paper.
+
+    The spec's, but small enough for :data:`MIN_BATCHES` batches an epoch; never below 2, which
+    batch normalisation needs.
+    """
+    return max(2, min(training.batch_size, cases // MIN_BATCHES))
+
+
+def train(
+    weights: Weights,
+    cases: CaseSet,
+    model: ModelSpec,
+    training: TrainingSpec,
+    *,
+    slot: int,
+    progress: Callable[[TrainingProgress], None] | None = None,
+    accelerator: str = "cpu",
+) -> TrainingResult:
+    """Train on one hospital's cases, from the given weights.
+
+    AdamW with gradient clipping; the minority class is supplemented and the majority class
+    augmented as ``training.balance`` says. Central training is the same on pooled cases.
+
+    Args:
+        weights: The head's; left as they are.
+        cases: Training set with both classes.
+        model: The architecture.
+        training: Hyperparameters; ``threads`` is pinned meanwhile.
+        slot: Seeds this slot's randomness together with ``training.seed``.
+        progress: Called after each batch.
+        accelerator: Lightning's name of the hardware; anything but ``cpu`` is not bit-identical.
+
+    Raises:
+        DataError: One class only, fewer than four cases, or volumes of another shape.
+        TrainingError: The loss or a weight is not finite.
+    """
+    began = time.monotonic()
+    _check_shape(cases, model)
+    cases.require_classes(2)
+    seed = _seed(training.seed, slot, -1)
+    with _reproducible(training.threads, seed), _quiet():
+        samples = zoom_copies(cases, training.balance, seed=seed)
+        loader = _loader(samples, training, slot)
+        module = _Classifier(weights, model, training, slot, len(loader), progress)
+        trainer = pl.Trainer(
+            accelerator=accelerator,
+            devices=1,
+            max_epochs=training.epochs,
+            deterministic=accelerator == "cpu",
+            gradient_clip_val=CLIP_NORM,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        with _interruptible():
+            trainer.fit(module, loader)
+    trained = {name: value.detach().cpu() for name, value in module.network.state_dict().items()}
+    broken = sum(not bool(torch.isfinite(value).all()) for value in trained.values())
+    if broken:
+        raise TrainingError(
+            f"{broken} of {len(trained)} trained tensors hold values that are not finite.",
+            hint="Lower the learning rate, or look for extreme values in the volumes.",
+        )
+    return TrainingResult(trained, tuple(module.epoch_losses), time.monotonic() - began)
+
+
+def predict(
+    weights: Weights,
+    cases: CaseSet,
+    model: ModelSpec,
+    *,
+    batch_size: int = 64,
+    threads: int = 2,
+) -> NDArray[np.float64]:
+    """Probability of label 1 for each case, shape (n,), in [0, 1]; NaN from a broken model.
+
+    Raises:
+        DataError: The volumes have another shape than the model's input.
+    """
+    _check_shape(cases, model)
+    network = build_model(model)
+    network.load_state_dict(weights)
+    network.eval()
+    with _reproducible(threads, 0), torch.inference_mode():
+        logits = [
+            network(torch.from_numpy(cases.volumes[i : i + batch_size].astype(np.float32)))
+            for i in range(0, len(cases), batch_size)
+        ]
+        scores: NDArray[np.float64] = torch.cat(logits).double().sigmoid().numpy()
+    return scores
+
+
+class _Samples(Dataset[tuple[Tensor, Tensor]]):
+    def __init__(self, cases: CaseSet, balance: BalanceSpec, majority: int | None) -> None:
+        self.cases = cases
+        self.augmented = majority if balance.augment_majority else None
+        self.transform = augmentation()
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        volume = torch.from_numpy(self.cases.volumes[index].astype(np.float32))
+        label = int(self.cases.labels[index])
+        if label == self.augmented:
+            volume = self.transform(volume)
+        return volume, torch.tensor(float(label))
+
+
+class _EpochBatches(Sampler[list[int]]):
+    """Shuffled batches, seeded by epoch; a last batch of one joins the batch before it."""
+
+    def __init__(self, cases: int, size: int, seed: int, slot: int) -> None:
+        self.cases, self.size, self.seed, self.slot = cases, size, seed, slot
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return max(1, self.cases // self.size + (self.cases % self.size > 1))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(_seed(self.seed, self.slot, self.epoch))
+        order = torch.randperm(self.cases, generator=generator).tolist()
+        for number in range(len(self)):
+            last = number == len(self) - 1
+            yield order[number * self.size : None if last else (number + 1) * self.size]
+
+
+class _Classifier(pl.LightningModule):
+    def __init__(
+        self,
+        weights: Weights,
+        model: ModelSpec,
+        training: TrainingSpec,
+        slot: int,
+        batches: int,
+        progress: Callable[[TrainingProgress], None] | None,
+    ) -> None:
+        super().__init__()
+        self.network = build_model(model)
+        self.network.load_state_dict(weights)
+        self.training_spec = training
+        self.slot = slot
+        self.batches = batches
+        self.report = progress
+        self.epoch_losses: list[float] = []
+        self.losses: list[float] = []
+
+    def on_train_epoch_start(self) -> None:
+        torch.manual_seed(_seed(self.training_spec.seed, self.slot, self.current_epoch))
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        volumes, labels = batch
+        loss = functional.binary_cross_entropy_with_logits(self.network(volumes), labels)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"The loss is {value} in epoch {self.current_epoch + 1}, batch {index + 1}.",
+                hint="Lower the learning rate, or look for extreme values in the volumes.",
+            )
+        self.losses.append(value)
+        if self.report is not None:
+            epochs = self.training_spec.epochs
+            self.report(
+                TrainingProgress(self.current_epoch + 1, epochs, index + 1, self.batches, value)
+            )
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.epoch_losses.append(float(np.mean(self.losses)))
+        self.losses.clear()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(
+            self.network.parameters(),
+            lr=self.training_spec.learning_rate,
+            weight_decay=self.training_spec.weight_decay,
+        )
+
+
+def _loader(cases: CaseSet, training: TrainingSpec, slot: int) -> DataLoader[tuple[Tensor, Tensor]]:
+    # After the copies both classes may be equal; the paper augments class 0, its majority before.
+    samples = _Samples(cases, training.balance, majority_label(cases))
+    size = batch_size_for(len(cases), training)
+    return DataLoader(
+        samples, batch_sampler=_EpochBatches(len(cases), size, training.seed, slot), num_workers=0
+    )
+
+
+def _check_shape(cases: CaseSet, model: ModelSpec) -> None:
+    if cases.shape != model.shape:
+        raise DataError(
+            f"The volumes have shape {cases.shape}, the model's input is {model.shape}.",
+            hint="Build the data set again with the shape of the campaign's spec.",
+        )
+
+
+def _seed(seed: int, slot: int, epoch: int) -> int:
+    """Independent streams for every (seed, slot, epoch)."""
+    text = f"cdistrim/seed/{seed}/{slot}/{epoch}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:7], "big")
+
+
+@contextmanager
+def _reproducible(threads: int, seed: int) -> Iterator[None]:
+    """Pinned threads and seeded generator; the caller's are put back."""
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(devices=[]):
+        torch.set_num_threads(threads)
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before[0])
+            torch.use_deterministic_algorithms(before[1])
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl+C stays a KeyboardInterrupt: Lightning turns it into an exit and ignores the next one."""
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's remarks on hardware, missing workers and its products."""
+    logger = logging.getLogger("pytorch_lightning.utilities.rank_zero")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,177 @@
+"""How a site answers ballots: where a vote is decided (by `policy`) and cast.
+
+The steps of :func:`vote_on_candidate` are numbered; comments refer to the numbers.
+
+1. The record names the head as parent, and the candidate's objects are what it names.
+2. The candidate opens under the evaluate grant and has the recorded weights.
+3. Hard checks: architecture, shapes, finite weights, norm of the update.
+4. Head, candidate and best accepted head are measured on the same hold-out.
+5. `policy` forms the opinion; the vote carries the evidence.
+
+Trouble with somebody else's data is a reason to vote no; trouble with a service is not: the call
+fails and is tried again until the deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cdistrim import custody, policy
+from cdistrim.errors import ModelRejectedError, UntrustedDataError
+from cdistrim.lease import Lease
+from cdistrim.protocol import GENESIS, CampaignView, Evidence, ModelRecord, SlotState, SlotView, Step
+from cdistrim.spec import CampaignSpec, VotingMode
+from cdistrim.training import predict
+from cdistrim.weights import check_weights, update_ratio
+
+if TYPE_CHECKING:
+    from cdistrim.site import Site
+    from cdistrim.weights import Weights
+
+__all__ = ["Answer", "answer_ballot"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a site voted, and why in one sentence without case-level data."""
+
+    approve: bool
+    sentence: str
+    evidence: Evidence
+
+
+def answer_ballot(site: Site, view: CampaignView) -> Answer | None:
+    """Vote on the open ballot, if it waits for this site; None if it does not.
+
+    Raises:
+        LeaseHeldError: Another process of this site has weights in memory; try again.
+        UnavailableError: Ledger or store don't answer; try again.
+    """
+    slot = view.slot
+    if slot is None or slot.ballot is None or not slot.ballot.waits_for(site.account):
+        return None
+    if slot.ballot.step is Step.FETCH:
+        answer = _vote_on_fetch(site, view, slot)
+    else:
+        answer = _vote_on_upload(site, view, slot)
+    site.ledger.cast_vote(
+        view.number,
+        slot.number,
+        slot.attempt,
+        slot.ballot.step,
+        approve=answer.approve,
+        evidence=answer.evidence,
+    )
+    return answer
+
+
+def _vote_on_fetch(site: Site, view: CampaignView, slot: SlotView) -> Answer:
+    opinion = policy.form_fetch_opinion(
+        policy.FetchFacts(
+            # The contract lets nobody but the slot's owner ask.
+            owners_turn=True,
+            spec_approved=site.has_approved(view.spec_hash),
+            head_intact=_head_intact(site, view),
+        )
+    )
+    return Answer(opinion.approve, opinion.sentence, policy.NO_EVIDENCE)
+
+
+def _head_intact(site: Site, view: CampaignView) -> bool:
+    if view.head == GENESIS:
+        return True
+    head = site.ledger.model(view.number, view.head)
+    where = custody.prefix(site, view.number, "models", head.name)
+    try:
+        site.store.get(where, head.ciphertext_hash, limit=custody.MODEL_LIMIT)
+    except UntrustedDataError as error:
+        site.logger.warning("The head is not intact: %s", error)
+        return False
+    return True
+
+
+def _vote_on_upload(site: Site, view: CampaignView, slot: SlotView) -> Answer:
+    spec = site.spec(view)
+    record = slot.candidate
+    if record is None or not site.has_approved(view.spec_hash):
+        return Answer(
+            False, "The campaign's spec is not approved at this site.", policy.NO_EVIDENCE
+        )
+    if spec.voting.mode is VotingMode.REPORTED:
+        opinion = policy.judge_reported(
+            spec.voting, record.evidence, best=policy.best_of(_reported_heads(site, view))
+        )
+        return Answer(opinion.approve, opinion.sentence, record.evidence)
+    with Lease(site.work, campaign=view.number, slot=slot.number, purpose="evaluation"):
+        return _vote_on_candidate(site, view, record, spec)
+
+
+def _vote_on_candidate(
+    site: Site, view: CampaignView, record: ModelRecord, spec: CampaignSpec
+) -> Answer:
+    try:
+        # 1, 2: custody compares every hash with the ledger's.
+        candidate = custody.open_as_custodian(site, view.number, record)
+        head = _head(site, view)
+        # 3
+        check_weights(candidate, spec.model)
+        refusal = policy.refuse_update(spec.voting, update_ratio(head, candidate))
+    except ModelRejectedError as error:
+        refusal = policy.refuse_hard(error)
+    except UntrustedDataError as error:
+        site.logger.warning("Candidate %s refused: %s", record.name, error)
+        sentence = f"The candidate can't be trusted ({error.code})."
+        return Answer(False, sentence, policy.NO_EVIDENCE)
+    if refusal is not None:
+        return Answer(False, refusal.sentence, refusal.evidence)
+    # 4
+    cases = site.data.holdout
+    before, after = (
+        predict(weights, cases, spec.model, threads=spec.training.threads)
+        for weights in (head, candidate)
+    )
+    best = _best_head(site, view, spec)
+    # 5
+    opinion = policy.form_opinion(spec.voting, cases.labels, before, after, best=best)
+    return Answer(opinion.approve, opinion.sentence, opinion.evidence)
+
+
+def _head(site: Site, view: CampaignView) -> Weights:
+    if view.head == GENESIS:
+        return custody.open_genesis(site, view)
+    return custody.open_as_custodian(site, view.number, site.ledger.model(view.number, view.head))
+
+
+def _accepted(site: Site, view: CampaignView) -> Iterator[SlotView]:
+    for number in range(1, view.head + 1):
+        slot = site.ledger.slot(view.number, number)
+        if slot.state is SlotState.ACCEPTED and slot.candidate is not None:
+            yield slot
+
+
+def _reported_heads(site: Site, view: CampaignView) -> Iterator[policy.BestHead]:
+    for slot in _accepted(site, view):
+        if slot.candidate is not None:
+            yield policy.BestHead(slot.number, slot.candidate.evidence.auc_candidate)
+
+
+def _best_head(site: Site, view: CampaignView, spec: CampaignSpec) -> policy.BestHead | None:
+    """The accepted model that this site once measured highest on its hold-out.
+
+    What it measured is what it voted (or recorded, in its own slots), so the ledger remembers it.
+    """
+    heads: list[policy.BestHead] = []
+    for slot in _accepted(site, view):
+        if slot.owner == site.account and slot.candidate is not None:
+            heads.append(policy.BestHead(slot.number, slot.candidate.evidence.auc_candidate))
+        for vote in slot.ballot.votes if slot.ballot else ():
+            if vote.partner == site.account and vote.evidence and vote.evidence.positives:
+                heads.append(policy.BestHead(slot.number, vote.evidence.auc_candidate))
+    best = policy.best_of(heads)
+    if best is None or best.slot == view.head:
+        return None
+    weights = custody.open_as_custodian(site, view.number, site.ledger.model(view.number, best.slot))
+    scores = predict(weights, site.data.holdout, spec.model, threads=spec.training.threads)
+    return policy.BestHead(best.slot, best.auc, scores)

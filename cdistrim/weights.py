@@ -1,0 +1,110 @@
+"""Weights as a value: bytes, a hash, and the hard checks that come before any vote.
+
+Weights are a network's whole state dict: parameters and the running statistics of its batch
+normalisation, which travel with the model. They are serialised as safetensors, never as pickles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from cdistrim.errors import IntegrityError, ModelRejectedError
+from cdistrim.model import build_model
+from cdistrim.spec import ModelSpec
+
+__all__ = ["Weights", "check_weights", "from_bytes", "to_bytes", "update_ratio", "weights_hash"]
+
+Weights = dict[str, torch.Tensor]
+
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def to_bytes(weights: Weights) -> bytes:
+    """Safetensors of the weights; equal weights give equal bytes."""
+    return save({name: weights[name].detach().cpu().contiguous() for name in sorted(weights)})
+
+
+def from_bytes(data: bytes) -> Weights:
+    """Read safetensors. The tensors own their memory.
+
+    Raises:
+        IntegrityError: The bytes are no safetensors file.
+    """
+    try:
+        return dict(load(data))
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise IntegrityError(
+            f"{len(data)} bytes are not a readable safetensors file.",
+            hint="Nothing was loaded. Fetch the object again; if it fails again, report its owner.",
+        ) from error
+
+
+def weights_hash(weights: Weights) -> bytes:
+    """SHA-256 over names, types, shapes and values, 32 bytes.
+
+    Independent of the file format: sorted by name, every part with its length before it, values in
+    little-endian C order.
+    """
+    hasher = hashlib.sha256(b"cdistrim/weights/v1\0")
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        head = f"{name}\0{value.dtype}\0{tuple(value.shape)}".encode()
+        body = value.reshape(-1).view(torch.uint8).numpy().data
+        hasher.update(struct.pack("<QQ", len(head), body.nbytes) + head)
+        hasher.update(body)
+    return hasher.digest()
+
+
+def check_weights(weights: Weights, spec: ModelSpec) -> None:
+    """The hard checks on a model of unknown origin.
+
+    Raises:
+        ModelRejectedError: Names, shapes or types other than the architecture's, a value that is
+            not finite, or a negative running variance.
+    """
+    with torch.device("meta"):
+        expected = build_model(spec).state_dict()
+    if set(weights) != set(expected):
+        missing, extra = len(set(expected) - set(weights)), len(set(weights) - set(expected))
+        raise _rejected(
+            f"{missing} tensors of {spec.architecture} are missing and {extra} are not its own"
+        )
+    for name in sorted(expected):
+        value, wanted = weights[name], expected[name]
+        if value.shape != wanted.shape or value.dtype != wanted.dtype:
+            raise _rejected(
+                f"tensor {name} is {value.dtype} {tuple(value.shape)}, the architecture has "
+                f"{wanted.dtype} {tuple(wanted.shape)}"
+            )
+        if not torch.isfinite(value).all():
+            count = int((~torch.isfinite(value)).sum())
+            raise _rejected(f"tensor {name} holds {count} values that are not finite")
+        if name.endswith("running_var") and bool((value < 0).any()):
+            raise _rejected(f"tensor {name} holds a negative variance")
+
+
+def update_ratio(head: Weights, candidate: Weights) -> float:
+    """Norm of the update over the norm of the head, both Euclidean over all parameters.
+
+    Running statistics of batch normalisation do not count. Infinite where the head is all zero.
+    """
+    update = norm = 0.0
+    for name in sorted(head):
+        if name.endswith(_BUFFERS):
+            continue
+        before, after = head[name].double(), candidate[name].double()
+        update += float((after - before).square().sum())
+        norm += float(before.square().sum())
+    return math.sqrt(update / norm) if norm > 0 else math.inf
+
+
+def _rejected(reason: str) -> ModelRejectedError:
+    return ModelRejectedError(
+        f"The model was refused: {reason}.", hint="Vote no; the head stays as it is."
+    )

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+/// @dev The few cheat codes of forge that the tests use.
+interface Vm {
+    struct Log {
+        bytes32[] topics;
+        bytes data;
+        address emitter;
+    }
+
+    struct Gas {
+        uint64 gasLimit;
+        uint64 gasTotalUsed;
+        uint64 gasMemoryUsed;
+        int64 gasRefunded;
+        uint64 gasRemaining;
+    }
+
+    function prank(address sender) external;
+    function warp(uint256 timestamp) external;
+    function assume(bool condition) external pure;
+    function expectRevert(bytes calldata revertData) external;
+    function recordLogs() external;
+    function getRecordedLogs() external returns (Log[] memory);
+    function lastCallGas() external view returns (Gas memory);
+    function readFile(string calldata path) external view returns (string memory);
+    function parseJsonBytes(string calldata json, string calldata key)
+        external
+        pure
+        returns (bytes memory);
+    function toString(uint256 value) external pure returns (string memory);
+}
+
+/// @dev forge reads `log_*` events and treats a revert as a failed test.
+abstract contract Test {
+    Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+
+    event log_named_uint(string key, uint256 value);
+
+    error NotTrue(string what);
+    error NotEqual(string what, uint256 left, uint256 right);
+    error NotEqualText(string what, string left, string right);
+
+    function assertTrue(bool condition, string memory what) internal pure {
+        if (!condition) revert NotTrue(what);
+    }
+
+    function assertEq(uint256 left, uint256 right, string memory what) internal pure {
+        if (left != right) revert NotEqual(what, left, right);
+    }
+
+    function assertEq(address left, address right, string memory what) internal pure {
+        assertEq(uint160(left), uint160(right), what);
+    }
+
+    function assertEq(bytes32 left, bytes32 right, string memory what) internal pure {
+        assertEq(uint256(left), uint256(right), what);
+    }
+
+    function assertEq(string memory left, string memory right, string memory what) internal pure {
+        if (keccak256(bytes(left)) != keccak256(bytes(right))) {
+            revert NotEqualText(what, left, right);
+        }
+    }
+}

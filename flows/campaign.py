@@ -1,0 +1,61 @@
+"""A campaign: the coordinator reads the ledger and gets whoever is due to work, until it ends.
+
+The coordinator has no power: it signs nothing, and sites that it does not call act on the ledger
+by themselves. Killed and started again, it continues where the ledger stands.
+"""
+
+from __future__ import annotations
+
+import time
+
+from prefect import flow
+from prefect.logging import get_run_logger
+
+from cdistrim.coordinator import bound_coordinator
+from cdistrim.protocol import CampaignView, duties
+from cdistrim.watch import observe, poll_seconds
+from flows.artifacts import publish_campaign
+from flows.dispatch import Agents, bound_dispatcher
+from flows.parameters import Number
+
+__all__ = ["campaign"]
+
+
+@flow(name="campaign", persist_result=False, log_prints=False)
+def campaign(campaign: Number = 0) -> str:
+    """Drive a campaign to its end; its final state.
+
+    Args:
+        campaign: Its number on the ledger; 0 for the one that is open, or the next one that the
+            coordinator's convener is asked to open.
+    """
+    coordinator = bound_coordinator()
+    ledger = coordinator.ledger
+    dispatcher = bound_dispatcher() or Agents(
+        {member.account: member.name for member in ledger.members()}
+    )
+    number = campaign or coordinator.open_campaign()
+    logger = get_run_logger()
+    last: tuple[object, ...] = ()
+    while not (view := observe(ledger, number)).state.ended:
+        for duty in duties(view):
+            dispatcher.dispatch(duty)
+        if (now := _where(view)) != last:
+            logger.info("Campaign %d: %s", number, ", ".join(str(part) for part in now))
+            last = now
+        time.sleep(poll_seconds())
+    dispatcher.finish()
+    publish_campaign(view, [ledger.slot(number, n) for n in range(1, view.slots + 1)])
+    return view.state.name.lower()
+
+
+def _where(view: CampaignView) -> tuple[object, ...]:
+    if view.slot is None:
+        return (view.state.name.lower(), f"{len(view.enrolments)} enrolled")
+    slot = view.slot
+    return (
+        f"slot {slot.number} of {view.slots}",
+        view.name_of(slot.owner),
+        slot.state.name.lower().replace("_", " "),
+        f"{view.accepted} accepted",
+    )

@@ -1,0 +1,98 @@
+"""One partner's turn, from the fetch token to the accepted (or refused) model.
+
+Runs at the slot's owner. Reads as the procedure of the paper's figures 2 and 3; each step asks the
+ledger first, so a rerun passes over what is done and continues.
+"""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from cdistrim.iteration import IterationRef, session_of
+from cdistrim.protocol import SlotState, Step
+from cdistrim.site import bound_site
+from flows.artifacts import publish_iteration
+from flows.parameters import Number, run_name
+from flows.restore_and_skip import restore_and_skip
+from tasks.await_ballot import await_ballot
+from tasks.await_release import await_release
+from tasks.boundary import guarded
+from tasks.confirm import confirm
+from tasks.decrypt import decrypt
+from tasks.deposit import deposit
+from tasks.encrypt import encrypt
+from tasks.evaluate import evaluate
+from tasks.fetch import fetch
+from tasks.lock import lock
+from tasks.request_token import request_token
+from tasks.request_upload import request_upload
+from tasks.train import train
+
+__all__ = ["partner_iteration"]
+
+
+@flow(
+    name="partner_iteration",
+    flow_run_name=run_name,
+    persist_result=False,
+    log_prints=False,
+)
+def partner_iteration(campaign: Number, slot: Number, attempt: Number) -> str:
+    """Run or continue a slot of this site; what came of it, in a few words."""
+    ref = IterationRef(campaign, slot, attempt)
+    session = guarded("partner_iteration", lambda: session_of(bound_site(), ref))
+    try:
+        request_token(ref)
+        state = await_ballot(ref, Step.FETCH)
+        if state in (SlotState.FETCH_GRANTED, SlotState.TRAINING):
+            state = _train_and_ask(ref)
+        if state in (SlotState.UPLOAD_REQUESTED, SlotState.UPLOAD_GRANTED):
+            state = _see_it_decided(ref)
+        if state in (SlotState.UPLOAD_GRANTED, SlotState.ACCEPTED):
+            outcome = f"accepted: {confirm(ref)}"
+        else:
+            outcome = f"skipped; the head is {restore_and_skip(campaign, slot, attempt)}"
+        publish_iteration(ref)
+        return outcome
+    finally:
+        guarded("partner_iteration", session.close)
+
+
+def _train_and_ask(ref: IterationRef) -> SlotState:
+    """From the granted fetch to the open upload ballot."""
+    _train(ref)
+    if not _reported(ref):
+        # The candidate lies in quarantine before anybody is asked: evaluators open it.
+        encrypt(ref)
+        deposit(ref)
+    request_upload(ref)
+    return SlotState.UPLOAD_REQUESTED
+
+
+def _see_it_decided(ref: IterationRef) -> SlotState:
+    """From the open upload ballot to its end."""
+    session = session_of(bound_site(), ref)
+    if not _reported(ref):
+        # Weights leave memory and the lease is free before the partners take their time.
+        guarded("partner_iteration", session.release_weights)
+    state = await_ballot(ref, Step.UPLOAD)
+    if state is SlotState.UPLOAD_GRANTED:
+        if session.candidate is None:
+            # The process was lost while it waited: training again gives the same weights.
+            _train(ref)
+        encrypt(ref)
+        deposit(ref)
+    return state
+
+
+def _train(ref: IterationRef) -> None:
+    fetch(ref)
+    lock(ref)
+    await_release(ref)
+    decrypt(ref)
+    train(ref)
+    evaluate(ref)
+
+
+def _reported(ref: IterationRef) -> bool:
+    return guarded("partner_iteration", session_of(bound_site(), ref).reported)

@@ -1,0 +1,17 @@
+"""Wait until the partners have decided a ballot of this slot."""
+
+from __future__ import annotations
+
+from cdistrim.iteration import IterationRef
+from cdistrim.protocol import SlotState, Step
+from cdistrim.site import bound_site
+from cdistrim.watch import await_ballot as wait
+from tasks.boundary import step
+
+__all__ = ["await_ballot"]
+
+
+@step(retries=5)
+def await_ballot(ref: IterationRef, ballot: Step) -> SlotState:
+    """The slot's state once the ballot is decided, or its deadline has passed."""
+    return wait(bound_site(), ref, ballot).state

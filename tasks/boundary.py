@@ -1,0 +1,117 @@
+"""The boundary between a site and the Prefect server, which is trusted with nothing.
+
+Whatever a task or a flow raises travels to the server: message, type and traceback. So every step
+is wrapped once, here: the full text goes to the site's own log, and what leaves is a
+:class:`SiteFailure` with a code. Results stay in memory (no persistence, no caching), and only
+trouble with a service is retried, with backoff.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
+
+from cdistrim import progress
+from cdistrim.errors import CDistriMError, SealError, UnavailableError
+from cdistrim.iteration import IterationRef
+from cdistrim.site import bound_site
+
+__all__ = ["SiteFailure", "guarded", "last_failure", "step"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_last_failure: Exception | None = None
+
+
+class SiteFailure(Exception):
+    """What the Prefect server gets to know of a failure at a site: step, slot, code.
+
+    Attributes:
+        exit_code: The exit code of the error behind it.
+        retryable: Whether a retry may help.
+    """
+
+    def __init__(self, where: str, code: str, *, exit_code: int, retryable: bool) -> None:
+        super().__init__(f"{code} in {where}; the full text is in the site's own log.")
+        self.exit_code = exit_code
+        self.retryable = retryable
+
+
+def last_failure() -> Exception | None:
+    """The last error in this process as it was, for the site's own terminal."""
+    return _last_failure
+
+
+def guarded(where: str, call: Callable[[], R]) -> R:
+    """Run ``call``; keep the text of what it raises here and let a code out.
+
+    Raises:
+        SiteFailure: ``call`` raised anything.
+    """
+    global _last_failure
+    try:
+        return call()
+    except SiteFailure:
+        raise
+    except CDistriMError as error:
+        _last_failure = error
+        bound_site().logger.exception("%s failed", where)
+        failure = SiteFailure(
+            where,
+            error.code,
+            exit_code=error.exit_code,
+            # A missing release is waited for: custodians may still be at it.
+            retryable=isinstance(error, UnavailableError | SealError),
+        )
+    except Exception as error:  # noqa: BLE001  anything may come out of a third party's code
+        _last_failure = error
+        bound_site().logger.exception("%s failed unexpectedly", where)
+        failure = SiteFailure(where, type(error).__name__, exit_code=1, retryable=False)
+    raise failure from None
+
+
+def _may_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    data = state.data
+    return isinstance(data, SiteFailure) and data.retryable
+
+
+def step(*, retries: int = 0) -> Callable[[Callable[..., R]], Task[..., R]]:
+    """Make a protocol step a Prefect task: guarded, timed, shown, retried where that is safe.
+
+    Args:
+        retries: How often to try again after trouble with a service. Only for idempotent steps.
+    """
+
+    def decorate(body: Callable[..., R]) -> Task[..., R]:
+        name = getattr(body, "__name__", "step")
+
+        @functools.wraps(body)
+        def run(ref: IterationRef, *args: Any, **kwargs: Any) -> R:
+            site = bound_site()
+            progress.listener().step(ref.slot, site.name, name)
+            started = time.monotonic()
+            try:
+                return guarded(f"{name} of slot {ref.slot}", lambda: body(ref, *args, **kwargs))
+            finally:
+                site.record_step(name, ref.slot, ref.attempt, time.monotonic() - started)
+
+        return task(
+            run,
+            name=name,
+            retries=retries,
+            retry_delay_seconds=[min(2.0**attempt, 30.0) for attempt in range(retries)] or None,
+            retry_condition_fn=_may_retry,
+            cache_policy=NO_CACHE,
+            persist_result=False,
+            log_prints=False,
+        )
+
+    return decorate

@@ -1,0 +1,23 @@
+"""Answer the open ballot of a slot, if it waits for this site."""
+
+from __future__ import annotations
+
+from cdistrim import progress
+from cdistrim.iteration import IterationRef
+from cdistrim.site import bound_site
+from cdistrim.voting import answer_ballot
+from cdistrim.watch import observe
+from tasks.boundary import step
+
+__all__ = ["vote"]
+
+
+@step(retries=5)
+def vote(ref: IterationRef) -> bool | None:
+    """The vote that was cast; None if no ballot waits for this site."""
+    site = bound_site()
+    answer = answer_ballot(site, observe(site.ledger, ref.campaign))
+    if answer is None:
+        return None
+    progress.listener().vote(ref.slot, site.name, answer.approve, answer.sentence)
+    return answer.approve
