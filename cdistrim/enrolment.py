@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdistrim.data.commitment import commit_cases
+from cdistrim.data.commitment import commit, load_salts
 from cdistrim.errors import ConfigurationError
 from cdistrim.policy import may_evaluate
 from cdistrim.protocol import CampaignState
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from cdistrim.site import Site
 
 __all__ = ["enrol"]
+
+SALT_FILE = "data/salts.json"
 
 
 def enrol(site: Site, campaign: int) -> None:
@@ -35,8 +37,8 @@ def enrol(site: Site, campaign: int) -> None:
         )
     data = site.data
     site.ledger.enrol(
-        campaign,
+        campaign=campaign,
         cases=len(data.train.labels),
-        data_commitment=commit_cases(data.train, site.directory / "data"),
+        data_commitment=commit(data.train, load_salts(site.directory / SALT_FILE, data.train.ids)),
         evaluator=may_evaluate(data.holdout.labels, spec.voting),
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from cdistrim import custody, progress
 from cdistrim.errors import CDistriMError, ConfigurationError, IntegrityError, OutOfOrderError
 from cdistrim.lease import Lease
+from cdistrim.ledger import Candidate
 from cdistrim.protocol import (
     GENESIS,
     CampaignView,
@@ -26,7 +27,7 @@ from cdistrim.protocol import (
     SlotView,
     model_name,
 )
-from cdistrim.sealing import Capsule, encrypt, new_data_key
+from cdistrim.sealing import Capsule, encrypt, new_data_key, public_digest
 from cdistrim.site import write_atomically
 from cdistrim.statistics import delong_test
 from cdistrim.training import TrainingProgress, predict, train
@@ -112,10 +113,10 @@ class IterationSession:
         ref = self.ref
         key = custody.request_key(self.site, ref.campaign, ref.slot, ref.attempt)
         self.site.ledger.request_fetch(
-            ref.campaign,
-            ref.slot,
-            ref.attempt,
-            request_key_digest=hashlib.sha256(key.public_bytes).digest(),
+            campaign=ref.campaign,
+            slot=ref.slot,
+            attempt=ref.attempt,
+            request_key_digest=public_digest(key.public_bytes),
         )
 
     def fetch(self) -> str:
@@ -161,9 +162,9 @@ class IterationSession:
         opened = custody.open_granted_head(self.site, view, slot, envelope)
         if slot.state is SlotState.FETCH_GRANTED:
             self.site.ledger.report_opened(
-                self.ref.campaign,
-                self.ref.slot,
-                self.ref.attempt,
+                campaign=self.ref.campaign,
+                slot=self.ref.slot,
+                attempt=self.ref.attempt,
                 good=opened.good,
                 bad=opened.bad,
                 missing=opened.missing,
@@ -251,7 +252,10 @@ class IterationSession:
         if self.slot().state is not SlotState.TRAINING:
             return
         self.site.ledger.request_upload(
-            self.ref.campaign, self.ref.slot, self.ref.attempt, record=self._record()
+            campaign=self.ref.campaign,
+            slot=self.ref.slot,
+            attempt=self.ref.attempt,
+            candidate=self._candidate(),
         )
 
     def confirm(self) -> ModelRecord:
@@ -262,7 +266,10 @@ class IterationSession:
         """
         if self.slot().state is SlotState.UPLOAD_GRANTED:
             self.site.ledger.confirm_upload(
-                self.ref.campaign, self.ref.slot, self.ref.attempt, record=self._record()
+                campaign=self.ref.campaign,
+                slot=self.ref.slot,
+                attempt=self.ref.attempt,
+                candidate=self._candidate(),
             )
         accepted = self.site.ledger.model(self.ref.campaign, self.ref.slot)
         if self.candidate is not None and accepted.weights_hash != weights_hash(self.candidate):
@@ -295,9 +302,7 @@ class IterationSession:
         except CDistriMError:
             return
         if ended:
-            custody.erase_request_key(
-                self.site, self.ref.campaign, self.ref.slot, self.ref.attempt
-            )
+            custody.erase_request_key(self.site, self.ref.campaign, self.ref.slot, self.ref.attempt)
 
     # --- inside ---
 
@@ -327,24 +332,16 @@ class IterationSession:
             chosen = {vote.partner for vote in votes if vote.approve}
         return tuple(sorted(chosen | {self.site.account}))
 
-    def _record(self) -> ModelRecord:
+    def _candidate(self) -> Candidate:
         candidate = self._in_memory(self.candidate, "request_upload", needs="train")
-        view = self.view()
-        enrolment = view.enrolment(self.site.account)
-        if self.evidence is None or enrolment is None:
-            raise OutOfOrderError(f"Slot {self.ref.slot} was not evaluated, or its owner not enrolled.")
-        return ModelRecord(
-            name=model_name(self.site.name, self.ref.slot),
-            slot=self.ref.slot,
-            attempt=self.ref.attempt,
-            partner=self.site.account,
-            parent=view.head,
-            ciphertext_hash=self.ciphertext_hash,
+        if self.evidence is None:
+            raise OutOfOrderError(f"The candidate of slot {self.ref.slot} was not evaluated.")
+        return Candidate(
+            parent=self.view().head,
             weights_hash=weights_hash(candidate),
-            capsule_hash=self.capsule_hash,
-            cases=enrolment.cases,
-            data_commitment=enrolment.data_commitment,
             evidence=self.evidence,
+            ciphertext_hash=self.ciphertext_hash,
+            capsule_hash=self.capsule_hash,
         )
 
 

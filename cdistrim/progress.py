@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["Listener", "Silent", "listener", "listen_with"]
+__all__ = ["Listener", "Silent", "listen_with", "listener"]
 
 
 class Listener(Protocol):

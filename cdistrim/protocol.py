@@ -352,6 +352,8 @@ class LedgerEvent:
 class Deed(Enum):
     """What a duty asks of a partner."""
 
+    CONVENE = "convene"
+    """A member opens a campaign from a spec of its own; asked for by a coordinator only."""
     ENROL = "enrol"
     ITERATE = "iterate"
     """The slot's owner runs or continues its partner iteration."""
@@ -364,18 +366,20 @@ class Deed(Enum):
 
 @dataclass(frozen=True)
 class Duty:
-    """Somebody's next step. ``key`` is the same for the same step, whoever computes it."""
+    """Somebody's next step; ``step`` says which ballot a vote is for."""
 
     deed: Deed
     partner: str
     campaign: int
     slot: int
     attempt: int
+    step: Step | None = None
 
     @property
     def key(self) -> str:
-        """Idempotency key: campaign, slot, attempt, deed, partner."""
-        return f"{self.campaign}/{self.slot}/{self.attempt}/{self.deed.value}/{self.partner}"
+        """Idempotency key: the same for the same duty, whoever computes it."""
+        what = self.deed.value if self.step is None else f"{self.deed.value}-{self.step.name}"
+        return f"{self.campaign}/{self.slot}/{self.attempt}/{what.lower()}/{self.partner}"
 
 
 def duties(view: CampaignView) -> Iterator[Duty]:
@@ -402,4 +406,5 @@ def duties(view: CampaignView) -> Iterator[Duty]:
     if slot.ballot is not None:
         for partner in slot.ballot.electorate:
             if slot.ballot.waits_for(partner):
-                yield Duty(Deed.VOTE, partner, view.number, slot.number, slot.attempt)
+                step = slot.ballot.step
+                yield Duty(Deed.VOTE, partner, view.number, slot.number, slot.attempt, step)

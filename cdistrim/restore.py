@@ -31,10 +31,10 @@ def close_if_expired(site: Site, ref: IterationRef) -> bool:
     if time.time() <= deadline:
         return False
     try:
-        site.ledger.close_expired(ref.campaign)
+        site.ledger.close_expired(campaign=ref.campaign, slot=ref.slot)
     except LedgerRefusal as refusal:
         # Another member was quicker, or the chain's clock is behind this machine's.
-        if refusal.name in {"DeadlineNotPassed", "WrongState"}:
+        if refusal.name in {"DeadlineNotPassed", "WrongSlot", "WrongCampaignState"}:
             return False
         raise
     return True
@@ -49,7 +49,10 @@ def verify_restored_head(site: Site, ref: IterationRef) -> str:
     view = site.ledger.campaign(ref.campaign)
     if view.head == GENESIS:
         return "genesis"
-    if view.head == ref.slot and site.ledger.slot(ref.campaign, ref.slot).state is SlotState.SKIPPED:
+    if (
+        view.head == ref.slot
+        and site.ledger.slot(ref.campaign, ref.slot).state is SlotState.SKIPPED
+    ):
         raise IntegrityError(
             f"Slot {ref.slot} was skipped, yet the ledger's head is its candidate.",
             hint="Compare with other nodes: this one contradicts itself.",

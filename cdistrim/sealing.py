@@ -283,7 +283,9 @@ class Capsule:
         _check_size(document, Purpose.CAPSULE)
         try:
             read = _CapsuleDocument.model_validate_json(document)
-            capsule = cls(read.context, {to: _sealed(text) for to, text in read.sealed.items()})
+            capsule = cls(
+                read.context, {account_of(to): _sealed(text) for to, text in read.sealed.items()}
+            )
         except (ValueError, UsageError):
             raise _malformed(Purpose.CAPSULE) from None
         if capsule.to_bytes() != document:

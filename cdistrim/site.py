@@ -41,10 +41,19 @@ if TYPE_CHECKING:
     from cdistrim.site_keys import SiteKeys
     from cdistrim.store import ObjectStore
 
-__all__ = ["SITE_VARIABLE", "Site", "SiteSettings", "bound_site", "site_bound_to", "write_atomically"]
+__all__ = [
+    "SITE_VARIABLE",
+    "Site",
+    "SiteSettings",
+    "bound_site",
+    "site_bound_to",
+    "write_atomically",
+]
 
 SITE_VARIABLE = "CDISTRIM_SITE"
 """Environment variable that binds a process to one site directory."""
+
+PASSPHRASE_FILE = "passphrase"  # noqa: S105  a file's name
 
 _bound: ContextVar[Path | None] = ContextVar("cdistrim_site", default=None)
 
@@ -59,7 +68,7 @@ class SiteSettings(BaseModel):
     chain_id: Annotated[int, Field(gt=0)]
     contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
     store_url: Annotated[str, Field(pattern=r"^[a-z0-9+]+://")]
-    passphrase_file: str | None = "passphrase"
+    passphrase_file: str | None = PASSPHRASE_FILE
     confirmations: Annotated[int, Field(ge=0, le=1000)] = 0
 
 
@@ -215,11 +224,14 @@ class Site:
             logger.propagate = False
         return logger
 
-    def record_step(self, step: str, slot: int, attempt: int, seconds: float) -> None:
+    def record_step(
+        self, step: str, campaign: int, slot: int, attempt: int, seconds: float
+    ) -> None:
         """Append a step's duration to ``log/steps.jsonl``: figures for the report, no data."""
         line = json.dumps(
             {
                 "step": step,
+                "campaign": campaign,
                 "slot": slot,
                 "attempt": attempt,
                 "seconds": round(seconds, 4),
@@ -227,6 +239,12 @@ class Site:
             }
         )
         with (self.directory / "log" / "steps.jsonl").open("a") as stream:
+            stream.write(line + "\n")
+
+    def record_vote(self, campaign: int, slot: int, step: str, sentence: str) -> None:
+        """Append a vote's reason to ``log/votes.jsonl``: one sentence, figures but no case."""
+        line = json.dumps({"campaign": campaign, "slot": slot, "step": step, "sentence": sentence})
+        with (self.directory / "log" / "votes.jsonl").open("a") as stream:
             stream.write(line + "\n")
 
 
@@ -249,7 +267,9 @@ def bound_site() -> Site:
     Raises:
         ConfigurationError: It is bound to none.
     """
-    directory = _bound.get() or (Path(os.environ[SITE_VARIABLE]) if SITE_VARIABLE in os.environ else None)
+    directory = _bound.get() or (
+        Path(os.environ[SITE_VARIABLE]) if SITE_VARIABLE in os.environ else None
+    )
     if directory is None:
         raise ConfigurationError(
             "This process is bound to no site.",

@@ -251,8 +251,6 @@ class ObjectStore:
         return bytes(data)
 
     def _info(self, path: str) -> dict[str, Any]:
-        # Others write to the store too: nothing may come from a cached listing.
-        self._fs.invalidate_cache()
         info: dict[str, Any] = self._fs.info(self._at(path))
         return info
 
@@ -260,7 +258,6 @@ class ObjectStore:
         """(path relative to the store, size) of everything below a prefix, sorted by path."""
         top = self._at(self._checked(prefix))
         with self._mapped("list", prefix):
-            self._fs.invalidate_cache()
             found = self._fs.find(top, detail=True)
         start = len(self._root) + 1
         # An object store also finds the siblings "ab/…" of "a": only "a/…" counts.
@@ -324,23 +321,30 @@ def _filesystem(
     scheme: str, options: dict[str, object]
 ) -> tuple[AbstractFileSystem, tuple[type[Exception], ...]]:
     """The backend and the exceptions by which it says that it does not answer."""
-    # gcsfs probes buckets for zonal storage at every start; emulators let it wait for minutes.
+    # gcsfs probes buckets for zonal storage; emulators and plain buckets let it wait for minutes.
+    # The variable counts only if nobody has imported gcsfs before, hence the core class below.
     os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     import fsspec
     from fsspec.exceptions import FSTimeoutError
 
+    # Others write to the store too: nothing may come from a cached listing.
+    options = {**options, "use_listings_cache": False}
     errors: tuple[type[Exception], ...] = (OSError, TimeoutError, FSTimeoutError)
     try:
         if scheme in ("gs", "gcs"):
             from aiohttp import ClientError
+            from gcsfs.core import GCSFileSystem
             from gcsfs.retry import ChecksumError, HttpError
             from google.auth.exceptions import GoogleAuthError
 
             # gcsfs gives some HTTP status 400 as ValueError.
             errors += (ClientError, HttpError, ChecksumError, GoogleAuthError, ValueError)
+            # It logs a traceback of what is mapped here; without a handler that goes to stderr.
+            logging.getLogger("gcsfs").addHandler(logging.NullHandler())
             # "md5": the server compares what arrived with what was sent.
             options = {"consistency": "md5", **options}
-        return fsspec.filesystem(scheme, use_listings_cache=False, **options), errors
+            return GCSFileSystem(**options), errors
+        return fsspec.filesystem(scheme, **options), errors
     except (ImportError, ValueError) as error:
         raise ConfigurationError(
             f"Stores of the kind {scheme}:// can't be used here: {error}.",

@@ -34,7 +34,14 @@ from cdistrim.model import build_model
 from cdistrim.spec import BalanceSpec, ModelSpec, TrainingSpec
 from cdistrim.weights import Weights
 
-__all__ = ["TrainingProgress", "TrainingResult", "batch_size_for", "predict", "train"]
+__all__ = [
+    "TrainingProgress",
+    "TrainingResult",
+    "batch_size_for",
+    "learning_rate_factor",
+    "predict",
+    "train",
+]
 
 MIN_BATCHES = 4
 """Fewest optimiser steps an epoch: smaller batches for a hospital with few cases."""
@@ -72,6 +79,18 @@ def batch_size_for(cases: int, training: TrainingSpec) -> int:
     return max(2, min(training.batch_size, cases // MIN_BATCHES))
 
 
+def learning_rate_factor(step: int, steps: int) -> float:
+    """Part of the spec's learning rate at an optimiser step of a slot, in (0, 1].
+
+    A linear start over the first tenth, so that a new optimiser does not throw a good head off, then
+    half a cosine down to 0, so that a candidate does not depend on its last batches.
+    """
+    start = max(1, steps // 10)
+    if step < start:
+        return (step + 1) / (start + 1)
+    return 0.5 + 0.5 * math.cos(math.pi * (step - start) / max(1, steps - start))
+
+
 def train(
     weights: Weights,
     cases: CaseSet,
@@ -106,7 +125,7 @@ def train(
     seed = _seed(training.seed, slot, -1)
     with _reproducible(training.threads, seed), _quiet():
         samples = zoom_copies(cases, training.balance, seed=seed)
-        loader = _loader(samples, training, slot)
+        loader = _loader(samples, majority_label(cases), training, slot)
         module = _Classifier(weights, model, training, slot, len(loader), progress)
         trainer = pl.Trainer(
             accelerator=accelerator,
@@ -240,17 +259,26 @@ class _Classifier(pl.LightningModule):
         self.epoch_losses.append(float(np.mean(self.losses)))
         self.losses.clear()
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(
+    def configure_optimizers(self) -> dict[str, object]:
+        optimizer = torch.optim.AdamW(
             self.network.parameters(),
             lr=self.training_spec.learning_rate,
             weight_decay=self.training_spec.weight_decay,
         )
+        steps = self.training_spec.epochs * self.batches
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(step, steps)
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
 
 
-def _loader(cases: CaseSet, training: TrainingSpec, slot: int) -> DataLoader[tuple[Tensor, Tensor]]:
-    # After the copies both classes may be equal; the paper augments class 0, its majority before.
-    samples = _Samples(cases, training.balance, majority_label(cases))
+def _loader(
+    cases: CaseSet, majority: int | None, training: TrainingSpec, slot: int
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    samples = _Samples(cases, training.balance, majority)
     size = batch_size_for(len(cases), training)
     return DataLoader(
         samples, batch_sampler=_EpochBatches(len(cases), size, training.seed, slot), num_workers=0
@@ -287,7 +315,7 @@ def _reproducible(threads: int, seed: int) -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl+C stays a KeyboardInterrupt: Lightning turns it into an exit and ignores the next one."""
+    """Ctrl+C stays a KeyboardInterrupt; Lightning makes it an exit and ignores the next one."""
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
     try:
@@ -309,6 +337,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+            # Lightning calls what torch has deprecated.
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
             yield
     finally:
         logger.setLevel(level)

@@ -21,7 +21,15 @@ from typing import TYPE_CHECKING
 from cdistrim import custody, policy
 from cdistrim.errors import ModelRejectedError, UntrustedDataError
 from cdistrim.lease import Lease
-from cdistrim.protocol import GENESIS, CampaignView, Evidence, ModelRecord, SlotState, SlotView, Step
+from cdistrim.protocol import (
+    GENESIS,
+    CampaignView,
+    Evidence,
+    ModelRecord,
+    SlotState,
+    SlotView,
+    Step,
+)
 from cdistrim.spec import CampaignSpec, VotingMode
 from cdistrim.training import predict
 from cdistrim.weights import check_weights, update_ratio
@@ -53,21 +61,22 @@ def answer_ballot(site: Site, view: CampaignView) -> Answer | None:
     if slot is None or slot.ballot is None or not slot.ballot.waits_for(site.account):
         return None
     if slot.ballot.step is Step.FETCH:
-        answer = _vote_on_fetch(site, view, slot)
+        answer = _vote_on_fetch(site, view)
     else:
         answer = _vote_on_upload(site, view, slot)
     site.ledger.cast_vote(
-        view.number,
-        slot.number,
-        slot.attempt,
-        slot.ballot.step,
+        campaign=view.number,
+        slot=slot.number,
+        attempt=slot.attempt,
+        step=slot.ballot.step,
         approve=answer.approve,
         evidence=answer.evidence,
     )
+    site.record_vote(view.number, slot.number, slot.ballot.step.name.lower(), answer.sentence)
     return answer
 
 
-def _vote_on_fetch(site: Site, view: CampaignView, slot: SlotView) -> Answer:
+def _vote_on_fetch(site: Site, view: CampaignView) -> Answer:
     opinion = policy.form_fetch_opinion(
         policy.FetchFacts(
             # The contract lets nobody but the slot's owner ask.
@@ -117,15 +126,14 @@ def _vote_on_candidate(
         head = _head(site, view)
         # 3
         check_weights(candidate, spec.model)
-        refusal = policy.refuse_update(spec.voting, update_ratio(head, candidate))
+        policy.check_update(update_ratio(head, candidate), spec.voting)
     except ModelRejectedError as error:
         refusal = policy.refuse_hard(error)
+        return Answer(False, refusal.sentence, refusal.evidence)
     except UntrustedDataError as error:
         site.logger.warning("Candidate %s refused: %s", record.name, error)
         sentence = f"The candidate can't be trusted ({error.code})."
         return Answer(False, sentence, policy.NO_EVIDENCE)
-    if refusal is not None:
-        return Answer(False, refusal.sentence, refusal.evidence)
     # 4
     cases = site.data.holdout
     before, after = (
@@ -166,12 +174,16 @@ def _best_head(site: Site, view: CampaignView, spec: CampaignSpec) -> policy.Bes
     for slot in _accepted(site, view):
         if slot.owner == site.account and slot.candidate is not None:
             heads.append(policy.BestHead(slot.number, slot.candidate.evidence.auc_candidate))
-        for vote in slot.ballot.votes if slot.ballot else ():
-            if vote.partner == site.account and vote.evidence and vote.evidence.positives:
-                heads.append(policy.BestHead(slot.number, vote.evidence.auc_candidate))
+        heads.extend(
+            policy.BestHead(slot.number, vote.evidence.auc_candidate)
+            for vote in (slot.ballot.votes if slot.ballot else ())
+            if vote.partner == site.account and vote.evidence and vote.evidence.positives
+        )
     best = policy.best_of(heads)
     if best is None or best.slot == view.head:
         return None
-    weights = custody.open_as_custodian(site, view.number, site.ledger.model(view.number, best.slot))
+    weights = custody.open_as_custodian(
+        site, view.number, site.ledger.model(view.number, best.slot)
+    )
     scores = predict(weights, site.data.holdout, spec.model, threads=spec.training.threads)
     return policy.BestHead(best.slot, best.auc, scores)

@@ -29,8 +29,7 @@ def publish_campaign(view: CampaignView, slots: list[SlotView]) -> None:
     lines = [
         f"# Campaign {view.number}: {view.state.name.lower()}",
         "",
-        f"{view.accepted} of {view.slots} partner iterations accepted; "
-        f"the head is model {view.head}.",
+        f"{view.accepted} of {view.slots} accepted; the head is model {view.head}.",
         "",
         "| slot | hospital | AUC before | AUC after | votes | verdict |",
         "| --- | --- | --- | --- | --- | --- |",

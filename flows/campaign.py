@@ -22,28 +22,34 @@ __all__ = ["campaign"]
 
 
 @flow(name="campaign", persist_result=False, log_prints=False)
-def campaign(campaign: Number = 0) -> str:
+def campaign(number: Number = 0) -> str:
     """Drive a campaign to its end; its final state.
 
     Args:
-        campaign: Its number on the ledger; 0 for the one that is open, or the next one that the
-            coordinator's convener is asked to open.
+        number: Its number on the ledger; 0 for the one that is open, or else the next one, which
+            the coordinator's convener is asked to open.
     """
     coordinator = bound_coordinator()
     ledger = coordinator.ledger
     dispatcher = bound_dispatcher() or Agents(
         {member.account: member.name for member in ledger.members()}
     )
-    number = campaign or coordinator.open_campaign()
     logger = get_run_logger()
+    while not number:
+        if (open_one := coordinator.open_campaign()) is None:
+            dispatcher.dispatch(coordinator.convening())
+            time.sleep(poll_seconds())
+        number = open_one or 0
     last: tuple[object, ...] = ()
     while not (view := observe(ledger, number)).state.ended:
         for duty in duties(view):
-            dispatcher.dispatch(duty)
+            if dispatcher.dispatch(duty):
+                break  # The ledger may have moved: what else is due is read off it anew.
         if (now := _where(view)) != last:
             logger.info("Campaign %d: %s", number, ", ".join(str(part) for part in now))
             last = now
-        time.sleep(poll_seconds())
+        else:
+            time.sleep(poll_seconds())
     dispatcher.finish()
     publish_campaign(view, [ledger.slot(number, n) for n in range(1, view.slots + 1)])
     return view.state.name.lower()

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
@@ -22,13 +22,18 @@ from prefect.deployments import run_deployment
 from cdistrim.protocol import Deed, Duty
 from cdistrim.site import site_bound_to
 from flows.cast_votes import cast_votes
+from flows.convene import convene
 from flows.enrol import enrol
 from flows.partner_iteration import partner_iteration
 from flows.restore_and_skip import restore_and_skip
 
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
 __all__ = ["DEED_FLOWS", "Agents", "Dispatcher", "Embedded", "bound_dispatcher", "dispatching_with"]
 
 DEED_FLOWS: Mapping[Deed, Callable[..., object]] = {
+    Deed.CONVENE: convene,
     Deed.ENROL: enrol,
     Deed.ITERATE: partner_iteration,
     Deed.VOTE: cast_votes,
@@ -41,8 +46,11 @@ DEED_FLOWS: Mapping[Deed, Callable[..., object]] = {
 class Dispatcher(Protocol):
     """Gets duties done."""
 
-    def dispatch(self, duty: Duty) -> None:
-        """See that the site works on its duty; harmless if it does already."""
+    def dispatch(self, duty: Duty) -> bool:
+        """See that the site works on its duty; harmless if it does already.
+
+        Returns whether the duty was done meanwhile, so that the ledger is worth another look.
+        """
 
     def finish(self) -> None:
         """Wait for what still runs in this process."""
@@ -63,7 +71,7 @@ class Embedded:
         self._iterations: dict[str, threading.Thread] = {}
         self._failure: BaseException | None = None
 
-    def dispatch(self, duty: Duty) -> None:
+    def dispatch(self, duty: Duty) -> bool:
         """Run the duty's flow here, once.
 
         Raises:
@@ -72,7 +80,7 @@ class Embedded:
         if self._failure is not None:
             raise self._failure
         if duty.key in self._done:
-            return
+            return False
         self._done.add(duty.key)
         if duty.deed is Deed.ITERATE:
             context = contextvars.copy_context()
@@ -81,8 +89,9 @@ class Embedded:
             )
             self._iterations[duty.key] = thread
             thread.start()
-        else:
-            self._run(duty)
+            return False
+        self._run(duty)
+        return True
 
     def finish(self) -> None:
         """Wait for iterations to publish and clean up.
@@ -127,14 +136,14 @@ class Agents:
         self._names = dict(names)
         self._sent: dict[str, _Sent] = {}
 
-    def dispatch(self, duty: Duty) -> None:
+    def dispatch(self, duty: Duty) -> bool:
         """Schedule a run at the site's agent; trouble with one agent stops nobody else."""
         name = self._names.get(duty.partner)
         if name is None:
-            return
+            return False
         before = self._sent.get(duty.key)
         if before is not None and not self._stale(before):
-            return
+            return False
         count = before.count + 1 if before else 0
         flow = getattr(DEED_FLOWS[duty.deed], "name", "")
         run = run_deployment(
@@ -147,7 +156,9 @@ class Agents:
             timeout=0,
             idempotency_key=f"{duty.key}/{count}",
         )
-        self._sent[duty.key] = _Sent(run.id, count, time.monotonic())
+        # Typed for both worlds; in a synchronous flow it is the run itself.
+        self._sent[duty.key] = _Sent(cast("FlowRun", run).id, count, time.monotonic())
+        return False
 
     def finish(self) -> None:
         """Nothing runs here."""

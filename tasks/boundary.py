@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -83,35 +83,40 @@ def _may_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     return isinstance(data, SiteFailure) and data.retryable
 
 
-def step(*, retries: int = 0) -> Callable[[Callable[..., R]], Task[..., R]]:
+def step(
+    *, retries: int = 0
+) -> Callable[[Callable[Concatenate[IterationRef, P], R]], Task[Concatenate[IterationRef, P], R]]:
     """Make a protocol step a Prefect task: guarded, timed, shown, retried where that is safe.
 
     Args:
         retries: How often to try again after trouble with a service. Only for idempotent steps.
     """
 
-    def decorate(body: Callable[..., R]) -> Task[..., R]:
-        name = getattr(body, "__name__", "step")
+    def decorate(
+        body: Callable[Concatenate[IterationRef, P], R],
+    ) -> Task[Concatenate[IterationRef, P], R]:
+        name = str(getattr(body, "__name__", "step"))
 
         @functools.wraps(body)
-        def run(ref: IterationRef, *args: Any, **kwargs: Any) -> R:
-            site = bound_site()
+        def run(ref: IterationRef, *args: P.args, **kwargs: P.kwargs) -> R:
+            site = guarded(name, bound_site)
             progress.listener().step(ref.slot, site.name, name)
             started = time.monotonic()
             try:
                 return guarded(f"{name} of slot {ref.slot}", lambda: body(ref, *args, **kwargs))
             finally:
-                site.record_step(name, ref.slot, ref.attempt, time.monotonic() - started)
+                seconds = time.monotonic() - started
+                site.record_step(name, ref.campaign, ref.slot, ref.attempt, seconds)
 
-        return task(
-            run,
+        make = task(
             name=name,
             retries=retries,
-            retry_delay_seconds=[min(2.0**attempt, 30.0) for attempt in range(retries)] or None,
+            retry_delay_seconds=[min(2.0**attempt, 30.0) for attempt in range(retries)],
             retry_condition_fn=_may_retry,
             cache_policy=NO_CACHE,
             persist_result=False,
             log_prints=False,
         )
+        return make(run)
 
     return decorate

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cdistrim.iteration import IterationRef
-from cdistrim.site import bound_site
 from cdistrim.restore import close_if_expired
+from cdistrim.site import bound_site
 from tasks.boundary import step
 
 __all__ = ["close_expired"]

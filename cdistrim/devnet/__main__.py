@@ -10,7 +10,7 @@ from cdistrim.devnet.directory import CHAIN_ID, locked
 from cdistrim.devnet.supervisor import answer, reap, supervise
 from cdistrim.errors import CDistriMError
 
-_LOCK_S = 10.0
+_LOCK_S = 5.0
 
 
 def main(arguments: list[str] | None = None) -> int:

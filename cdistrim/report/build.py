@@ -144,7 +144,7 @@ def _slot(view: CampaignView, chronicle: Chronicle, measured: Measured, slot: in
             outcome,
             reason,
             tally=f"{yes} of {voters} votes ({quorum} needed)",
-            aucs=(before, after),
+            seen=slot_aucs(votes, None),
             owner=owner,
             head=chronicle.head_name(head) if head is not None else "the head",
         ),

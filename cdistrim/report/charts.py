@@ -14,6 +14,7 @@ __all__ = ["draw_aucs", "draw_bars", "draw_calibration", "draw_roc"]
 _WIDTH = 1080.0
 _SQUARE = 500.0
 _MOST_SERIES = 8
+_LEGEND_COLUMNS = 5
 _OTHER = "other"
 
 
@@ -27,9 +28,9 @@ def draw_aucs(slots: Sequence[SlotFigure]) -> str:
     canvas = Canvas(
         "aucs",
         _WIDTH,
-        330,
+        302,
         title="AUC before and after each slot",
-        description="Mean AUC on the voters' hold-outs with its 95 % interval, by slot.",
+        description="AUC of the head and of the candidate with its 95 % interval, by slot.",
     )
     y = Scale(marks[0], marks[-1], 262, 46)
     x = Scale(0.5, max((s.number for s in slots), default=1) + 0.5, 66, _WIDTH - 14)
@@ -77,9 +78,9 @@ def _auc_legend(canvas: Canvas, x: float) -> None:
     canvas.text(x + 20, 22, "head before the slot")
     canvas.circle(x + 172, 18, 5, Colour.BLUE)
     canvas.text(x + 184, 22, "candidate, accepted (95 % interval)")
-    canvas.circle(x + 418, 18, 6, Colour.PAPER, Colour.VERMILION, 1.6)
-    canvas.cross(x + 418, 18, 3, Colour.VERMILION, 1.8)
-    canvas.text(x + 432, 22, "candidate, refused")
+    canvas.circle(x + 440, 18, 6, Colour.PAPER, Colour.VERMILION, 1.6)
+    canvas.cross(x + 440, 18, 3, Colour.VERMILION, 1.8)
+    canvas.text(x + 454, 22, "candidate, refused")
 
 
 def draw_roc(models: Sequence[ModelTest]) -> str:
@@ -110,7 +111,8 @@ def draw_calibration(models: Sequence[ModelTest]) -> str:
         canvas.polyline(points, colour, 2, dash)
         most = max((p.cases for p in model.calibration), default=1)
         for point, (px, py) in zip(model.calibration, points, strict=True):
-            tip = f"{model.label}: {point.cases} cases, score {point.predicted:.2f}, rate {point.observed:.2f}"
+            tip = f"{model.label}: {point.cases} cases, score {point.predicted:.2f}, "
+            tip += f"rate {point.observed:.2f}"
             radius = 3 + 4 * (point.cases / most) ** 0.5
             fill = colour if index == 0 else Colour.PAPER
             canvas.circle(px, py, radius, fill, colour, 1.8, tip=tip)
@@ -172,15 +174,16 @@ def draw_bars(
     stacked = [(text, _merged(figures, series)) for text, figures in bars]
     highest = max((sum(figures.values()) for _, figures in stacked), default=0.0) or 1.0
     marks = ticks(0, highest)
-    rows = -(-len(series) // 4)
-    top = 16 + 20 * rows
+    rows = -(-len(series) // _LEGEND_COLUMNS)
+    top = 38 + 20 * rows
     canvas = Canvas(
         name,
         _WIDTH,
-        top + 250,
+        top + 236,
         title=title,
         description=f"{title}: a bar per slot, stacked by step. {label}.",
     )
+    canvas.text(14, 16, title, size=14, bold=True)
     y = Scale(0, marks[-1], top + 196, top + 8)
     x = Scale(0, len(bars) or 1, 92, _WIDTH - 14)
     canvas.axis_left(y, x.low, x.high, [(t, write(t)) for t in marks], label)
@@ -191,7 +194,8 @@ def draw_bars(
     for i, (text, figures) in enumerate(stacked):
         _stack(canvas, x(i + 0.5) - width / 2, width, y, text, figures, series, write)
     for i, step in enumerate(series):
-        left, height = 92 + 245 * (i % 4), 16 + 20 * (i // 4)
+        left = 92 + 196 * (i % _LEGEND_COLUMNS)
+        height = 40 + 20 * (i // _LEGEND_COLUMNS)
         canvas.rectangle(left, height - 10, 12, 12, Colour.SERIES[i], stroke="#00000033")
         canvas.text(left + 18, height, step)
     return canvas.render()

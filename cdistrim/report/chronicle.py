@@ -6,8 +6,9 @@ units of 1e-9, variances in 1e-18.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from enum import StrEnum
 
 from cdistrim.protocol import (
@@ -162,7 +163,10 @@ def evidence_of(value: object) -> Evidence | None:
 
 
 def field_values(value: object, names: Sequence[str]) -> tuple[object, ...] | None:
-    """The fields of a struct that was decoded to a mapping or to a sequence."""
+    """The fields of a struct that was decoded to a record, a mapping or a sequence."""
+    if is_dataclass(value):
+        snake = (re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() for name in names)
+        return tuple(getattr(value, name, None) for name in snake)
     if isinstance(value, Mapping):
         return tuple(value.get(name) for name in names)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):

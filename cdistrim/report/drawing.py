@@ -1,7 +1,7 @@
 """Inline SVG: a canvas, a linear scale and axes. No fonts, scripts or links from anywhere else.
 
 Colours are those of Okabe and Ito ("Color Universal Design", 2008), which colour-blind readers can
-tell apart; no figure relies on colour alone. Every text and attribute is escaped here and only here.
+tell apart; no figure relies on colour alone. Every text and attribute is escaped here.
 """
 
 from __future__ import annotations

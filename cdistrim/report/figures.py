@@ -58,8 +58,8 @@ class AucBasis(StrEnum):
     """Mean over the evaluators' hold-outs without the trainer's, weighted by pairs of cases."""
     TRAINER = "trainer"
     """As the trainer reported them."""
-    MEASURED = "measured"
-    """Measured apart from the ballots, with intervals of their own."""
+    TEST_SET = "test set"
+    """Measured on the common test set after the campaign; no vote saw them."""
 
 
 class NonInferiority(StrEnum):

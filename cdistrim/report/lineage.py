@@ -1,4 +1,4 @@
-"""Draws a campaign's lineage: slots from left to right, a lane per hospital, the head's path bold."""
+"""Draws a campaign's lineage: slots from left to right, a lane per hospital."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from cdistrim.report.figures import CampaignReport, LineageEdge, SlotFigure, Slo
 __all__ = ["draw_lineage"]
 
 _PAGE = 1080.0
-_LEFT = 128.0
-_GENESIS_WIDTH = 70.0
+_GENESIS_WIDTH = 92.0
 _RIGHT = 26.0
 _TOP = 58.0
 _LANE = 66.0
 _NARROWEST = 46.0
 _RADIUS = 15.0
 _LONGEST_LANE_NAME = 17
+_LETTER = 8.0
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,22 @@ class _Layout:
     lanes: tuple[str, ...]
     planned: int
     column: float
+    left: float
+    """Where the names of the lanes end."""
 
     @classmethod
     def of(cls, report: CampaignReport) -> _Layout:
         planned = max(report.totals.planned, 1)
-        room = (_PAGE - _LEFT - _GENESIS_WIDTH - _RIGHT) / planned
-        lanes = tuple(partner.name for partner in report.partners)
-        return cls(lanes, planned, min(max(room, _NARROWEST), 96.0))
+        lanes = tuple(
+            wording.printable(partner.name, _LONGEST_LANE_NAME) for partner in report.partners
+        )
+        left = 24 + _LETTER * max((len(name) for name in lanes), default=0)
+        room = (_PAGE - left - _GENESIS_WIDTH - _RIGHT) / planned
+        return cls(lanes, planned, min(max(room, _NARROWEST), 96.0), left)
 
     @property
     def width(self) -> float:
-        return _LEFT + _GENESIS_WIDTH + self.planned * self.column + _RIGHT
+        return self.left + _GENESIS_WIDTH + self.planned * self.column + _RIGHT
 
     @property
     def height(self) -> float:
@@ -46,16 +51,16 @@ class _Layout:
 
     def x(self, slot: int) -> float:
         if slot == 0:
-            return _LEFT + _GENESIS_WIDTH / 2
-        return _LEFT + _GENESIS_WIDTH + (slot - 0.5) * self.column
+            return self.left + _GENESIS_WIDTH / 2
+        return self.left + _GENESIS_WIDTH + (slot - 0.5) * self.column
 
     def lane(self, index: int) -> float:
         return _TOP + (index + 0.5) * _LANE
 
     def y(self, slot: int) -> float:
-        """Slots go through the lanes in order; the genesis stands in the middle."""
+        """Slots go through the lanes in order; the genesis stands between the middle two."""
         if slot == 0:
-            return (self.lane(0) + self.lane(len(self.lanes) - 1)) / 2
+            return _TOP + len(self.lanes) // 2 * _LANE
         return self.lane((slot - 1) % len(self.lanes))
 
 
@@ -68,8 +73,9 @@ def draw_lineage(report: CampaignReport) -> str:
         layout.height,
         title="Lineage of the models",
         description=(
-            f"{report.totals.planned} slots from left to right, a lane per hospital. Filled circles "
-            "are accepted models, crossed ones were refused; a thick line leads to the final model."
+            f"{report.totals.planned} slots from left to right, a lane per hospital. Filled "
+            "circles are accepted models, crossed ones were refused; a thick line leads to the "
+            "final model."
         ),
         fixed=layout.width > _PAGE,
     )
@@ -82,7 +88,7 @@ def draw_lineage(report: CampaignReport) -> str:
             _restored(canvas, layout, edge)
     canvas.circle(layout.x(0), layout.y(0), _RADIUS, Colour.PAPER, Colour.INK, 2)
     canvas.text(layout.x(0), layout.y(0) + 4, "0", anchor="middle", bold=True)
-    canvas.text(layout.x(0), layout.y(0) + _RADIUS + 15, "start", anchor="middle", size=11)
+    canvas.text(layout.x(0) - _RADIUS - 5, layout.y(0) + 4, "start", anchor="end", size=11)
     for slot in report.slots:
         _node(canvas, layout, slot, is_head=slot.number == report.head)
     return canvas.render()
@@ -101,9 +107,8 @@ def _lanes(canvas: Canvas, layout: _Layout) -> None:
         )
     for index, name in enumerate(layout.lanes):
         y = layout.lane(index)
-        canvas.line(_LEFT, y, layout.width - _RIGHT / 2, y, Colour.PALE, 0.8, "2 4")
-        shown = wording.printable(name, _LONGEST_LANE_NAME)
-        canvas.text(_LEFT - 12, y + 4, shown, anchor="end", bold=True)
+        canvas.line(layout.left, y, layout.width - _RIGHT / 2, y, Colour.PALE, 0.8, "2 4")
+        canvas.text(layout.left - 12, y + 4, name, anchor="end", bold=True)
 
 
 def _trained(canvas: Canvas, layout: _Layout, edge: LineageEdge, outcome: SlotOutcome) -> None:
@@ -114,8 +119,6 @@ def _trained(canvas: Canvas, layout: _Layout, edge: LineageEdge, outcome: SlotOu
     x1, y1 = layout.x(edge.source) + _RADIUS, layout.y(edge.source)
     x2, y2 = layout.x(edge.target) - _RADIUS, layout.y(edge.target)
     turn = max(x1, layout.x(edge.target) - layout.column + _RADIUS)
-    if edge.source == 0:
-        turn = x1
     middle = (turn + x2) / 2
     d = f"M{x1:.1f},{y1:.1f} L{turn:.1f},{y1:.1f} C{middle:.1f},{y1:.1f} "
     d += f"{middle:.1f},{y2:.1f} {x2:.1f},{y2:.1f}"
@@ -133,7 +136,9 @@ def _restored(canvas: Canvas, layout: _Layout, edge: LineageEdge) -> None:
     x2, y2 = layout.x(edge.target), layout.y(edge.target)
     down = 1 if y1 >= y2 else -1
     start = (x1 - _RADIUS * 0.75, y1 + down * _RADIUS * 0.75)
-    end = (x2, y2 + down * (_RADIUS + 2))
+    end = (x2, y2 + _RADIUS + 2)
+    if down < 0:  # Beside the figure that stands above the node.
+        end = (x2 + _RADIUS * 0.8, y2 - _RADIUS * 0.8 - 1)
     bend = y1 + down * _RADIUS * 1.2
     d = f"M{start[0]:.1f},{start[1]:.1f} C{(x1 + x2) / 2:.1f},{bend:.1f} "
     d += f"{end[0]:.1f},{bend:.1f} {end[0]:.1f},{end[1]:.1f}"
@@ -162,7 +167,9 @@ def _node(canvas: Canvas, layout: _Layout, slot: SlotFigure, *, is_head: bool) -
     auc = f"{slot.auc_after.value:.2f}" if slot.auc_after else slot.outcome.value
     size = 11 if slot.auc_after else 10
     bold = is_head
-    colour = Colour.INK if slot.outcome is SlotOutcome.ACCEPTED else Colour.VERMILION
+    colour = {SlotOutcome.ACCEPTED: Colour.INK, SlotOutcome.REFUSED: Colour.VERMILION}.get(
+        slot.outcome, Colour.GREY
+    )
     lift = 11 if is_head else 6
     canvas.text(
         x, y - _RADIUS - lift, auc, anchor="middle", size=size, colour=colour, bold=bold, halo=True

@@ -47,7 +47,8 @@ class Measured:
 
     ``created`` is in UTC. ``seconds`` are per slot number and step, in the order of the steps;
     ``wall_seconds`` the whole campaign's. ``reasons`` are voters' sentences by (slot, voter's
-    name). ``slot_aucs`` (before, after) replace the AUCs that the votes' evidence gives.
+    name). ``slot_aucs`` (before, after) are measured on the test set and replace, in tables and
+    charts, those of the votes' evidence; verdicts still cite what the voters saw.
     ``holdouts`` are by partner name; without them the votes' evidence tells. ``sabotaged`` is the
     hospital whose labels were flipped on purpose. ``verify_command`` checks this very run.
     """

@@ -24,7 +24,6 @@ from cdistrim.statistics import hanley_mcneil_variance
 __all__ = ["headline", "slot_aucs", "slot_verdict"]
 
 _Z95 = 1.959963984540054
-_Aucs = tuple[IntervalFigure | None, IntervalFigure | None]
 
 
 def slot_aucs(
@@ -37,7 +36,7 @@ def slot_aucs(
     The trainer's own figure counts only where nobody else measured: it is the claim to be judged.
     """
     if measured is not None:
-        return (*measured, AucBasis.MEASURED)
+        return (*measured, AucBasis.TEST_SET)
     others = [vote for vote in votes if not vote.trainer and vote.auc_head is not None]
     if others:
         return _pooled(others, head=True), _pooled(others, head=False), AucBasis.EVALUATORS
@@ -52,7 +51,7 @@ def slot_verdict(
     reason: SkipReason,
     *,
     tally: str,
-    aucs: _Aucs,
+    seen: tuple[IntervalFigure | None, IntervalFigure | None, AucBasis | None],
     owner: str,
     head: str,
 ) -> str:
@@ -62,14 +61,15 @@ def slot_verdict(
         outcome: How the slot ended.
         reason: The ledger's reason for a skip.
         tally: The upload ballot's votes in words.
-        aucs: AUC before and after.
+        seen: AUC before and after as the vote knew them, and whose figures these were.
         owner: The partner's name.
         head: What the restored head is called.
     """
-    before, after = aucs
+    before, after, basis = seen
     change = ""
     if before is not None and after is not None:
-        change = f": AUC {wording.auc(before.value)} → {wording.auc(after.value)}"
+        whose = "as the trainer reported" if basis is AucBasis.TRAINER else "as the voters measured"
+        change = f": AUC {wording.auc(before.value)} → {wording.auc(after.value)} {whose}"
     if outcome is SlotOutcome.ACCEPTED:
         return f"Accepted with {tally}{change}."
     if outcome is SlotOutcome.REFUSED:
@@ -83,11 +83,15 @@ def headline(totals: Totals, slots: Sequence[SlotFigure], measured: Measured) ->
     """The campaign's verdict, a sentence each: slots, refusals, test results, comparison."""
     sentences = [_progress(totals)]
     for outcome, words in (
-        (SlotOutcome.REFUSED, "was refused {} by the vote and skipped; the head was restored"),
-        (SlotOutcome.SKIPPED, "was skipped {} without a verdict on its model"),
+        (SlotOutcome.REFUSED, "refused {} by the vote and skipped; the head was restored"),
+        (SlotOutcome.SKIPPED, "skipped {} without a verdict on a model"),
     ):
         counts = Counter(slot.partner for slot in slots if slot.outcome is outcome)
-        sentences += [f"{name} {words.format(wording.times(n))}." for name, n in counts.items()]
+        for times in sorted(set(counts.values()), reverse=True):
+            names = [name for name, n in counts.items() if n == times]
+            verb = "was" if len(names) == 1 else "were each"
+            what = words.format(wording.times(times))
+            sentences.append(f"{wording.sentence_list(names)} {verb} {what}.")
     if measured.sabotaged:
         name = wording.printable(measured.sabotaged)
         sentences.append(f"The training labels of {name} were flipped on purpose, as a test.")

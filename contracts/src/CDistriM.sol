@@ -154,7 +154,7 @@ contract CDistriM is Campaigns {
         }
         _requireEvidence(candidate.evidence);
 
-        s.candidate = candidate;
+        _fix(s, candidate);
         _moveTo(s, SlotState.UploadRequested, c.deadlines.uploadBallot);
         StoredEnrolment storage e = c.enrolments[msg.sender];
         emit CandidateSubmitted(
@@ -179,7 +179,7 @@ contract CDistriM is Campaigns {
         Candidate calldata candidate
     ) external onlyMember {
         (, StoredSlot storage s) = _ownTurn(campaign, slot, attempt, SlotState.UploadGranted);
-        Candidate memory requested = s.candidate;
+        Candidate memory requested = _requested(s);
         requested.ciphertextHash = candidate.ciphertextHash;
         requested.capsuleHash = candidate.capsuleHash;
         if (keccak256(abi.encode(requested)) != keccak256(abi.encode(candidate))) {
@@ -245,6 +245,20 @@ contract CDistriM is Campaigns {
         emit TokenGranted(campaign, slot, s.attempt, step, _ownerOf(c, slot), deadline);
     }
 
+    function _fix(StoredSlot storage s, Candidate calldata candidate) private {
+        s.candidate = StoredCandidate(
+            candidate.parent,
+            candidate.evidence.aucHead,
+            candidate.evidence.aucCandidate,
+            candidate.evidence.variance,
+            candidate.evidence.positives,
+            candidate.evidence.negatives,
+            candidate.ciphertextHash,
+            candidate.weightsHash,
+            candidate.capsuleHash
+        );
+    }
+
     function _accept(uint256 campaign, uint32 slot) private {
         StoredCampaign storage c = _campaigns[campaign];
         StoredSlot storage s = c.slots[slot];
@@ -298,7 +312,7 @@ contract CDistriM is Campaigns {
             StoredSlot storage s = c.slots[next];
             address owner = _ownerOf(c, next);
             s.attempt = 1;
-            if (c.enrolments[owner].cases != 0) {
+            if (c.enrolled & _bitAt(c, next) != 0) {
                 c.slot = next;
                 uint64 deadline = _moveTo(s, SlotState.Waiting, c.deadlines.fetchRequest);
                 emit SlotOpened(campaign, next, 1, owner, c.head, deadline);
@@ -404,8 +418,9 @@ contract CDistriM is Campaigns {
         returns (StoredCampaign storage c, StoredSlot storage s)
     {
         (c, s) = _openSlot(campaign, slot, attempt);
-        address owner = _ownerOf(c, slot);
-        if (msg.sender != owner) revert NotYourTurn(campaign, slot, owner, msg.sender);
+        if (_bit(c, msg.sender) != _bitAt(c, slot)) {
+            revert NotYourTurn(campaign, slot, _ownerOf(c, slot), msg.sender);
+        }
         if (s.state != needed) revert WrongState(s.state, needed);
         _requireInTime(s.deadline);
     }
@@ -420,8 +435,8 @@ contract CDistriM is Campaigns {
             StoredEnrolment storage e = c.enrolments[order[i]];
             if (e.place != 0) revert DuplicatePartner(order[i]);
             e.place = uint8(i + 1);
+            c.order[i] = order[i];
         }
-        c.order = order;
         c.partners = uint8(order.length);
     }
 

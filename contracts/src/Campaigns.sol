@@ -29,7 +29,7 @@ abstract contract Campaigns is Members {
         uint64 evaluators;
         // one word
         Deadlines deadlines;
-        address[] order;
+        mapping(uint256 place => address) order;
         mapping(address account => StoredEnrolment) enrolments;
         mapping(uint32 slot => StoredSlot) slots;
         mapping(bytes32 ballot => BallotBox.Box) ballots;
@@ -48,7 +48,20 @@ abstract contract Campaigns is Members {
         uint16 attempt; // 0: not opened yet
         uint64 deadline;
         bytes32 requestKeyDigest;
-        Candidate candidate;
+        StoredCandidate candidate;
+    }
+
+    /// @dev Parent and evidence share one word.
+    struct StoredCandidate {
+        uint32 parent;
+        uint32 aucHead;
+        uint32 aucCandidate;
+        uint64 variance;
+        uint32 positives;
+        uint32 negatives;
+        bytes32 ciphertextHash;
+        bytes32 weightsHash;
+        bytes32 capsuleHash;
     }
 
     uint256 public campaigns;
@@ -85,9 +98,10 @@ abstract contract Campaigns is Members {
         view_.accepted = c.accepted;
         view_.enrolDeadline = c.enrolDeadline;
         view_.deadlines = c.deadlines;
-        view_.order = c.order;
-        view_.enrolments = new Enrolment[](view_.order.length);
+        view_.order = new address[](c.partners);
+        view_.enrolments = new Enrolment[](c.partners);
         for (uint256 i = 0; i < view_.order.length; i++) {
+            view_.order[i] = c.order[i];
             view_.enrolments[i] = _enrolment(c, view_.order[i]);
         }
     }
@@ -180,8 +194,8 @@ abstract contract Campaigns is Members {
     // -------------------------------------------------------------- derivation
 
     function _campaign(uint256 campaign) internal view returns (StoredCampaign storage c) {
-        if (campaign == 0 || campaign > campaigns) revert NoCampaign(campaign);
-        return _campaigns[campaign];
+        c = _campaigns[campaign];
+        if (c.partners == 0) revert NoCampaign(campaign);
     }
 
     function _plannedSlots(StoredCampaign storage c) internal view returns (uint32) {
@@ -198,6 +212,11 @@ abstract contract Campaigns is Members {
         returns (BallotBox.Box storage)
     {
         return c.ballots[keccak256(abi.encode(slot, attempt, step))];
+    }
+
+    /// @dev The mask of a slot's owner.
+    function _bitAt(StoredCampaign storage c, uint32 slot) internal view returns (uint64) {
+        return uint64(1) << uint64((slot - 1) % c.partners);
     }
 
     /// @dev The mask of one partner; empty for anybody else.
@@ -255,7 +274,25 @@ abstract contract Campaigns is Members {
         record.capsuleHash = s.candidate.capsuleHash;
         record.cases = e.cases;
         record.dataCommitment = e.dataCommitment;
-        record.evidence = s.candidate.evidence;
+        record.evidence = _evidence(s.candidate);
+    }
+
+    function _evidence(StoredCandidate storage stored) private view returns (Evidence memory) {
+        return Evidence(
+            stored.aucHead, stored.aucCandidate, stored.variance, stored.positives, stored.negatives
+        );
+    }
+
+    /// @dev The record that was voted on, as the owner requested it.
+    function _requested(StoredSlot storage s) internal view returns (Candidate memory) {
+        StoredCandidate storage stored = s.candidate;
+        return Candidate(
+            stored.parent,
+            stored.ciphertextHash,
+            stored.weightsHash,
+            stored.capsuleHash,
+            _evidence(stored)
+        );
     }
 
     function _accounts(StoredCampaign storage c, uint64 mask)

@@ -1,0 +1,5 @@
+"""``python -m cdistrim``."""
+
+from cdistrim.cli import main
+
+main()

@@ -1,0 +1,96 @@
+"""``cdistrim campaign``: open, look at, approve and run campaigns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Open, review, approve, refuse and run campaigns.", no_args_is_help=True)
+
+SITE = typer.Argument(..., help="The site's directory.")
+NUMBER = typer.Argument(..., min=1, help="The campaign's number on the ledger.")
+
+
+@app.command("open")
+def open_(directory: Path = SITE, spec: Path = typer.Argument(..., help="The spec, JSON.")) -> None:
+    """Deposit a spec and open a campaign with its hash."""
+    from cdistrim.convening import open_campaign
+    from cdistrim.errors import UsageError
+    from cdistrim.site import Site
+    from cdistrim.spec import CampaignSpec
+
+    try:
+        document = spec.read_bytes()
+    except OSError as error:
+        raise UsageError(f"Can't read {spec}: {error.strerror}.", hint="Check the path.") from None
+    number = open_campaign(Site(directory), CampaignSpec.parse(document))
+    typer.echo(f"Campaign {number} is open; partners can enrol.")
+
+
+@app.command()
+def review(directory: Path = SITE, number: int = NUMBER) -> None:
+    """Show a campaign's spec, checked against the ledger, and whether it is approved here."""
+    from cdistrim.site import Site
+
+    site = Site(directory)
+    view = site.ledger.campaign(number)
+    typer.echo(site.spec(view).model_dump_json(indent=2))
+    approved = "approved" if site.has_approved(view.spec_hash) else "not approved"
+    typer.echo(f"spec {view.spec_hash.hex()}: {approved} at {site.name}")
+
+
+@app.command()
+def approve(directory: Path = SITE, number: int = NUMBER) -> None:
+    """Let this campaign's code run on this site's data."""
+    from cdistrim.site import Site
+
+    site = Site(directory)
+    view = site.ledger.campaign(number)
+    site.spec(view)
+    site.approve_spec(view.spec_hash)
+    typer.echo(f"Spec {view.spec_hash.hex()} is approved at {site.name}.")
+
+
+@app.command()
+def refuse(directory: Path = SITE, number: int = NUMBER) -> None:
+    """Withdraw the approval: this site then votes no and does not train."""
+    from cdistrim.site import Site
+
+    site = Site(directory)
+    view = site.ledger.campaign(number)
+    site.refuse_spec(view.spec_hash)
+    typer.echo(f"Spec {view.spec_hash.hex()} is refused at {site.name}.")
+
+
+@app.command()
+def status(directory: Path = SITE, number: int = NUMBER) -> None:
+    """Where a campaign stands, by the ledger."""
+    from cdistrim.site import Site
+
+    view = Site(directory).ledger.campaign(number)
+    typer.echo(f"campaign {number}: {view.state.name.lower()}, {view.accepted} of {view.slots}")
+    typer.echo(f"head: model {view.head}")
+    if view.slot is not None:
+        owner = view.name_of(view.slot.owner)
+        typer.echo(f"slot {view.slot.number}: {owner}, {view.slot.state.name.lower()}")
+
+
+@app.command()
+def run(
+    directory: Path = typer.Argument(..., help="The coordinator's directory."),
+    number: int = typer.Argument(0, min=0, help="The campaign's number; 0 for the open one."),
+) -> None:
+    """Drive a campaign from the ledger to its end, through the sites' agents."""
+    from cdistrim.cli.outcome import end_with
+    from cdistrim.coordinator import Coordinator, bind_coordinator
+
+    bind_coordinator(directory)
+    from flows.campaign import campaign
+
+    campaign(number)
+    ledger = Coordinator(directory).ledger
+    view = ledger.campaign(number or ledger.campaigns())
+    end_with(view)

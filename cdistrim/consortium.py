@@ -1,0 +1,145 @@
+"""A consortium on one machine: sites with keys and data, a contract, a store, a coordinator.
+
+What the demo, ``cdistrim up`` and the tests start from. In production each hospital makes its own
+site (`cdistrim site init`) and one member deploys the contract; nothing else differs.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cdistrim.coordinator import Coordinator, CoordinatorSettings
+from cdistrim.data.cases import SiteData
+from cdistrim.errors import ConfigurationError
+from cdistrim.ledger import EthereumLedger, Member
+from cdistrim.site import PASSPHRASE_FILE, Site, SiteSettings, write_atomically
+from cdistrim.site_keys import create_site_keys, load_site_keys, read_passphrase
+
+__all__ = ["Consortium", "found_consortium"]
+
+_FILE = "consortium.json"
+
+
+@dataclass(frozen=True)
+class Consortium:
+    """Where everything lies. ``sites`` are directories by partner name, in order."""
+
+    directory: Path
+    sites: Mapping[str, Path]
+    contract: str
+
+    @classmethod
+    def open(cls, directory: Path) -> Consortium:
+        """The consortium that was founded in ``directory``.
+
+        Raises:
+            ConfigurationError: None was, or not to the end.
+        """
+        try:
+            document = json.loads((directory / _FILE).read_bytes())
+        except FileNotFoundError:
+            raise ConfigurationError(
+                f"There is no consortium in {directory}.", hint="Check the run's id."
+            ) from None
+        sites = {name: directory / name for name in document["sites"]}
+        return cls(directory, sites, document["contract"])
+
+    @property
+    def store(self) -> Path:
+        """Directory of the embedded store."""
+        return self.directory / "store"
+
+    @property
+    def coordinator(self) -> Path:
+        """The coordinator's directory."""
+        return self.directory / "coordinator"
+
+    def accounts(self) -> dict[str, Path]:
+        """Directory of each site, by account."""
+        return {Site(path).account: path for path in self.sites.values()}
+
+    def point_to(self, ledger_url: str) -> None:
+        """Tell everybody the chain's address: a development chain may come back at another."""
+        for path in self.sites.values():
+            settings = Site(path).settings
+            if settings.ledger_url != ledger_url:
+                Site.create(path, settings.model_copy(update={"ledger_url": ledger_url}))
+        coordinator = Coordinator(self.coordinator).settings
+        if coordinator.ledger_url != ledger_url:
+            Coordinator.create(
+                self.coordinator, coordinator.model_copy(update={"ledger_url": ledger_url})
+            )
+
+
+def found_consortium(
+    directory: Path,
+    data: Mapping[str, SiteData],
+    *,
+    ledger_url: str,
+    chain_id: int,
+    store_url: str | None = None,
+) -> Consortium:
+    """Make sites with throwaway keys, deploy the contract, and write down where everything is.
+
+    Each step is skipped where it was done before, so a call that was killed can be repeated.
+
+    Args:
+        directory: Of the whole consortium; sites become its subdirectories.
+        data: Each partner's cases, by name, in order.
+        ledger_url: The development chain; members need no ether there.
+        chain_id: Its id.
+        store_url: The common store; None for a directory beside the sites.
+    """
+    if (directory / _FILE).exists():
+        consortium = Consortium.open(directory)
+        consortium.point_to(ledger_url)
+        return consortium
+    store_url = store_url or f"file://{(directory / 'store').resolve()}"
+    founders = [_prepare_site(directory / name, name, data[name]) for name in data]
+    deployer = load_site_keys(
+        directory / next(iter(data)) / "keys",
+        read_passphrase(file=directory / next(iter(data)) / PASSPHRASE_FILE),
+    )
+    contract = EthereumLedger.deploy(
+        ledger_url, chain_id=chain_id, private_key=deployer.private_key, founders=founders
+    )
+    for name in data:
+        Site.create(
+            directory / name,
+            SiteSettings(
+                name=name,
+                ledger_url=ledger_url,
+                chain_id=chain_id,
+                contract=contract,
+                store_url=store_url,
+            ),
+        )
+    Coordinator.create(
+        directory / "coordinator",
+        CoordinatorSettings(
+            ledger_url=ledger_url, chain_id=chain_id, contract=contract, convener=next(iter(data))
+        ),
+    )
+    document = json.dumps({"sites": list(data), "contract": contract}, indent=2)
+    write_atomically(directory / _FILE, document.encode())
+    return Consortium.open(directory)
+
+
+def _prepare_site(directory: Path, name: str, data: SiteData) -> Member:
+    """Keys and data of one site; what the contract has to know of it."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    passphrase_file = directory / PASSPHRASE_FILE
+    if not passphrase_file.exists():
+        write_atomically(passphrase_file, secrets.token_urlsafe(24).encode())
+    passphrase = read_passphrase(file=passphrase_file)
+    keys_directory = directory / "keys"
+    if keys_directory.is_dir():
+        keys = load_site_keys(keys_directory, passphrase)
+    else:
+        keys = create_site_keys(keys_directory, passphrase, quick=True)
+    data.save(directory / "data")
+    return Member(keys.account, name, keys.sealing_key.public_bytes)

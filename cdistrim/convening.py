@@ -1,0 +1,68 @@
+"""Opening a campaign: the spec goes to the store, its hash to the ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdistrim.errors import ConfigurationError
+from cdistrim.protocol import Mode
+from cdistrim.spec import CampaignSpec, VotingMode
+
+if TYPE_CHECKING:
+    from cdistrim.site import Site
+
+__all__ = ["SPEC_FILE", "convene", "open_campaign"]
+
+SPEC_FILE = "campaign.json"
+"""The spec at a site that opens campaigns on a coordinator's schedule."""
+
+
+def convene(site: Site, number: int) -> int:
+    """Open campaign ``number`` from the site's own ``campaign.json``, unless it exists.
+
+    Raises:
+        ConfigurationError: There is no spec, it is invalid, or ``number`` is not the next one.
+    """
+    existing = site.ledger.campaigns()
+    if number <= existing:
+        return number
+    if number != existing + 1:
+        raise ConfigurationError(
+            f"Campaign {number} can't be opened: the ledger has {existing}.",
+            hint=f"The next one is {existing + 1}.",
+        )
+    path = site.directory / SPEC_FILE
+    if not path.exists():
+        raise ConfigurationError(
+            f"{site.name} has no {SPEC_FILE} to open a campaign from.",
+            hint=f"Write one to {path}, or open the campaign with `cdistrim campaign open`.",
+        )
+    return open_campaign(site, CampaignSpec.parse(path.read_bytes()))
+
+
+def open_campaign(site: Site, spec: CampaignSpec) -> int:
+    """Deposit the spec and open a campaign with its hash; the campaign's number.
+
+    Raises:
+        ConfigurationError: The spec's order names somebody who is no member.
+    """
+    accounts = {member.name: member.account for member in site.ledger.members()}
+    strangers = [name for name in spec.order if name not in accounts]
+    if strangers:
+        raise ConfigurationError(
+            f"The spec's order names {', '.join(strangers)}, no member of the consortium.",
+            hint=f"Members are {', '.join(sorted(accounts))}.",
+        )
+    site.store.put("specs", spec.canonical())
+    site.approve_spec(spec.digest())
+    mode = Mode.HOLDOUT if spec.voting.mode is VotingMode.HOLDOUT else Mode.REPORTED
+    number, _receipt = site.ledger.open_campaign(
+        spec_hash=spec.digest(),
+        genesis_hash=bytes.fromhex(spec.genesis.weights_hash),
+        order=[accounts[name] for name in spec.order],
+        cycles=spec.cycles,
+        quorum=spec.voting.quorum,
+        mode=mode,
+        deadlines=spec.deadlines,
+    )
+    return number

@@ -1,0 +1,131 @@
+"""The coordinator's directory: a read-only view of the ledger, and nothing it could misuse."""
+
+from __future__ import annotations
+
+import os
+from contextvars import ContextVar
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cdistrim.errors import ConfigurationError
+from cdistrim.protocol import Deed, Duty
+from cdistrim.site import write_atomically
+
+if TYPE_CHECKING:
+    from cdistrim.ledger import EthereumLedger
+
+__all__ = [
+    "COORDINATOR_VARIABLE",
+    "Coordinator",
+    "CoordinatorSettings",
+    "bind_coordinator",
+    "bound_coordinator",
+]
+
+COORDINATOR_VARIABLE = "CDISTRIM_COORDINATOR"
+"""Environment variable that binds a process to one coordinator directory."""
+
+_bound: ContextVar[Path | None] = ContextVar("cdistrim_coordinator", default=None)
+
+
+class CoordinatorSettings(BaseModel):
+    """``coordinator.json``. ``convener`` is the member that opens campaigns when asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ledger_url: Annotated[str, Field(pattern=r"^https?://")]
+    chain_id: Annotated[int, Field(gt=0)]
+    contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
+    convener: str = ""
+
+
+class Coordinator:
+    """Reads the ledger and says which campaign is open.
+
+    Raises:
+        ConfigurationError: ``coordinator.json`` is missing or invalid.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.resolve()
+        path = self.directory / "coordinator.json"
+        try:
+            self.settings = CoordinatorSettings.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise ConfigurationError(
+                f"There is no coordinator at {self.directory}: coordinator.json is missing.",
+                hint="Give the coordinator's directory.",
+            ) from None
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the document"
+            raise ConfigurationError(
+                f"{path} is invalid at {where}: {first['msg']}.", hint="Correct the file."
+            ) from None
+
+    @classmethod
+    def create(cls, directory: Path, settings: CoordinatorSettings) -> Coordinator:
+        """Write ``coordinator.json``."""
+        document = settings.model_dump_json(indent=2)
+        write_atomically(directory / "coordinator.json", document.encode() + b"\n")
+        return cls(directory)
+
+    @cached_property
+    def ledger(self) -> EthereumLedger:
+        """The ledger, read-only.
+
+        Raises:
+            LedgerUnavailableError: The chain does not answer or has another id.
+            ForeignContractError: The address does not hold the contract of this release.
+        """
+        from cdistrim.ledger import EthereumLedger
+
+        return EthereumLedger.connect(
+            self.settings.ledger_url, self.settings.contract, chain_id=self.settings.chain_id
+        )
+
+    def open_campaign(self) -> int | None:
+        """Number of the newest campaign, if it has not ended; else None."""
+        newest = self.ledger.campaigns()
+        if newest == 0 or self.ledger.campaign(newest).state.ended:
+            return None
+        return newest
+
+    def convening(self) -> Duty:
+        """What the convener is asked: to open the next campaign.
+
+        Raises:
+            ConfigurationError: The settings name no convener who is a member.
+        """
+        for member in self.ledger.members():
+            if member.name == self.settings.convener:
+                return Duty(Deed.CONVENE, member.account, self.ledger.campaigns() + 1, 0, 0)
+        raise ConfigurationError(
+            "No campaign is open, and the coordinator's settings name no member as convener.",
+            hint="Open one with `cdistrim campaign open`, or set `convener` in coordinator.json.",
+        )
+
+
+def bind_coordinator(directory: Path) -> None:
+    """Bind the current context to a coordinator's directory."""
+    _bound.set(directory)
+
+
+def bound_coordinator() -> Coordinator:
+    """The coordinator that this context or process is bound to.
+
+    Raises:
+        ConfigurationError: It is bound to none.
+    """
+    variable = os.environ.get(COORDINATOR_VARIABLE)
+    directory = _bound.get() or (Path(variable) if variable else None)
+    if directory is None:
+        raise ConfigurationError(
+            "This process is bound to no coordinator.",
+            hint=f"Start it with `cdistrim coordinator serve DIRECTORY`, or set "
+            f"{COORDINATOR_VARIABLE}.",
+        )
+    return Coordinator(directory)

@@ -1,0 +1,292 @@
+"""The demonstration: what ``cdistrim demo`` sets up, and what it measures afterwards.
+
+Real parts throughout; what is not real is that one machine plays all hospitals and that their
+data come out of one public set. Sizes are chosen by ``bench/demo_sizes.py``, see docs/demo.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from cdistrim.consortium import Consortium, found_consortium
+from cdistrim.convening import open_campaign
+from cdistrim.coordinator import Coordinator
+from cdistrim.data.cases import CaseSet, SiteData
+from cdistrim.data.lidc import load_lidc
+from cdistrim.data.split import Split, SplitPlan, split_cases
+from cdistrim.errors import ConfigurationError, UsageError
+from cdistrim.evaluation import central_scores, score_candidates
+from cdistrim.model import PRESETS, initial_weights
+from cdistrim.protocol import CampaignView
+from cdistrim.report.build import build_report
+from cdistrim.report.figures import CampaignReport, IntervalFigure
+from cdistrim.report.measured import (
+    HoldoutCounts,
+    Measured,
+    compare,
+    lidc_notes,
+    measure,
+    software_versions,
+)
+from cdistrim.report.write import write_report
+from cdistrim.site import Site, write_atomically
+from cdistrim.spec import (
+    CampaignSpec,
+    GenesisSpec,
+    PolicyName,
+    TrainingSpec,
+    VotingMode,
+    VotingSpec,
+)
+from cdistrim.statistics import auc_interval
+from cdistrim.weights import weights_hash
+
+if TYPE_CHECKING:
+    from cdistrim.display import Display
+
+__all__ = ["HOSPITALS", "DemoOptions", "Demonstration", "new_run_id"]
+
+HOSPITALS = ("hospital-1", "hospital-2", "hospital-3", "hospital-4")
+PLAN = SplitPlan(train=(60, 90, 120, 150), holdout=(40, 40, 40, 40), test=141)
+TRAINING = TrainingSpec(epochs=2, batch_size=16, learning_rate=2e-3)
+CYCLES = 3
+VALIDATION_CASES = 60
+_OPTIONS = "demo.json"
+
+
+def new_run_id() -> str:
+    """Date and time, and enough of the process to keep two runs of one second apart."""
+    return f"{datetime.now(tz=UTC):%Y%m%d-%H%M%S}-{os.getpid() % 1000:03d}"
+
+
+class DemoOptions(BaseModel):
+    """What a run was asked to do; kept with the run, so that a rerun does the same."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sabotage: str = ""
+    mode: VotingMode = VotingMode.HOLDOUT
+    policy: PolicyName = PolicyName.DELONG
+    cycles: Annotated[int, Field(ge=1, le=20)] = CYCLES
+    seed: int = 2020
+    central: bool = True
+    store: str = ""
+
+    def check(self) -> None:
+        """Refuse what can't be run.
+
+        Raises:
+            UsageError: The hospital to sabotage does not exist.
+        """
+        if self.sabotage and self.sabotage not in HOSPITALS:
+            raise UsageError(
+                f"--sabotage {self.sabotage!r} is no hospital of the demo.",
+                hint=f"Choose one of {', '.join(HOSPITALS)}.",
+            )
+
+    def save(self, directory: Path) -> None:
+        """Write the options into the run's directory."""
+        write_atomically(directory / _OPTIONS, self.model_dump_json(indent=2).encode())
+
+    @classmethod
+    def load(cls, directory: Path) -> DemoOptions:
+        """The options of an earlier run.
+
+        Raises:
+            ConfigurationError: There is no such run.
+        """
+        try:
+            return cls.model_validate_json((directory / _OPTIONS).read_bytes())
+        except FileNotFoundError:
+            known = sorted(path.parent.name for path in directory.parent.glob(f"*/{_OPTIONS}"))
+            raise ConfigurationError(
+                f"There is no run {directory.name} in {directory.parent}.",
+                hint=f"Known runs: {', '.join(known) or 'none'}.",
+            ) from None
+
+
+class Demonstration:
+    """One run of the demo, in its directory."""
+
+    def __init__(self, directory: Path, options: DemoOptions) -> None:
+        self.directory = directory
+        self.options = options
+
+    # --- before ---
+
+    @cached_property
+    def spec(self) -> CampaignSpec:
+        """The campaign that the four hospitals agree on."""
+        model = PRESETS["demo"]
+        seed = self.options.seed
+        genesis = weights_hash(initial_weights(model, seed)).hex()
+        return CampaignSpec(
+            name="demo",
+            task="malignancy of lung nodules, LIDC-IDRI, as rated by radiologists",
+            order=HOSPITALS,
+            cycles=self.options.cycles,
+            model=model,
+            training=TRAINING.model_copy(update={"seed": seed}),
+            voting=VotingSpec(mode=self.options.mode, policy=self.options.policy),
+            genesis=GenesisSpec(seed=seed, weights_hash=genesis),
+        )
+
+    @cached_property
+    def split(self) -> Split:
+        """The hospitals' cases and the common test set, before any sabotage."""
+        cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "cdistrim"
+        cases = load_lidc(self.spec.model.shape, cache=cache)
+        reported = self.options.mode is VotingMode.REPORTED
+        plan = SplitPlan(
+            PLAN.train, PLAN.holdout, PLAN.test, validation=VALIDATION_CASES if reported else 0
+        )
+        return split_cases(cases, plan, seed=self.options.seed)
+
+    @property
+    def consortium(self) -> Consortium:
+        """The four sites, the contract and the store."""
+        return Consortium.open(self.directory)
+
+    def prepare(self, ledger_url: str, chain_id: int, note: Callable[[str], None]) -> None:
+        """Found the consortium, or find it again after a crash."""
+        note("building volumes from LIDC-IDRI annotations (cached)")
+        data = dict(zip(HOSPITALS, self.split.sites, strict=True))
+        if self.options.sabotage:
+            data[self.options.sabotage] = _with_flipped_labels(data[self.options.sabotage])
+        found_consortium(
+            self.directory,
+            data,
+            ledger_url=ledger_url,
+            chain_id=chain_id,
+            store_url=self.options.store or None,
+        )
+        for path in self.consortium.sites.values():
+            # The operators of the four hospitals are one person here, who wrote the spec.
+            Site(path).approve_spec(self.spec.digest())
+
+    def open_campaign(self) -> int:
+        """Open the campaign, unless it is on the ledger already; its number."""
+        return open_campaign(self._first_site, self.spec)
+
+    # --- after ---
+
+    @cached_property
+    def _first_site(self) -> Site:
+        return Site(self.consortium.sites[HOSPITALS[0]])
+
+    def view(self) -> CampaignView:
+        """The campaign as the ledger has it."""
+        return Coordinator(self.consortium.coordinator).ledger.campaign(1)
+
+    def report(self, display: Display) -> CampaignReport:
+        """Measure everything on the test set, compare with central training, write the report."""
+        site, test = self._first_site, self.split.test
+        display.note("measuring every candidate on the test set")
+        scored = score_candidates(site, 1, test)
+        aucs = {
+            number: (
+                _interval(test, scored.scores[scored.parents[number]]),
+                _interval(test, scored.scores[number]),
+            )
+            for number in scored.parents
+        }
+        central = self._central(display) if self.options.central else None
+        measured = Measured(
+            run_id=self.directory.name,
+            created=datetime.now(tz=UTC),
+            chain_id=site.settings.chain_id,
+            contract=site.settings.contract,
+            wall_seconds=self._wall_seconds(),
+            versions=software_versions(),
+            seconds=self._step_seconds(),
+            reasons=self._reasons(),
+            slot_aucs=aucs,
+            holdouts={
+                name: HoldoutCounts(data.holdout.positives, data.holdout.negatives)
+                for name, data in zip(HOSPITALS, self.split.sites, strict=True)
+            },
+            sequential=measure("sequential", test.labels, scored.final),
+            central=None if central is None else measure("central", test.labels, central),
+            comparison=None
+            if central is None
+            else compare(test.labels, scored.final, central, self.spec.voting.margin),
+            notes=lidc_notes(),
+            sabotaged=self.options.sabotage or None,
+        )
+        members = {member.account: member.name for member in site.ledger.members()}
+        report = build_report(self.view(), site.ledger.history(1), members, self.spec, measured)
+        write_report(report, self.directory)
+        return report
+
+    def _central(self, display: Display) -> np.ndarray:
+        """Scores after central training on the honest pooled data; kept, so a rerun is quick."""
+        kept = self.directory / "central.json"
+        if kept.exists():
+            return np.array(json.loads(kept.read_bytes()))
+        display.note("training on the pooled data, to compare")
+        scores = central_scores(
+            [data.train for data in self.split.sites],
+            self.spec,
+            self.split.test,
+            progress=lambda at: display.training(
+                0, at.epoch, at.epochs, at.batch, at.batches, at.loss
+            ),
+        )
+        write_atomically(kept, json.dumps(scores.tolist()).encode())
+        return scores
+
+    def _lines(self, log: str) -> list[tuple[str, dict[str, object]]]:
+        """Lines of all sites' own logs, with the site's name."""
+        lines = []
+        for name, path in self.consortium.sites.items():
+            file = path / "log" / log
+            for line in file.read_text().splitlines() if file.exists() else ():
+                try:
+                    lines.append((name, json.loads(line)))
+                except json.JSONDecodeError:
+                    continue  # Half a line, where a process was killed.
+        return lines
+
+    def _step_seconds(self) -> dict[int, dict[str, float]]:
+        """Seconds of each step by slot; votes of all sites together."""
+        seconds: dict[int, dict[str, float]] = {}
+        for _, line in self._lines("steps.jsonl"):
+            steps = seconds.setdefault(int(str(line["slot"])), {})
+            step = str(line["step"])
+            steps[step] = steps.get(step, 0.0) + float(str(line["seconds"]))
+        return {slot: seconds[slot] for slot in sorted(seconds) if slot}
+
+    def _wall_seconds(self) -> float:
+        """From the first step's beginning to the last one's end, by the sites' clocks."""
+        ends = [(float(str(line["ended"])), line) for _, line in self._lines("steps.jsonl")]
+        if not ends:
+            return 0.0
+        first = min(end - float(str(line["seconds"])) for end, line in ends)
+        return max(end for end, _ in ends) - first
+
+    def _reasons(self) -> dict[tuple[int, str], str]:
+        """What each voter said of each candidate."""
+        return {
+            (int(str(line["slot"])), name): str(line["sentence"])
+            for name, line in self._lines("votes.jsonl")
+            if line["step"] == "upload"
+        }
+
+
+def _interval(test: CaseSet, scores: np.ndarray) -> IntervalFigure:
+    found = auc_interval(test.labels, scores)
+    return IntervalFigure(found.auc, found.low, found.high)
+
+
+def _with_flipped_labels(data: SiteData) -> SiteData:
+    flipped = CaseSet(data.train.volumes, 1 - data.train.labels, data.train.ids)
+    return SiteData(flipped, data.holdout, data.validation)

@@ -1,0 +1,86 @@
+"""After a campaign: every candidate on the untouched test set, and central training beside it.
+
+Central training exists only where data may be pooled, as in the demo and in reproductions of the
+paper; a real consortium has nothing to compare with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from cdistrim import custody
+from cdistrim.data.cases import CaseSet, pool
+from cdistrim.model import initial_weights
+from cdistrim.protocol import GENESIS
+from cdistrim.training import TrainingProgress, predict, train
+
+if TYPE_CHECKING:
+    from cdistrim.site import Site
+    from cdistrim.spec import CampaignSpec
+
+__all__ = ["CandidateScores", "central_scores", "score_candidates"]
+
+Scores = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateScores:
+    """Scores on the test set, shape (cases,), of each candidate by slot; 0 is the genesis head.
+
+    ``parents`` gives the head that each candidate started from.
+    """
+
+    scores: Mapping[int, Scores]
+    parents: Mapping[int, int]
+    head: int
+
+    @property
+    def final(self) -> Scores:
+        """Scores of the campaign's head."""
+        return self.scores[self.head]
+
+
+def score_candidates(site: Site, campaign: int, test: CaseSet) -> CandidateScores:
+    """Measure all candidates, refused ones too, as one of their custodians.
+
+    Raises:
+        SealError: A capsule does not name this site.
+    """
+    view = site.ledger.campaign(campaign)
+    spec = site.spec(view)
+    threads = spec.training.threads
+    scores = {GENESIS: predict(custody.open_genesis(site, view), test, spec.model, threads=threads)}
+    parents: dict[int, int] = {}
+    for number in range(1, view.slots + 1):
+        record = site.ledger.slot(campaign, number).candidate
+        if record is None:
+            continue
+        weights = custody.open_as_custodian(site, campaign, record)
+        scores[number] = predict(weights, test, spec.model, threads=threads)
+        parents[number] = record.parent
+    return CandidateScores(scores, parents, view.head)
+
+
+def central_scores(
+    training_sets: Sequence[CaseSet],
+    spec: CampaignSpec,
+    test: CaseSet,
+    *,
+    progress: Callable[[TrainingProgress], None] | None = None,
+) -> Scores:
+    """Scores on the test set after training on the pooled data, with as many passes over it."""
+    epochs = spec.training.epochs * spec.cycles
+    result = train(
+        initial_weights(spec.model, spec.genesis.seed),
+        pool(training_sets),
+        spec.model,
+        spec.training.model_copy(update={"epochs": epochs}),
+        slot=0,
+        progress=progress,
+    )
+    return predict(result.weights, test, spec.model, threads=spec.training.threads)

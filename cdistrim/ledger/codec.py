@@ -1,0 +1,270 @@
+"""The shipped artifact, and the contract's ABI in both directions.
+
+Enums and structs of ``ICDistriM`` become the project's own types here and nowhere else. AUCs travel
+as fixed-point numbers in 1e-9, variances in 1e-18.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import IntEnum
+from functools import cache
+from importlib import resources
+from typing import Any, cast
+
+from eth_abi import abi as eth_abi
+from eth_abi.exceptions import DecodingError, EncodingError
+from eth_typing import ABIFunction
+from eth_utils.abi import abi_to_signature, collapse_if_tuple
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
+
+from cdistrim.errors import DataError, ForeignContractError, UsageError
+from cdistrim.ledger.interface import NO_EVIDENCE, Candidate
+from cdistrim.protocol import (
+    BallotState,
+    CampaignState,
+    Evidence,
+    Mode,
+    SkipReason,
+    SlotState,
+    Step,
+)
+from cdistrim.spec import DeadlineSpec
+
+__all__ = [
+    "ENUMS",
+    "Artifact",
+    "artifact",
+    "candidate_fields",
+    "deadline_fields",
+    "evidence_fields",
+]
+
+Spec = dict[str, Any]
+"""One entry of a Solidity ABI in JSON, or one input of an entry."""
+
+ENUMS: Mapping[str, type[IntEnum]] = {
+    kind.__name__: kind for kind in (BallotState, CampaignState, Mode, SkipReason, SlotState, Step)
+}
+"""The contract's enums, by their names there."""
+
+_AUC = 10**9
+_VARIANCE = 10**18
+
+
+class Artifact:
+    """ABI and code of the contract that this release talks to.
+
+    Args:
+        document: ``abi``, ``bytecode``, ``deployedBytecode`` and ``immutableReferences``, as solc
+            writes them.
+    """
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        entries: list[Spec] = document["abi"]
+        self._constructor = next(e for e in entries if e["type"] == "constructor")
+        self._functions = {e["name"]: e for e in entries if e["type"] == "function"}
+        self._events = {_hash(e): e for e in entries if e["type"] == "event"}
+        self._errors = {_hash(e)[:4]: e for e in entries if e["type"] == "error"}
+        self._bytecode = bytes.fromhex(document["bytecode"].removeprefix("0x"))
+        self._deployed = bytes.fromhex(document["deployedBytecode"].removeprefix("0x"))
+        self._immutables = [r for some in document["immutableReferences"].values() for r in some]
+
+    @property
+    def errors(self) -> tuple[Spec, ...]:
+        """The ABI entries of the custom errors."""
+        return tuple(self._errors.values())
+
+    def is_code(self, found: bytes) -> bool:
+        """Whether deployed code is this artifact's, whatever its immutables say."""
+        return self._masked(found) == self._masked(self._deployed)
+
+    def _masked(self, code: bytes) -> bytes:
+        masked = bytearray(code)
+        for reference in self._immutables:
+            start, end = reference["start"], reference["start"] + reference["length"]
+            masked[start:end] = bytes(len(masked[start:end]))
+        return bytes(masked)
+
+    def encode(self, function: str, arguments: Sequence[object]) -> bytes:
+        """Call data of a function.
+
+        Raises:
+            UsageError: An argument does not fit its type.
+        """
+        spec = self._functions[function]
+        return _hash(spec)[:4] + _encode(function, spec["inputs"], arguments)
+
+    def encode_deployment(self, arguments: Sequence[object]) -> bytes:
+        """Creation code with the constructor's arguments.
+
+        Raises:
+            UsageError: An argument does not fit its type.
+        """
+        inputs = self._constructor["inputs"]
+        return self._bytecode + _encode("the constructor", inputs, arguments)
+
+    def decode_result(self, function: str, data: bytes) -> Any:  # noqa: ANN401 - as the ABI says
+        """What a view returned: its one output; structs are dicts unless they have a type here.
+
+        Raises:
+            ForeignContractError: That is no answer of this contract.
+        """
+        try:
+            return _decode(self._functions[function]["outputs"], data)[0]
+        except (DecodingError, ValueError) as error:
+            raise ForeignContractError(
+                f"The answer to {function} is not what this contract returns.",
+                hint="Check the contract address and the release of this program.",
+            ) from error
+
+    def decode_event(self, topics: Sequence[bytes], data: bytes) -> tuple[str, dict[str, Any]]:
+        """Name and arguments of a log."""
+        spec = self._events[bytes(topics[0])]
+        indexed = [entry for entry in spec["inputs"] if entry["indexed"]]
+        others = [entry for entry in spec["inputs"] if not entry["indexed"]]
+        values = _named(indexed, _decode(indexed, b"".join(bytes(topic) for topic in topics[1:])))
+        values |= _named(others, _decode(others, data))
+        return spec["name"], {entry["name"]: values[entry["name"]] for entry in spec["inputs"]}
+
+    def decode_error(self, data: bytes) -> tuple[str, dict[str, Any]] | None:
+        """Name and arguments of a custom error; None if it is none of this contract's."""
+        spec = self._errors.get(data[:4])
+        if spec is None:
+            return None
+        try:
+            return spec["name"], _named(spec["inputs"], _decode(spec["inputs"], data[4:]))
+        except (DecodingError, ValueError):
+            return None
+
+
+@cache
+def artifact() -> Artifact:
+    """The artifact that the package ships."""
+    path = resources.files("cdistrim.ledger").joinpath("CDistriM.json")
+    return Artifact(json.loads(path.read_bytes()))
+
+
+def evidence_fields(evidence: Evidence | None) -> tuple[int, int, int, int, int]:
+    """The contract's ``Evidence``.
+
+    Raises:
+        DataError: An AUC is outside [0, 1], a variance negative, or something not finite.
+    """
+    given = evidence or NO_EVIDENCE
+    for name in ("auc_head", "auc_candidate", "variance"):
+        value = getattr(given, name)
+        if not math.isfinite(value) or value < 0 or (name != "variance" and value > 1):
+            raise DataError(
+                f"Evidence with {name} {value!r} can't go to the ledger.",
+                hint="AUCs are in [0, 1] and variances at least 0.",
+            )
+    return (
+        round(given.auc_head * _AUC),
+        round(given.auc_candidate * _AUC),
+        round(given.variance * _VARIANCE),
+        given.positives,
+        given.negatives,
+    )
+
+
+def candidate_fields(candidate: Candidate) -> tuple[object, ...]:
+    """The contract's ``Candidate``."""
+    return (
+        candidate.parent,
+        candidate.ciphertext_hash,
+        candidate.weights_hash,
+        candidate.capsule_hash,
+        evidence_fields(candidate.evidence),
+    )
+
+
+def deadline_fields(deadlines: DeadlineSpec) -> tuple[int, ...]:
+    """The contract's ``Deadlines``, in seconds."""
+    return (
+        deadlines.enrol,
+        deadlines.fetch_request,
+        deadlines.fetch_ballot,
+        deadlines.opening,
+        deadlines.training,
+        deadlines.upload_ballot,
+        deadlines.confirmation,
+    )
+
+
+def _evidence(fields: Mapping[str, Any]) -> Evidence:
+    return Evidence(
+        auc_head=fields["aucHead"] / _AUC,
+        auc_candidate=fields["aucCandidate"] / _AUC,
+        variance=fields["variance"] / _VARIANCE,
+        positives=fields["positives"],
+        negatives=fields["negatives"],
+    )
+
+
+def _candidate(fields: Mapping[str, Any]) -> Candidate:
+    return Candidate(**{_snake(name): value for name, value in fields.items()})
+
+
+def _deadlines(fields: Mapping[str, Any]) -> DeadlineSpec:
+    # Unchecked: a planned campaign that does not exist has zeros, which no spec may have.
+    return DeadlineSpec.model_construct(**{_snake(name): value for name, value in fields.items()})
+
+
+_STRUCTS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
+    "Candidate": _candidate,
+    "Deadlines": _deadlines,
+    "Evidence": _evidence,
+}
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])([A-Z])", r"_\1", name).lower()
+
+
+def _hash(spec: Spec) -> bytes:
+    return keccak(text=abi_to_signature(cast("ABIFunction", spec)))
+
+
+def _types(specs: Iterable[Spec]) -> list[str]:
+    return [collapse_if_tuple(spec) for spec in specs]
+
+
+def _encode(function: str, specs: Sequence[Spec], arguments: Sequence[object]) -> bytes:
+    try:
+        return eth_abi.encode(_types(specs), list(arguments))
+    except (EncodingError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"The arguments of {function} do not fit the contract's types: {error}",
+            hint="Hashes have 32 bytes, accounts 20, and numbers are not negative.",
+        ) from error
+
+
+def _decode(specs: Sequence[Spec], data: bytes) -> list[Any]:
+    values = eth_abi.decode(_types(specs), data)
+    return [_value(spec, value) for spec, value in zip(specs, values, strict=True)]
+
+
+def _named(specs: Sequence[Spec], values: Sequence[Any]) -> dict[str, Any]:
+    return {spec["name"]: value for spec, value in zip(specs, values, strict=True)}
+
+
+def _value(spec: Spec, raw: Any) -> Any:  # noqa: ANN401 - as the ABI says
+    """A decoded value in the project's own types."""
+    kind = str(spec["type"])
+    if kind.endswith("[]"):
+        element = {**spec, "type": kind[:-2], "internalType": spec["internalType"][:-2]}
+        return tuple(_value(element, each) for each in raw)
+    word = str(spec["internalType"]).rpartition(".")[2]
+    if kind == "tuple":
+        parts = spec["components"]
+        values = [_value(part, each) for part, each in zip(parts, raw, strict=True)]
+        fields = _named(parts, values)
+        return _STRUCTS[word](fields) if word in _STRUCTS else fields
+    if kind == "address":
+        return to_checksum_address(raw)
+    return ENUMS[word](raw) if word in ENUMS else raw

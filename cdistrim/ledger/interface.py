@@ -1,0 +1,187 @@
+"""What the rest of the project may ask of a ledger, and the words that only this takes.
+
+Accounts are checksum addresses (EIP-55) everywhere in Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cdistrim.protocol import (
+    CampaignView,
+    Evidence,
+    LedgerEvent,
+    Mode,
+    ModelRecord,
+    SlotView,
+    Step,
+)
+from cdistrim.spec import DeadlineSpec
+
+__all__ = ["NO_EVIDENCE", "NO_HASH", "Candidate", "Ledger", "Member", "Receipt"]
+
+NO_HASH = bytes(32)
+"""What the ledger has where a hash is not known yet."""
+
+NO_EVIDENCE = Evidence(0.0, 0.0, 0.0, 0, 0)
+"""What the ledger has where nothing was measured, e.g. in a fetch vote."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of the consortium. ``sealing_key`` is the public key that receives sealed keys."""
+
+    account: str
+    name: str
+    sealing_key: bytes
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The record that a slot's owner fixes when it requests the upload. Hashes are 32 bytes.
+
+    Reported mode encrypts after the grant: there the request leaves ``ciphertext_hash`` and
+    ``capsule_hash`` out, and the confirmation repeats the rest and supplies these two.
+    """
+
+    parent: int
+    weights_hash: bytes
+    evidence: Evidence = NO_EVIDENCE
+    ciphertext_hash: bytes = NO_HASH
+    capsule_hash: bytes = NO_HASH
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a write cost and where it is. ``gas`` is the transaction's, ``timestamp`` in seconds.
+
+    ``repeated`` says that the ledger had the effect before; the rest is then the original's.
+    """
+
+    transaction: str
+    block: int
+    gas: int
+    timestamp: int
+    repeated: bool = False
+
+
+class Ledger(Protocol):
+    """Members, campaigns, slots, ballots and records, and the writes that move them.
+
+    Every write is idempotent: if this account has done the same before, nothing is sent and the
+    original's receipt is returned. All methods raise ``LedgerUnavailableError`` if the chain does
+    not answer; reads of what does not exist and writes against the rules raise ``LedgerRefusal``.
+    """
+
+    @property
+    def account(self) -> str | None:
+        """The account that signs; None where the ledger is only read."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """The contract's address."""
+        ...
+
+    @property
+    def chain_id(self) -> int:
+        """The chain's id."""
+        ...
+
+    def now(self) -> int:
+        """The time that the next block would have, in seconds: what deadlines are held against."""
+        ...
+
+    def members(self) -> tuple[Member, ...]:
+        """All active members, in order of admission."""
+        ...
+
+    def campaigns(self) -> int:
+        """How many campaigns there are; they are numbered from 1."""
+        ...
+
+    def campaign(self, number: int) -> CampaignView:
+        """A campaign's present, consistent as of one block."""
+        ...
+
+    def slot(self, campaign: int, number: int) -> SlotView:
+        """A planned, open or ended slot with its latest ballot."""
+        ...
+
+    def model(self, campaign: int, slot: int) -> ModelRecord:
+        """The record of an accepted slot."""
+        ...
+
+    def history(self, campaign: int) -> tuple[LedgerEvent, ...]:
+        """All events of a campaign, oldest first."""
+        ...
+
+    def open_campaign(
+        self,
+        *,
+        spec_hash: bytes,
+        genesis_hash: bytes,
+        order: Sequence[str],
+        cycles: int,
+        quorum: int | None,
+        mode: Mode,
+        deadlines: DeadlineSpec,
+    ) -> tuple[int, Receipt]:
+        """Open a campaign; its number. The same spec again continues the one that has not ended."""
+        ...
+
+    def enrol(
+        self, *, campaign: int, cases: int, data_commitment: bytes, evaluator: bool
+    ) -> Receipt:
+        """Take part in a campaign."""
+        ...
+
+    def request_fetch(
+        self, *, campaign: int, slot: int, attempt: int, request_key_digest: bytes
+    ) -> Receipt:
+        """Ask for the head (the slot's owner)."""
+        ...
+
+    def cast_vote(
+        self,
+        *,
+        campaign: int,
+        slot: int,
+        attempt: int,
+        step: Step,
+        approve: bool,
+        evidence: Evidence | None = None,
+    ) -> Receipt:
+        """Vote in an open ballot."""
+        ...
+
+    def report_opened(
+        self,
+        *,
+        campaign: int,
+        slot: int,
+        attempt: int,
+        good: int = 0,
+        bad: int = 0,
+        missing: int = 0,
+    ) -> Receipt:
+        """Redeem the fetch token (the slot's owner). The numbers are of key shares."""
+        ...
+
+    def request_upload(
+        self, *, campaign: int, slot: int, attempt: int, candidate: Candidate
+    ) -> Receipt:
+        """Fix the candidate's record and ask for the upload ballot (the slot's owner)."""
+        ...
+
+    def confirm_upload(
+        self, *, campaign: int, slot: int, attempt: int, candidate: Candidate
+    ) -> Receipt:
+        """Redeem the upload token (reported mode, the slot's owner)."""
+        ...
+
+    def close_expired(self, *, campaign: int, slot: int) -> Receipt:
+        """End the open slot, or the enrolment (slot 0), once its deadline is over."""
+        ...

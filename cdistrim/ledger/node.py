@@ -1,0 +1,233 @@
+"""One Ethereum node by JSON-RPC: what we ask it, and what its silence or its errors mean.
+
+web3's own retries are off, because they also resend ``eth_sendRawTransaction``; reads are retried
+here, after transport faults only. Off-chain look-ups (EIP-3668), by which a hostile node could make
+us fetch any address, are off too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+import requests
+from eth_typing import ChecksumAddress, HexStr
+from hexbytes import HexBytes
+from web3 import HTTPProvider, Web3
+from web3.exceptions import (
+    BadResponseFormat,
+    BlockNotFound,
+    ContractLogicError,
+    TransactionNotFound,
+    Web3Exception,
+    Web3RPCError,
+)
+from web3.types import BlockIdentifier, FilterParams, TxParams
+
+from cdistrim.errors import CDistriMError, ConfigurationError, LedgerUnavailableError
+from cdistrim.ledger.refusals import refusal
+
+__all__ = ["Node", "NodeRefusal", "TransportFault"]
+
+T = TypeVar("T")
+
+_READS = 3
+_FIRST_PAUSE_S = 0.1
+
+
+class _Unavailable(LedgerUnavailableError):
+    @property
+    def code(self) -> str:
+        return LedgerUnavailableError.__name__
+
+
+class TransportFault(_Unavailable):
+    """No answer: nobody knows whether the node got the request."""
+
+
+class NodeRefusal(_Unavailable):
+    """The node answered with an error of its own; ``message`` is what it said."""
+
+    def __init__(self, what: str, *, message: str, hint: str = "") -> None:
+        super().__init__(what, hint=hint)
+        self.message = message
+
+
+class Node:
+    """A connection to a node.
+
+    Args:
+        url: HTTP(S) address of its JSON-RPC. Only scheme, host and port show up in messages: a
+            path may carry an API key.
+        timeout: Seconds to wait for one answer.
+    """
+
+    def __init__(self, url: str, *, timeout: float) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError(
+                "The ledger's URL is not an http or https address.",
+                hint="Use for example http://127.0.0.1:8545.",
+            )
+        port = f":{parts.port}" if parts.port else ""
+        self.name = f"{parts.scheme}://{parts.hostname}{port}"
+        provider = HTTPProvider(
+            url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None
+        )
+        provider.global_ccip_read_enabled = False
+        self._eth = Web3(provider).eth
+
+    def chain_id(self) -> int:
+        """The chain's id."""
+        return self._read(lambda: self._eth.chain_id)
+
+    def code(self, address: str) -> bytes:
+        """The code at an address; empty if there is none."""
+        return bytes(self._read(lambda: self._eth.get_code(cast("ChecksumAddress", address))))
+
+    def block_number(self) -> int:
+        """Number of the latest block."""
+        return self._read(lambda: self._eth.block_number)
+
+    def block(self, block: BlockIdentifier) -> dict[str, Any] | None:
+        """A block without its transactions; None if the node has none there."""
+        try:
+            return cast("dict[str, Any]", self._read(lambda: self._eth.get_block(block)))
+        except _NotThere:
+            return None
+
+    def call(self, to: str, data: bytes, block: BlockIdentifier) -> bytes:
+        """The result of a view.
+
+        Raises:
+            LedgerRefusal: It reverted.
+        """
+        transaction: TxParams = {"to": cast("ChecksumAddress", to), "data": HexBytes(data)}
+        return bytes(self._read(lambda: self._eth.call(transaction, block)))
+
+    def estimate(self, transaction: TxParams) -> int:
+        """Gas that a transaction would take now.
+
+        Raises:
+            LedgerRefusal: It would revert.
+        """
+        # "pending": judged by the time that the next block would have, as deadlines are.
+        return self._read(lambda: self._eth.estimate_gas(transaction, "pending"))
+
+    def logs(self, address: str, first: int, last: int) -> list[dict[str, Any]]:
+        """The logs of a contract in blocks ``first`` to ``last``, in their order."""
+        where: FilterParams = {
+            "address": cast("ChecksumAddress", address),
+            "fromBlock": first,
+            "toBlock": last,
+        }
+        return cast("list[dict[str, Any]]", self._read(lambda: self._eth.get_logs(where)))
+
+    def fees(self) -> tuple[int, int]:
+        """Highest price and tip per unit of gas (EIP-1559), in wei; 0 on free chains."""
+        price = self._read(lambda: self._eth.gas_price)
+        if price == 0:
+            return 0, 0
+        base = (self.block("latest") or {}).get("baseFeePerGas", 0)
+        tip = max(0, price - base)
+        return 2 * base + tip, tip  # twice: the base fee may rise by an eighth a block
+
+    def nonce(self, account: str, block: BlockIdentifier = "pending") -> int:
+        """Number of an account's transactions."""
+        who = cast("ChecksumAddress", account)
+        return self._read(lambda: self._eth.get_transaction_count(who, block))
+
+    def send(self, raw: bytes) -> None:
+        """Hand over a signed transaction, once.
+
+        Raises:
+            NodeRefusal: The node does not want it.
+            TransportFault: It may or may not have arrived.
+        """
+        self._once(lambda: self._eth.send_raw_transaction(raw))
+
+    def knows(self, transaction: bytes) -> bool:
+        """Whether the node has a transaction, mined or not."""
+        try:
+            self._read(lambda: self._eth.get_transaction(HexBytes(transaction)))
+        except _NotThere:
+            return False
+        return True
+
+    def receipt(self, transaction: bytes | str) -> dict[str, Any] | None:
+        """A transaction's receipt; None until it is mined."""
+        digest = cast("HexStr", transaction) if isinstance(transaction, str) else transaction
+        wanted = HexBytes(digest)
+        try:
+            return cast(
+                "dict[str, Any]", self._read(lambda: self._eth.get_transaction_receipt(wanted))
+            )
+        except _NotThere:
+            return None
+
+    def _read(self, ask: Callable[[], T]) -> T:
+        pause = _FIRST_PAUSE_S
+        for _ in range(_READS - 1):
+            try:
+                return self._once(ask)
+            except TransportFault:
+                time.sleep(pause)
+                pause *= 2
+        return self._once(ask)
+
+    def _once(self, ask: Callable[[], T]) -> T:
+        """Ask, and turn every error of web3 and below into one of ours.
+
+        The causes are cut off: their texts carry the whole URL.
+        """
+        try:
+            return ask()
+        except (TransactionNotFound, BlockNotFound):
+            raise _NotThere(f"{self.name} does not have it.") from None
+        except ContractLogicError as error:
+            raise refusal(_revert_data(error), str(error.message)) from None
+        except (OSError, BadResponseFormat) as error:  # requests' errors are OSErrors
+            raise self._fault(error) from None
+        except Web3RPCError as error:
+            raise self._said(error) from None
+        except (Web3Exception, ValueError) as error:
+            raise self._fault(error) from None
+
+    def _fault(self, error: Exception) -> LedgerUnavailableError:
+        why = type(error).__name__
+        if isinstance(error, requests.HTTPError) and error.response is not None:
+            why = f"HTTP status {error.response.status_code}"
+        return TransportFault(
+            f"The chain at {self.name} does not answer ({why}).",
+            hint="Check that the node runs and that the URL is right, then try again.",
+        )
+
+    def _said(self, error: Web3RPCError) -> CDistriMError:
+        response = cast("dict[str, Any]", error.rpc_response or {})
+        answer = response.get("error")
+        message = str(answer.get("message", "") if isinstance(answer, dict) else answer or error)
+        if "insufficient funds" in message.lower():
+            return ConfigurationError(
+                f"The account can't pay for gas on the chain at {self.name}.",
+                hint="Send it some ether.",
+            )
+        return NodeRefusal(
+            f"The chain at {self.name} refused the request: {message[:200]}.",
+            message=message,
+            hint="Check the node's log.",
+        )
+
+
+class _NotThere(Exception):
+    """The node answered that it has no such block or transaction."""
+
+
+def _revert_data(error: ContractLogicError) -> bytes:
+    data = error.data
+    text = data if isinstance(data, str) else ""
+    try:
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        return b""

@@ -1,0 +1,115 @@
+"""What the contract's refusals mean: one sentence and one hint for each of its custom errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+from cdistrim.errors import LedgerRefusal
+from cdistrim.ledger.codec import artifact
+
+__all__ = ["SENTENCES", "refusal"]
+
+_REREAD = "Read the campaign again; somebody else may have been faster."
+_CHECK_SPEC = "Correct the campaign's spec."
+_CHECK_RECORD = "Nothing was sent. This points to an error in this program or in its caller."
+_CHECK_FOUNDERS = "Correct the list of founders."
+
+SENTENCES: Mapping[str, tuple[str, str]] = {
+    "NotAMember": ("Account {account} is no member of the consortium.", "Use a member's key."),
+    "NotAPartner": (
+        "Account {account} is no partner of campaign {campaign}.",
+        "Use a partner's key, or another campaign.",
+    ),
+    "NotYourTurn": (
+        "Slot {slot} of campaign {campaign} belongs to {owner}, not to {caller}.",
+        "Wait for your own slot.",
+    ),
+    "NoVote": ("Account {account} has no vote in this ballot.", "Only its electorate votes."),
+    "AlreadyVoted": ("Account {account} has voted in this ballot.", "A vote is final."),
+    "AlreadyEnrolled": (
+        "Account {account} is enrolled in campaign {campaign}, with other figures.",
+        "An enrolment is final.",
+    ),
+    "NoCampaign": ("There is no campaign {campaign}.", "List the campaigns."),
+    "NoSlot": ("Campaign {campaign} has no slot {slot}.", "Slots count from 1."),
+    "NoModel": (
+        "Slot {slot} of campaign {campaign} has no accepted model.",
+        "Read the slot to see why.",
+    ),
+    "NoBallot": (
+        "No {step} ballot was opened in slot {slot}, attempt {attempt}, of campaign {campaign}.",
+        _REREAD,
+    ),
+    "BallotAlreadyClosed": (
+        "The {step} ballot in slot {slot}, attempt {attempt}, of campaign {campaign} is closed.",
+        "The vote was not needed any more.",
+    ),
+    "WrongCampaignState": ("The campaign is {state}; this needs {needed}.", _REREAD),
+    "WrongState": ("The slot is {state}; this needs {needed}.", _REREAD),
+    "WrongSlot": (
+        "Asked for slot {asked} of campaign {campaign}, but slot {open} is open.",
+        _REREAD,
+    ),
+    "WrongAttempt": ("Asked for attempt {asked}, but attempt {open} is open.", _REREAD),
+    "WrongParent": (
+        "The candidate started from slot {given}, but the head is slot {expected}.",
+        "Fetch the head and train again.",
+    ),
+    "DeadlinePassed": (
+        "The deadline was {deadline}; the ledger's time is {time}.",
+        "Any member may close the step.",
+    ),
+    "DeadlineNotPassed": (
+        "The deadline is {deadline}; the ledger's time is {time}.",
+        "Wait until it has passed.",
+    ),
+    "RecordMismatch": (
+        "The vote was on weights {requestedWeightsHash}; given were {givenWeightsHash}.",
+        "Confirm exactly the record that was voted on.",
+    ),
+    "HashTooEarly": (
+        "In reported mode the ciphertext's and the capsule's hash come with the confirmation.",
+        _CHECK_RECORD,
+    ),
+    "ZeroHash": ("A hash is missing.", _CHECK_RECORD),
+    "BadCases": ("The number of cases must be at least 1.", "Check the site's data."),
+    "BadCycles": ("{cycles} cycles are not possible.", _CHECK_SPEC),
+    "BadDeadline": ("A step can't take {given} seconds at most.", _CHECK_SPEC),
+    "BadEvidence": ("An AUC of {auc}e-9 is not in [0, 1].", _CHECK_RECORD),
+    "BadName": ("{name!r} can't be a member's name.", _CHECK_FOUNDERS),
+    "BadAccount": ("{account} can't be a member's account.", _CHECK_FOUNDERS),
+    "BadOrder": ("A campaign can't have {partners} partners.", _CHECK_SPEC),
+    "BadFounders": ("A consortium can't have {founders} founders.", _CHECK_FOUNDERS),
+    "BadQuorum": ("A quorum of {quorum} of {partners} partners is not possible.", _CHECK_SPEC),
+    "BadSealingKey": ("A sealing key can't have {length} bytes.", _CHECK_FOUNDERS),
+    "DuplicatePartner": ("Partner {account} is named twice in the order.", _CHECK_SPEC),
+    "DuplicateMember": ("Member {account} ({name}) is named twice.", _CHECK_FOUNDERS),
+}
+"""Sentence and hint by the error's name; the sentence's fields are the error's arguments."""
+
+
+def refusal(data: bytes, message: str = "") -> LedgerRefusal:
+    """The error for what a call reverted with.
+
+    Args:
+        data: The revert data: a custom error, ``Error(string)``, a panic, or nothing.
+        message: What the node said, for data that is no custom error of the contract.
+    """
+    decoded = artifact().decode_error(data)
+    if decoded is None:
+        return LedgerRefusal(
+            f"The contract refused the call without a reason of its own: {message or 'no data'}.",
+            name="Reverted",
+            hint="Check the contract address and the release of this program.",
+        )
+    name, arguments = decoded
+    shown = {key: _shown(value) for key, value in arguments.items()}
+    sentence, hint = SENTENCES[name]
+    return LedgerRefusal(sentence.format(**shown), name=name, arguments=arguments, hint=hint)
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, IntEnum):
+        return value.name.lower().replace("_", " ")
+    return value.hex() if isinstance(value, bytes) else value

@@ -1,0 +1,116 @@
+"""The contract's records as the protocol's views. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cdistrim.ledger.interface import NO_EVIDENCE, NO_HASH
+from cdistrim.protocol import (
+    BallotState,
+    BallotView,
+    CampaignState,
+    CampaignView,
+    Enrolment,
+    ModelRecord,
+    SlotView,
+    Vote,
+)
+
+__all__ = ["ballot_view", "campaign_view", "model_record", "slot_view"]
+
+Fields = Mapping[str, Any]
+
+
+def campaign_view(snapshot: Fields, casts: Iterable[Fields], *, now: int) -> CampaignView:
+    """A campaign's present.
+
+    Args:
+        snapshot: The contract's ``Snapshot``.
+        casts: Arguments of the ``VoteCast`` events of the open slot's ballot.
+        now: Ledger time in seconds.
+    """
+    campaign = snapshot["campaign"]
+    running = campaign["state"] is CampaignState.RUNNING
+    ballot = ballot_view(snapshot["ballot"], casts)
+    return CampaignView(
+        number=campaign["number"],
+        spec_hash=campaign["specHash"],
+        genesis_hash=campaign["genesisWeightsHash"],
+        state=campaign["state"],
+        mode=campaign["mode"],
+        order=campaign["order"],
+        cycles=campaign["cycles"],
+        enrolments=tuple(_enrolment(e) for e in campaign["enrolments"] if e["enrolled"]),
+        head=campaign["head"],
+        accepted=campaign["accepted"],
+        now=now,
+        enrol_deadline=campaign["enrolDeadline"],
+        slot=slot_view(snapshot["slot"], ballot) if running else None,
+    )
+
+
+def slot_view(slot: Fields, ballot: BallotView | None) -> SlotView:
+    """A slot with its latest ballot."""
+    record = slot["candidate"]
+    return SlotView(
+        campaign=slot["campaign"],
+        number=slot["number"],
+        attempt=slot["attempt"],
+        owner=slot["owner"],
+        state=slot["state"],
+        deadline=slot["deadline"],
+        request_key_digest=b"" if slot["requestKeyDigest"] == NO_HASH else slot["requestKeyDigest"],
+        ballot=ballot,
+        candidate=None if record["weightsHash"] == NO_HASH else model_record(record),
+        skip_reason=slot["skipReason"],
+    )
+
+
+def ballot_view(ballot: Fields, casts: Iterable[Fields]) -> BallotView | None:
+    """A ballot with its votes, the requester's first; None if it was never opened."""
+    if ballot["state"] is BallotState.NONE:
+        return None
+    said = dict.fromkeys(ballot["approvals"], True) | dict.fromkeys(ballot["refusals"], False)
+    votes = []
+    for cast in casts:
+        if said.pop(cast["account"], None) is not None:
+            evidence = None if cast["evidence"] == NO_EVIDENCE else cast["evidence"]
+            votes.append(Vote(cast["account"], cast["approve"], evidence))
+    requesters = [Vote(account, approve) for account, approve in said.items()]
+    return BallotView(
+        step=ballot["step"],
+        state=ballot["state"],
+        yes=ballot["yes"],
+        no=ballot["no"],
+        quorum=ballot["quorum"],
+        electorate=ballot["electorate"],
+        votes=(*requesters, *votes),
+    )
+
+
+def model_record(record: Fields) -> ModelRecord:
+    """A candidate's or an accepted model's record."""
+    return ModelRecord(
+        name=record["name"],
+        slot=record["slot"],
+        attempt=record["attempt"],
+        partner=record["account"],
+        parent=record["parent"],
+        ciphertext_hash=record["ciphertextHash"],
+        weights_hash=record["weightsHash"],
+        capsule_hash=record["capsuleHash"],
+        cases=record["cases"],
+        data_commitment=record["dataCommitment"],
+        evidence=record["evidence"],
+    )
+
+
+def _enrolment(enrolment: Fields) -> Enrolment:
+    return Enrolment(
+        partner=enrolment["account"],
+        name=enrolment["name"],
+        cases=enrolment["cases"],
+        data_commitment=enrolment["dataCommitment"],
+        evaluator=enrolment["evaluator"],
+    )

@@ -1,0 +1,340 @@
+"""A site's keys: the account that signs transactions and the key that receives models.
+
+::
+
+    <site>/keys/             0700
+      account.json           Ethereum keystore, version 3 (scrypt), readable by other wallets
+      sealing.key            private sealing key, AES-256-GCM under scrypt of the same passphrase
+
+Both files are 0600 and refused when others can read them, as ssh does. They appear together or not
+at all, and are never overwritten. The passphrase comes from a file, from systemd's credentials or
+from the environment; nothing here puts it, or a key, into a message.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import stat
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
+
+from cdistrim.errors import KeyFileError, SealError
+from cdistrim.sealing import SealingKey
+
+__all__ = [
+    "CREDENTIAL",
+    "ENVIRONMENT_VARIABLE",
+    "SiteKeys",
+    "create_site_keys",
+    "load_site_keys",
+    "read_passphrase",
+]
+
+ENVIRONMENT_VARIABLE = "CDISTRIM_PASSPHRASE"
+CREDENTIAL = "cdistrim-passphrase"
+"""Name of the passphrase among systemd's credentials (``LoadCredentialEncrypted=``)."""
+
+_ACCOUNT_FILE, _SEALING_FILE = "account.json", "sealing.key"
+_MAX_FILE = 1 << 16
+_SCRYPT_COST = 1 << 17
+"""RFC 7914's N: 128 MiB and half a second a guess."""
+_QUICK_COST = 1 << 10
+_KEYSTORE_COST, _KEYSTORE_QUICK_COST = 1 << 18, 1 << 10
+_MIN_PASSPHRASE = 12
+_PROTECTED = b"C-DistriM one-time key\x00"
+
+
+@dataclass(frozen=True)
+class SiteKeys:
+    """A site's unlocked keys. Shows no secret in repr and refuses to be pickled.
+
+    Args:
+        account: Checksum address of the account (EIP-55).
+        private_key: The account's private key, 32 bytes.
+        sealing_key: Opens what is sealed to this site.
+    """
+
+    account: str
+    private_key: bytes = field(repr=False)
+    sealing_key: SealingKey
+
+    def protect_one_time_key(self, key: SealingKey) -> bytes:
+        """A one-time key as it may lie on the disk until its slot is over."""
+        nonce = secrets.token_bytes(12)
+        return nonce + self._local().encrypt(nonce, key.private_bytes(), _PROTECTED)
+
+    def open_one_time_key(self, protected: bytes) -> SealingKey:
+        """What :meth:`protect_one_time_key` protected.
+
+        Raises:
+            KeyFileError: It was damaged, or protected by another site.
+        """
+        try:
+            private = self._local().decrypt(protected[:12], protected[12:], _PROTECTED)
+            return SealingKey.from_private_bytes(private)
+        except (InvalidTag, ValueError, SealError):
+            raise KeyFileError(
+                "The one-time key of this slot is damaged or belongs to another site.",
+                hint="Remove it; the slot can be tried again after its deadline or a restore.",
+            ) from None
+
+    def _local(self) -> AESGCM:
+        return AESGCM(self.sealing_key.local_key(b"one-time key").reveal())
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("keys are not pickled")
+
+
+class _SealingFile(BaseModel):
+    """``sealing.key``. ``cost`` is scrypt's N; its r is 8, its p is 1."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[1] = 1
+    kdf: Literal["scrypt"] = "scrypt"
+    cost: Annotated[int, Field(ge=2, le=1 << 20)]
+    salt: Annotated[Base64Bytes, Field(min_length=16, max_length=64)]
+    nonce: Annotated[Base64Bytes, Field(min_length=12, max_length=12)]
+    public: Base64Bytes
+    ciphertext: Base64Bytes
+
+
+def create_site_keys(directory: Path, passphrase: str, *, quick: bool = False) -> SiteKeys:
+    """Make a site's keys.
+
+    Args:
+        directory: The ``keys`` directory of the site: missing, or empty.
+        passphrase: At least 12 characters, unless ``quick``.
+        quick: For throwaway keys of a demo or a test only: the passphrase is cheap to guess.
+
+    Raises:
+        KeyFileError: There are keys already, the passphrase is too short, or the directory can't
+            be written.
+    """
+    from eth_account import Account
+
+    shortest = 1 if quick else _MIN_PASSPHRASE
+    if len(passphrase) < shortest:
+        raise KeyFileError(
+            f"The passphrase is too short: {shortest} characters are the least.",
+            hint="Let a password manager or `openssl rand -base64 24` make one.",
+        )
+    account = Account.create()
+    keys = SiteKeys(account.address, bytes(account.key), SealingKey.generate())
+    keystore = Account.encrypt(
+        keys.private_key,
+        _normalised(passphrase),
+        kdf="scrypt",
+        iterations=_KEYSTORE_QUICK_COST if quick else _KEYSTORE_COST,
+    )
+    sealing = _lock_sealing_key(keys, passphrase, _QUICK_COST if quick else _SCRYPT_COST)
+    part = directory.with_name(f".{directory.name}.{secrets.token_hex(8)}.part")
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        part.mkdir(mode=0o700)
+        _write_private(part / _ACCOUNT_FILE, json.dumps(keystore).encode())
+        _write_private(part / _SEALING_FILE, sealing)
+        # Succeeds only if there is nothing yet, or an empty directory.
+        part.rename(directory)
+    except OSError as error:
+        raise KeyFileError(
+            f"Keys could not be written to {directory}: {error.strerror}.",
+            hint="Existing keys are never overwritten; move them away yourself if you must.",
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return keys
+
+
+def load_site_keys(directory: Path, passphrase: str) -> SiteKeys:
+    """Unlock a site's keys.
+
+    Raises:
+        KeyFileError: A file is missing, readable by others or damaged, or the passphrase is wrong.
+    """
+    _refuse_foreign_writers(directory)
+    private_key, account = _unlock_account(directory / _ACCOUNT_FILE, passphrase)
+    return SiteKeys(
+        account, private_key, _unlock_sealing_key(directory / _SEALING_FILE, passphrase)
+    )
+
+
+def read_passphrase(
+    *, file: Path | None = None, environment: Mapping[str, str] | None = None
+) -> str:
+    """The passphrase of a site's keys, without its final line break.
+
+    Sources, the first that exists: ``file`` (0600); ``cdistrim-passphrase`` in systemd's
+    ``$CREDENTIALS_DIRECTORY``; the variable ``CDISTRIM_PASSPHRASE``. A ``file`` that is missing
+    falls through to the others, one that others can read does not.
+
+    Raises:
+        KeyFileError: None of them exists, or the one found is empty or readable by others.
+    """
+    variables = os.environ if environment is None else environment
+    if file is not None and file.exists():
+        return _passphrase_in(_read_private(file, "passphrase file"), str(file))
+    if credentials := variables.get("CREDENTIALS_DIRECTORY"):
+        credential = Path(credentials) / CREDENTIAL
+        if credential.exists():
+            # systemd gives access by an ACL, whose mask shows as group bits.
+            content = _read_private(credential, "passphrase credential", forbidden=0o007)
+            return _passphrase_in(content, str(credential))
+    if ENVIRONMENT_VARIABLE in variables:
+        return _passphrase_in(variables[ENVIRONMENT_VARIABLE].encode(), ENVIRONMENT_VARIABLE)
+    where = f"{file} is missing, " if file is not None else ""
+    raise KeyFileError(
+        f"No passphrase was found: {where}no systemd credential {CREDENTIAL} and no "
+        f"{ENVIRONMENT_VARIABLE} is set.",
+        hint="Put it into the file (chmod 600), or give it to the service as a credential.",
+    )
+
+
+def _passphrase_in(content: bytes, where: str) -> str:
+    try:
+        passphrase = content.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise KeyFileError(f"The passphrase in {where} is not UTF-8 text.") from None
+    if not passphrase:
+        raise KeyFileError(f"The passphrase in {where} is empty.", hint="Write it there.")
+    return passphrase
+
+
+def _normalised(passphrase: str) -> str:
+    """NFC, so that the same key strokes give the same key on every system."""
+    return unicodedata.normalize("NFC", passphrase)
+
+
+# --- the two files ---
+
+
+def _unlock_account(path: Path, passphrase: str) -> tuple[bytes, str]:
+    from eth_account import Account
+    from eth_keyfile.exceptions import EthKeyfileValueError
+
+    try:
+        keystore = json.loads(_read_private(path, "account key"))
+        if keystore["version"] != 3:
+            raise _damaged(path)
+        private_key = bytes(Account.decrypt(keystore, _normalised(passphrase)))
+        account = Account.from_key(private_key)
+        if str(keystore["address"]).lower().removeprefix("0x") != account.address[2:].lower():
+            raise _damaged(path)
+    except EthKeyfileValueError:
+        raise _wrong_passphrase(path) from None
+    # eth_keyfile checks nothing before it uses it: a damaged file may raise any of these.
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
+        raise _damaged(path) from None
+    return private_key, account.address
+
+
+def _lock_sealing_key(keys: SiteKeys, passphrase: str, cost: int) -> bytes:
+    salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
+    public = keys.sealing_key.public_bytes
+    cipher = _cipher(passphrase, salt, cost)
+    ciphertext = cipher.encrypt(nonce, keys.sealing_key.private_bytes(), public)
+    encoded = {
+        name: base64.b64encode(value).decode()
+        for name, value in {
+            "salt": salt,
+            "nonce": nonce,
+            "public": public,
+            "ciphertext": ciphertext,
+        }.items()
+    }
+    return json.dumps({"version": 1, "kdf": "scrypt", "cost": cost, **encoded}, indent=1).encode()
+
+
+def _unlock_sealing_key(path: Path, passphrase: str) -> SealingKey:
+    content = _read_private(path, "sealing key")
+    try:
+        document = _SealingFile.model_validate_json(content)
+        cipher = _cipher(passphrase, document.salt, document.cost)
+        private = cipher.decrypt(document.nonce, document.ciphertext, document.public)
+        key = SealingKey.from_private_bytes(private)
+    except InvalidTag:
+        raise _wrong_passphrase(path) from None
+    except (ValidationError, ValueError, SealError):
+        raise _damaged(path) from None
+    if key.public_bytes != document.public:
+        raise _damaged(path)
+    return key
+
+
+def _cipher(passphrase: str, salt: bytes, cost: int) -> AESGCM:
+    secret = _normalised(passphrase).encode()
+    return AESGCM(Scrypt(salt=salt, length=32, n=cost, r=8, p=1).derive(secret))
+
+
+def _wrong_passphrase(path: Path) -> KeyFileError:
+    return KeyFileError(
+        f"{path} does not open: the passphrase is wrong, or the file is damaged.",
+        hint="Check where the passphrase comes from; restore the file from a backup.",
+    )
+
+
+def _damaged(path: Path) -> KeyFileError:
+    return KeyFileError(
+        f"{path} is damaged or no key file of C-DistriM.", hint="Restore it from a backup."
+    )
+
+
+# --- private files ---
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _read_private(path: Path, what: str, *, forbidden: int = 0o077) -> bytes:
+    """A file's content, after its mode was checked on the open file itself."""
+    try:
+        with path.open("rb") as stream:
+            mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
+            if mode & forbidden:
+                raise KeyFileError(
+                    f"The {what} {path} is readable by others (mode {mode:04o}).",
+                    hint=f"Run: chmod 600 {path}. Change what it protects if others used it.",
+                )
+            content = stream.read(_MAX_FILE + 1)
+    except FileNotFoundError:
+        raise KeyFileError(
+            f"The {what} {path} is missing.",
+            hint="Restore it from a backup, or make keys for a new site.",
+        ) from None
+    except OSError as error:
+        raise KeyFileError(f"The {what} {path} can't be read: {error.strerror}.") from error
+    if len(content) > _MAX_FILE:
+        raise _damaged(path)
+    return content
+
+
+def _refuse_foreign_writers(directory: Path) -> None:
+    """Who can write to the directory can exchange the keys in it."""
+    if not directory.is_dir():
+        raise KeyFileError(
+            f"There are no keys at {directory}.",
+            hint="Give the directory of a site that has keys, or make them.",
+        )
+    mode = stat.S_IMODE(directory.stat().st_mode)
+    if mode & 0o022:
+        raise KeyFileError(
+            f"{directory} is writable by others (mode {mode:04o}).",
+            hint=f"Run: chmod 700 {directory}",
+        )

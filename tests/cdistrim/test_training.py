@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cdistrim.data.cases import CaseSet
+from cdistrim.errors import DataError, TrainingError
+from cdistrim.model import initial_weights
+from cdistrim.spec import BalanceSpec, ModelSpec, TrainingSpec
+from cdistrim.statistics import auc
+from cdistrim.training import (
+    TrainingProgress,
+    TrainingResult,
+    batch_size_for,
+    learning_rate_factor,
+    predict,
+    train,
+)
+from cdistrim.weights import check_weights, weights_hash
+from tests.factories import SHAPE, make_cases
+
+MODEL = ModelSpec(architecture="resnet18-3d", shape=SHAPE, width=4)
+TRAINING = TrainingSpec(epochs=2, batch_size=8, threads=1)
+
+
+def run(
+    cases: CaseSet | None = None, training: TrainingSpec = TRAINING, slot: int = 1
+) -> TrainingResult:
+    weights = initial_weights(MODEL, 1)
+    return train(weights, cases or make_cases(14, 9), MODEL, training, slot=slot)
+
+
+def test_the_same_slot_gives_the_same_bits_and_another_slot_others() -> None:
+    first = run()
+    torch.manual_seed(12345)
+    np.random.seed(12345)  # noqa: NPY002 - somebody else's use of the global generators
+    assert weights_hash(run().weights) == weights_hash(first.weights)
+    assert weights_hash(run(slot=2).weights) != weights_hash(first.weights)
+    seeded = TRAINING.model_copy(update={"seed": 1})
+    assert weights_hash(run(training=seeded).weights) != weights_hash(first.weights)
+
+
+def test_training_learns_and_keeps_the_head_as_it_was() -> None:
+    cases, unseen = make_cases(24, 18, seed=1), make_cases(30, 30, seed=2)
+    head = initial_weights(MODEL, 1)
+    before = weights_hash(head)
+    training = TrainingSpec(epochs=8, batch_size=8, learning_rate=3e-3, threads=1)
+    result = train(head, cases, MODEL, training, slot=1)
+    assert weights_hash(head) == before
+    check_weights(result.weights, MODEL)
+    assert result.loss_per_epoch[-1] < result.loss_per_epoch[0]
+    assert auc(unseen.labels, predict(result.weights, unseen, MODEL, threads=1)) > 0.9
+
+
+def test_nothing_is_written_logged_or_warned_about(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with caplog.at_level(logging.INFO), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run()
+    assert list(tmp_path.iterdir()) == []
+    assert caplog.records == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_names_every_batch() -> None:
+    told: list[TrainingProgress] = []
+    cases = make_cases(16, 16)
+    train(initial_weights(MODEL, 1), cases, MODEL, TRAINING, slot=1, progress=told.append)
+    assert [(one.epoch, one.batch) for one in told] == [(e, b) for e in (1, 2) for b in range(1, 5)]
+    assert {(one.epochs, one.batches) for one in told} == {(2, 4)}
+
+
+@pytest.mark.parametrize("cases", [4, 5, 9, 33])
+def test_no_number_of_cases_leaves_a_batch_of_one(cases: int) -> None:
+    balance = BalanceSpec(zoom_copies=False)
+    training = TRAINING.model_copy(update={"balance": balance, "epochs": 1})
+    assert run(make_cases(2, cases - 2), training).loss_per_epoch[0] > 0
+
+
+def test_small_hospitals_get_smaller_batches() -> None:
+    training = TrainingSpec(batch_size=16)
+    assert [batch_size_for(n, training) for n in (4, 20, 64, 500)] == [2, 5, 16, 16]
+
+
+def test_the_learning_rate_rises_to_the_specs_and_falls_to_nothing() -> None:
+    factors = [learning_rate_factor(step, 40) for step in range(40)]
+    peak = factors.index(1.0)
+    assert 0 < peak < 8
+    assert factors[:peak] == sorted(factors[:peak])
+    assert factors[peak:] == sorted(factors[peak:], reverse=True)
+    assert 0 < factors[-1] < 0.01
+    assert 0 < learning_rate_factor(0, 1) <= 1
+
+
+def test_one_class_is_refused() -> None:
+    with pytest.raises(DataError, match="0 of class 1"):
+        run(make_cases(0, 12))
+
+
+def test_volumes_of_another_shape_are_refused() -> None:
+    cases = make_cases(shape=(8, 8, 16))
+    with pytest.raises(DataError, match="the model's input is"):
+        run(cases)
+    with pytest.raises(DataError, match="the model's input is"):
+        predict(initial_weights(MODEL, 1), cases, MODEL)
+
+
+def test_a_loss_that_is_not_finite_ends_the_training() -> None:
+    weights = initial_weights(MODEL, 1)
+    weights["output.bias"].fill_(float("nan"))
+    with pytest.raises(TrainingError, match="loss is nan in epoch 1, batch 1"):
+        train(weights, make_cases(), MODEL, TRAINING, slot=1)
+
+
+def test_threads_and_determinism_of_the_process_are_put_back() -> None:
+    threads = torch.get_num_threads()
+    run(training=TRAINING.model_copy(update={"threads": threads + 1}))
+    assert torch.get_num_threads() == threads
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_ctrl_c_stays_a_keyboard_interrupt() -> None:
+    def interrupt(_progress: TrainingProgress) -> None:
+        raise KeyboardInterrupt
+
+    assert threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(initial_weights(MODEL, 1), make_cases(), MODEL, TRAINING, slot=1, progress=interrupt)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_scores_do_not_depend_on_the_batch_and_are_probabilities() -> None:
+    weights, cases = initial_weights(MODEL, 1), make_cases()
+    scores = predict(weights, cases, MODEL, threads=1)
+    assert scores.shape == (24,)
+    assert scores.dtype == np.float64
+    assert ((scores >= 0) & (scores <= 1)).all()
+    again = predict(weights, cases, MODEL, threads=1)
+    np.testing.assert_array_equal(scores, again)
+    np.testing.assert_allclose(predict(weights, cases, MODEL, batch_size=5), scores, atol=1e-6)
+    shuffled = cases.subset(range(23, -1, -1))
+    np.testing.assert_allclose(predict(weights, shuffled, MODEL), scores[::-1], atol=1e-6)
+
+
+def test_only_the_majority_is_augmented() -> None:
+    base = TRAINING.model_copy(update={"epochs": 1})
+    off = BalanceSpec(zoom_copies=False, augment_majority=False)
+    on = off.model_copy(update={"augment_majority": True})
+
+    def trained(cases: CaseSet, balance: BalanceSpec) -> bytes:
+        return weights_hash(run(cases, base.model_copy(update={"balance": balance})).weights)
+
+    symmetric = make_cases(14, 9)
+    majority = symmetric.labels == 1
+    volumes = symmetric.volumes.copy()
+    volumes[majority] = 0.5  # Flips do not change these; the minority's volumes would change.
+    flat = CaseSet(volumes, symmetric.labels, symmetric.ids)
+    assert trained(flat, on) == trained(flat, off)
+    assert trained(symmetric, on) != trained(symmetric, off)
