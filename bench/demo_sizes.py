@@ -142,7 +142,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--alpha", type=float, default=0.05)
     parser.add_argument("--margin", type=float, default=0.05)
     parser.add_argument("--floor", type=float, default=0.5)
-    parser.add_argument("--no-augment", action="store_true", help="no run-time augmentation")
+    parser.add_argument("--augment", choices=["none", "majority", "both"], default="both")
     parser.add_argument("--no-central", action="store_true")
     parser.add_argument("--json", action="store_true", help="one JSON line a run")
     return parser.parse_args(argv)
@@ -160,7 +160,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             learning_rate=options.learning_rate,
             weight_decay=options.weight_decay,
             threads=options.threads,
-            balance=BalanceSpec(augment_majority=not options.no_augment),
+            balance=BalanceSpec(
+                augment_majority=options.augment != "none",
+                augment_minority=options.augment == "both",
+            ),
         ),
         VotingSpec(
             policy=PolicyName(options.policy),

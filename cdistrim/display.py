@@ -52,17 +52,6 @@ class Display(Listener, Protocol):
     def slot_started(self, number: int, total: int, hospital: str) -> None:
         """A slot opens; numbers start at 1."""
 
-    def slot_ended(
-        self,
-        slot: int,
-        hospital: str,
-        accepted: bool,
-        sentence: str,
-        auc_before: float | None,
-        auc_after: float | None,
-    ) -> None:
-        """A slot was accepted or skipped; ``sentence`` says why."""
-
     def finished(self) -> None:
         """Nothing follows; the terminal is given back. Harmless when called again."""
 

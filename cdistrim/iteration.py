@@ -27,6 +27,7 @@ from cdistrim.protocol import (
     SlotView,
     model_name,
 )
+from cdistrim.restore import skip_sentence
 from cdistrim.sealing import Capsule, encrypt, new_data_key, public_digest
 from cdistrim.site import write_atomically
 from cdistrim.statistics import delong_test
@@ -279,6 +280,24 @@ class IterationSession:
                 hint="Keep this site's log and tell the partners: the ledger's node may lie.",
             )
         return accepted
+
+    def tell_outcome(self) -> None:
+        """Tell this process's listener how the slot ended, with what the voters measured."""
+        slot = self.slot()
+        evidence = [
+            vote.evidence
+            for vote in (slot.ballot.votes if slot.ballot else ())
+            if vote.evidence is not None and vote.evidence.positives
+        ]
+        count = len(evidence)
+        progress.listener().slot_ended(
+            self.ref.slot,
+            self.site.name,
+            slot.state is SlotState.ACCEPTED,
+            skip_sentence(slot),
+            sum(e.auc_head for e in evidence) / count if count else None,
+            sum(e.auc_candidate for e in evidence) / count if count else None,
+        )
 
     def release_weights(self) -> None:
         """The candidate is deposited: weights leave memory, local copies go, the lease is free."""

@@ -38,6 +38,10 @@ PRESETS: dict[str, ModelSpec] = {
 SMALL_VOLUME = 48
 """Longest axis in voxels from which on the first convolution halves the plane."""
 
+NORM_MOMENTUM = 0.2
+"""Of the running statistics, which travel with the model. torch's 0.1 needs some thirty batches to
+forget its initial values; a small hospital's first slot has fewer."""
+
 
 def build_model(spec: ModelSpec) -> nn.Module:
     """The network of a spec, with whatever weights torch's generator gives.
@@ -93,13 +97,13 @@ class _BasicBlock(nn.Module):
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
         self.conv1 = _conv(before, after, stride)
-        self.norm1 = nn.BatchNorm3d(after)
+        self.norm1 = _norm(after)
         self.conv2 = _conv(after, after, 1)
-        self.norm2 = nn.BatchNorm3d(after)
+        self.norm2 = _norm(after)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or before != after:
             self.shortcut = nn.Sequential(
-                nn.Conv3d(before, after, 1, stride=stride, bias=False), nn.BatchNorm3d(after)
+                nn.Conv3d(before, after, 1, stride=stride, bias=False), _norm(after)
             )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -129,9 +133,7 @@ def _resnet_stem(spec: ModelSpec) -> nn.Module:
         first = nn.Conv3d(1, spec.width, 3, padding=1, bias=False)
     else:
         first = nn.Conv3d(1, spec.width, (7, 7, 3), (2, 2, 1), padding=(3, 3, 1), bias=False)
-    return nn.Sequential(
-        first, nn.BatchNorm3d(spec.width), nn.ReLU(), nn.MaxPool3d(3, stride=2, padding=1)
-    )
+    return nn.Sequential(first, _norm(spec.width), nn.ReLU(), nn.MaxPool3d(3, stride=2, padding=1))
 
 
 def _paper_stem(spec: ModelSpec) -> nn.Module:
@@ -143,8 +145,12 @@ def _paper_stem(spec: ModelSpec) -> nn.Module:
 
 def _paper_layer(before: int, after: int, stride: tuple[int, int, int]) -> list[nn.Module]:
     conv = nn.Conv3d(before, after, 3, stride=stride, padding=1, bias=False)
-    return [conv, nn.ReLU(), nn.BatchNorm3d(after)]
+    return [conv, nn.ReLU(), _norm(after)]
 
 
 def _conv(before: int, after: int, stride: int) -> nn.Conv3d:
     return nn.Conv3d(before, after, 3, stride=stride, padding=1, bias=False)
+
+
+def _norm(channels: int) -> nn.BatchNorm3d:
+    return nn.BatchNorm3d(channels, momentum=NORM_MOMENTUM)

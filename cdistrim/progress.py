@@ -21,6 +21,17 @@ class Listener(Protocol):
     def vote(self, slot: int, voter: str, approve: bool, sentence: str) -> None:
         """A partner voted; ``sentence`` has figures, no case."""
 
+    def slot_ended(
+        self,
+        slot: int,
+        hospital: str,
+        accepted: bool,
+        sentence: str,
+        auc_before: float | None,
+        auc_after: float | None,
+    ) -> None:
+        """A slot was accepted or skipped; ``sentence`` says why, AUCs are the voters' mean."""
+
     def note(self, text: str) -> None:
         """Anything else worth a line."""
 
@@ -37,6 +48,17 @@ class Silent:
         """Ignore."""
 
     def vote(self, slot: int, voter: str, approve: bool, sentence: str) -> None:
+        """Ignore."""
+
+    def slot_ended(
+        self,
+        slot: int,
+        hospital: str,
+        accepted: bool,
+        sentence: str,
+        auc_before: float | None,
+        auc_after: float | None,
+    ) -> None:
         """Ignore."""
 
     def note(self, text: str) -> None:

@@ -300,7 +300,7 @@ class CampaignView:
     """A campaign as the ledger has it, at one block.
 
     ``head`` is the number of the slot whose model is the head (0: genesis); ``slot`` the open slot,
-    None unless the campaign runs; ``now`` the block's timestamp in seconds.
+    None unless the campaign runs; ``now`` the time that the next block would have, in seconds.
     """
 
     number: int

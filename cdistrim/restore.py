@@ -68,7 +68,7 @@ def skip_sentence(slot: SlotView) -> str:
     ballot = slot.ballot
     count = f"{ballot.no} no, {ballot.yes} yes, {ballot.quorum} needed" if ballot else ""
     return {
-        SkipReason.NONE: "not skipped",
+        SkipReason.NONE: f"accepted ({count})",
         SkipReason.FETCH_REFUSED: f"the partners refused the fetch ({count})",
         SkipReason.DEGRADED: f"the candidate was voted down ({count}); the head is restored",
         SkipReason.DEADLINE_PASSED: "a deadline passed",

@@ -72,12 +72,15 @@ class BalanceSpec(_Frozen):
     """The paper's balancing, done after the split by patient.
 
     The minority class gets zoom-scaled copies until both classes are equal; ``zoom`` is the range
-    of their scale factors. The majority class is augmented at run time during training.
+    of their scale factors. The majority class is augmented at run time during training; with
+    ``augment_minority`` the other one is too, which the paper does not do, but which keeps a
+    network from telling the classes apart by their augmentation.
     """
 
     zoom_copies: bool = True
     zoom: tuple[float, float] = (0.85, 1.15)
     augment_majority: bool = True
+    augment_minority: bool = False
 
 
 class TrainingSpec(_Frozen):

@@ -23,15 +23,16 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
+from pytorch_lightning.utilities.types import LRSchedulerConfigType, OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from cdistrim.data.balance import augmentation, majority_label, zoom_copies
+from cdistrim.data.balance import augmentation, augmented_labels, zoom_copies
 from cdistrim.data.cases import CaseSet
 from cdistrim.errors import DataError, TrainingError
 from cdistrim.model import build_model
-from cdistrim.spec import BalanceSpec, ModelSpec, TrainingSpec
+from cdistrim.spec import ModelSpec, TrainingSpec
 from cdistrim.weights import Weights
 
 __all__ = [
@@ -82,8 +83,8 @@ def batch_size_for(cases: int, training: TrainingSpec) -> int:
 def learning_rate_factor(step: int, steps: int) -> float:
     """Part of the spec's learning rate at an optimiser step of a slot, in (0, 1].
 
-    A linear start over the first tenth, so that a new optimiser does not throw a good head off, then
-    half a cosine down to 0, so that a candidate does not depend on its last batches.
+    A linear start over the first tenth, so that a new optimiser does not throw a good head off;
+    then half a cosine down to 0, so that a candidate does not depend on its last batches.
     """
     start = max(1, steps // 10)
     if step < start:
@@ -125,7 +126,7 @@ def train(
     seed = _seed(training.seed, slot, -1)
     with _reproducible(training.threads, seed), _quiet():
         samples = zoom_copies(cases, training.balance, seed=seed)
-        loader = _loader(samples, majority_label(cases), training, slot)
+        loader = _loader(samples, augmented_labels(cases, training.balance), training, slot)
         module = _Classifier(weights, model, training, slot, len(loader), progress)
         trainer = pl.Trainer(
             accelerator=accelerator,
@@ -177,9 +178,9 @@ def predict(
 
 
 class _Samples(Dataset[tuple[Tensor, Tensor]]):
-    def __init__(self, cases: CaseSet, balance: BalanceSpec, majority: int | None) -> None:
+    def __init__(self, cases: CaseSet, augmented: frozenset[int]) -> None:
         self.cases = cases
-        self.augmented = majority if balance.augment_majority else None
+        self.augmented = augmented
         self.transform = augmentation()
 
     def __len__(self) -> int:
@@ -188,7 +189,7 @@ class _Samples(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         volume = torch.from_numpy(self.cases.volumes[index].astype(np.float32))
         label = int(self.cases.labels[index])
-        if label == self.augmented:
+        if label in self.augmented:
             volume = self.transform(volume)
         return volume, torch.tensor(float(label))
 
@@ -259,7 +260,7 @@ class _Classifier(pl.LightningModule):
         self.epoch_losses.append(float(np.mean(self.losses)))
         self.losses.clear()
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = torch.optim.AdamW(
             self.network.parameters(),
             lr=self.training_spec.learning_rate,
@@ -271,14 +272,14 @@ class _Classifier(pl.LightningModule):
         )
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+            "lr_scheduler": LRSchedulerConfigType(scheduler=schedule, interval="step"),
         }
 
 
 def _loader(
-    cases: CaseSet, majority: int | None, training: TrainingSpec, slot: int
+    cases: CaseSet, augmented: frozenset[int], training: TrainingSpec, slot: int
 ) -> DataLoader[tuple[Tensor, Tensor]]:
-    samples = _Samples(cases, training.balance, majority)
+    samples = _Samples(cases, augmented)
     size = batch_size_for(len(cases), training)
     return DataLoader(
         samples, batch_sampler=_EpochBatches(len(cases), size, training.seed, slot), num_workers=0

@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prefect.client.orchestration import get_client
-from prefect.deployments.runner import EntrypointType
 from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow
 from prefect.runner import Runner
+from prefect.types.entrypoint import EntrypointType
 
 from cdistrim.custody import has_released
 from cdistrim.errors import CDistriMError

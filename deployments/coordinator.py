@@ -10,8 +10,8 @@ import asyncio
 import os
 from pathlib import Path
 
-from prefect.deployments.runner import EntrypointType
 from prefect.runner import Runner
+from prefect.types.entrypoint import EntrypointType
 
 from cdistrim.coordinator import COORDINATOR_VARIABLE, bound_coordinator
 from flows.campaign import campaign

@@ -53,6 +53,7 @@ def partner_iteration(campaign: Number, slot: Number, attempt: Number) -> str:
         else:
             outcome = f"skipped; the head is {restore_and_skip(campaign, slot, attempt)}"
         publish_iteration(ref)
+        guarded("partner_iteration", session.tell_outcome)
         return outcome
     finally:
         guarded("partner_iteration", session.close)

@@ -15,7 +15,6 @@ from cdistrim.spec import PolicyName, VotingMode
 if TYPE_CHECKING:
     from cdistrim.demonstration import Demonstration
     from cdistrim.display import Display
-    from cdistrim.report.figures import CampaignReport
 
 __all__ = ["demo"]
 
@@ -59,12 +58,10 @@ def demo(
 
 
 def _run(demonstration: Demonstration) -> None:
-    from rich.console import Console
-
     from cdistrim.cli.outcome import end_with
     from cdistrim.cli.prefect_environment import embed_prefect
     from cdistrim.devnet import CHAIN_ID, Devnet
-    from cdistrim.display import choose_display, final_table
+    from cdistrim.display import choose_display, show_table
     from cdistrim.progress import listen_with
 
     directory = demonstration.directory
@@ -82,9 +79,8 @@ def _run(demonstration: Demonstration) -> None:
         report = demonstration.report(display)
         display.finished()
         view = demonstration.view()
-    console = Console(width=None if sys.stdout.isatty() else 100)
-    console.print(final_table(report))
-    _say_outcome(report, directory)
+    show_table(report, sys.stdout)
+    typer.echo(f"report: {directory / 'report.html'}  figures: {directory / 'report.json'}")
     end_with(view)
 
 
@@ -104,8 +100,3 @@ def _drive(demonstration: Demonstration, display: Display) -> None:
     except SiteFailure as failure:
         # On this machine the sites are ours: their own text says more than the code.
         raise (last_failure() or failure) from None
-
-
-def _say_outcome(report: CampaignReport, directory: Path) -> None:
-    typer.echo(report.headline)
-    typer.echo(f"report: {directory / 'report.html'}  figures: {directory / 'report.json'}")
