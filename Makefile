@@ -67,6 +67,12 @@ gas: setup  ## gas of each call, of a slot and of a cycle
 bench: setup  ## the figures of the README
 	$(BIN)/python -m bench
 
+docs: setup  ## draw the slot diagram of ARCHITECTURE.md anew
+	$(BIN)/python -m cdistrim.diagram --write
+
+bench-votes: setup  ## how often the demo's vote is wrong, over ten seeds (20 minutes)
+	$(BIN)/python -m bench.demo_sizes --write docs/demo.md
+
 lock:  ## resolve requirements.lock anew
 	$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --extra demo --extra dev --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml

@@ -3,7 +3,7 @@
 Simulates the demo's campaign without chain, store and Prefect: real data, real training, the
 library's own policy. Run it before the demo's sizes are changed, and write the counts down:
 
-    python bench/demo_sizes.py --seeds 1 2 3
+    make bench-votes
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from cdistrim.data.cases import SiteData, pool
 from cdistrim.data.lidc import load_lidc
 from cdistrim.data.split import Split, SplitPlan, split_cases
-from cdistrim.model import initial_weights
+from cdistrim.demo_options import CYCLES
+from cdistrim.demonstration import PLAN, TRAINING
+from cdistrim.model import PRESETS, initial_weights
 from cdistrim.policy import BestHead, best_of, form_opinion
 from cdistrim.spec import BalanceSpec, ModelSpec, PolicyName, TrainingSpec, VotingSpec
 from cdistrim.statistics import auc
@@ -124,26 +126,27 @@ def _approves(campaign: Campaign, site: SiteData, heads: list[Scores], candidate
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(2020, 2030)))
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/cdistrim").expanduser())
     parser.add_argument("--architecture", default="resnet18-3d")
-    parser.add_argument("--shape", type=int, nargs=3, default=[24, 32, 16])
-    parser.add_argument("--width", type=int, default=8)
-    parser.add_argument("--train", type=int, nargs="+", default=[110, 70, 90, 50])
-    parser.add_argument("--holdout", type=int, nargs="+", default=[70, 70, 70, 70])
-    parser.add_argument("--test", type=int, default=129)
-    parser.add_argument("--cycles", type=int, default=4)
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--shape", type=int, nargs=3, default=list(PRESETS["demo"].shape))
+    parser.add_argument("--width", type=int, default=PRESETS["demo"].width)
+    parser.add_argument("--train", type=int, nargs="+", default=list(PLAN.train))
+    parser.add_argument("--holdout", type=int, nargs="+", default=list(PLAN.holdout))
+    parser.add_argument("--test", type=int, default=PLAN.test)
+    parser.add_argument("--cycles", type=int, default=CYCLES)
+    parser.add_argument("--epochs", type=int, default=TRAINING.epochs)
+    parser.add_argument("--batch-size", type=int, default=TRAINING.batch_size)
+    parser.add_argument("--learning-rate", type=float, default=TRAINING.learning_rate)
     parser.add_argument("--weight-decay", type=float, default=1e-4)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=TRAINING.threads)
     parser.add_argument("--policy", choices=[one.value for one in PolicyName], default="delong")
     parser.add_argument("--alpha", type=float, default=0.05)
     parser.add_argument("--margin", type=float, default=0.05)
     parser.add_argument("--floor", type=float, default=0.5)
     parser.add_argument("--augment", choices=["none", "majority", "both"], default="both")
     parser.add_argument("--no-central", action="store_true")
+    parser.add_argument("--write", type=Path, help="put the sums into this page")
     parser.add_argument("--json", action="store_true", help="one JSON line a run")
     return parser.parse_args(argv)
 
@@ -187,13 +190,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             _print(options, seed, name, counts)
             for part in ("honest", "honest_rejected", "sabotaged", "sabotaged_accepted"):
                 setattr(sums, part, getattr(sums, part) + getattr(counts, part))
-    for name, sums in total.items():
-        _out(
-            f"{name} campaigns: {sums.honest_rejected} of {sums.honest} honest candidates rejected,"
-            f" {sums.sabotaged_accepted} of {sums.sabotaged} sabotaged candidates accepted"
-        )
+    lines = [
+        f"{name} campaigns: {sums.honest_rejected} of {sums.honest} honest candidates rejected,"
+        f" {sums.sabotaged_accepted} of {sums.sabotaged} sabotaged candidates accepted"
+        for name, sums in total.items()
+    ]
+    _out("\n".join(lines))
+    if options.write:
+        _write(options.write, [f"{len(options.seeds)} seeds:", "", *(f"- {one}" for one in lines)])
     _out(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
     return 0
+
+
+def _write(page: Path, lines: Sequence[str]) -> None:
+    begin, end = "<!-- bench-votes:begin -->", "<!-- bench-votes:end -->"
+    before, _, rest = page.read_text().partition(begin)
+    after = rest.partition(end)[2]
+    page.write_text("\n".join([before + begin, *lines, end]) + after)
 
 
 def _print(options: argparse.Namespace, seed: int, name: str, counts: Counts) -> None:

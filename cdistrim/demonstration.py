@@ -12,10 +12,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from cdistrim.consortium import Consortium, found_consortium
 from cdistrim.convening import open_campaign
@@ -23,7 +22,7 @@ from cdistrim.coordinator import Coordinator
 from cdistrim.data.cases import CaseSet, SiteData
 from cdistrim.data.lidc import load_lidc
 from cdistrim.data.split import Split, SplitPlan, split_cases
-from cdistrim.errors import ConfigurationError, UsageError
+from cdistrim.demo_options import HOSPITALS, DemoOptions
 from cdistrim.evaluation import central_scores, score_candidates
 from cdistrim.model import PRESETS, initial_weights
 from cdistrim.protocol import CampaignView
@@ -40,9 +39,9 @@ from cdistrim.report.measured import (
 from cdistrim.report.write import write_report
 from cdistrim.site import Site, write_atomically
 from cdistrim.spec import (
+    BalanceSpec,
     CampaignSpec,
     GenesisSpec,
-    PolicyName,
     TrainingSpec,
     VotingMode,
     VotingSpec,
@@ -53,65 +52,17 @@ from cdistrim.weights import weights_hash
 if TYPE_CHECKING:
     from cdistrim.display import Display
 
-__all__ = ["HOSPITALS", "DemoOptions", "Demonstration", "new_run_id"]
+__all__ = ["Demonstration"]
 
-HOSPITALS = ("hospital-1", "hospital-2", "hospital-3", "hospital-4")
-PLAN = SplitPlan(train=(60, 90, 120, 150), holdout=(40, 40, 40, 40), test=141)
-TRAINING = TrainingSpec(epochs=2, batch_size=16, learning_rate=2e-3)
-CYCLES = 3
-VALIDATION_CASES = 60
-_OPTIONS = "demo.json"
-
-
-def new_run_id() -> str:
-    """Date and time, and enough of the process to keep two runs of one second apart."""
-    return f"{datetime.now(tz=UTC):%Y%m%d-%H%M%S}-{os.getpid() % 1000:03d}"
-
-
-class DemoOptions(BaseModel):
-    """What a run was asked to do; kept with the run, so that a rerun does the same."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sabotage: str = ""
-    mode: VotingMode = VotingMode.HOLDOUT
-    policy: PolicyName = PolicyName.DELONG
-    cycles: Annotated[int, Field(ge=1, le=20)] = CYCLES
-    seed: int = 2020
-    central: bool = True
-    store: str = ""
-
-    def check(self) -> None:
-        """Refuse what can't be run.
-
-        Raises:
-            UsageError: The hospital to sabotage does not exist.
-        """
-        if self.sabotage and self.sabotage not in HOSPITALS:
-            raise UsageError(
-                f"--sabotage {self.sabotage!r} is no hospital of the demo.",
-                hint=f"Choose one of {', '.join(HOSPITALS)}.",
-            )
-
-    def save(self, directory: Path) -> None:
-        """Write the options into the run's directory."""
-        write_atomically(directory / _OPTIONS, self.model_dump_json(indent=2).encode())
-
-    @classmethod
-    def load(cls, directory: Path) -> DemoOptions:
-        """The options of an earlier run.
-
-        Raises:
-            ConfigurationError: There is no such run.
-        """
-        try:
-            return cls.model_validate_json((directory / _OPTIONS).read_bytes())
-        except FileNotFoundError:
-            known = sorted(path.parent.name for path in directory.parent.glob(f"*/{_OPTIONS}"))
-            raise ConfigurationError(
-                f"There is no run {directory.name} in {directory.parent}.",
-                hint=f"Known runs: {', '.join(known) or 'none'}.",
-            ) from None
+PLAN = SplitPlan(train=(110, 60, 95, 75), holdout=(64, 64, 64, 64), test=133)
+REPORTED_PLAN = SplitPlan(PLAN.train, (48, 48, 48, 48), PLAN.test, validation=60)
+TRAINING = TrainingSpec(
+    epochs=2,
+    batch_size=16,
+    learning_rate=1e-3,
+    threads=1,
+    balance=BalanceSpec(augment_minority=True),
+)
 
 
 class Demonstration:
@@ -145,10 +96,7 @@ class Demonstration:
         """The hospitals' cases and the common test set, before any sabotage."""
         cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "cdistrim"
         cases = load_lidc(self.spec.model.shape, cache=cache)
-        reported = self.options.mode is VotingMode.REPORTED
-        plan = SplitPlan(
-            PLAN.train, PLAN.holdout, PLAN.test, validation=VALIDATION_CASES if reported else 0
-        )
+        plan = REPORTED_PLAN if self.options.mode is VotingMode.REPORTED else PLAN
         return split_cases(cases, plan, seed=self.options.seed)
 
     @property
@@ -175,7 +123,8 @@ class Demonstration:
 
     def open_campaign(self) -> int:
         """Open the campaign, unless it is on the ledger already; its number."""
-        return open_campaign(self._first_site, self.spec)
+        # A run has a chain of its own: what is on it is this run's campaign, ended or not.
+        return self._first_site.ledger.campaigns() or open_campaign(self._first_site, self.spec)
 
     # --- after ---
 
@@ -219,7 +168,7 @@ class Demonstration:
             comparison=None
             if central is None
             else compare(test.labels, scored.final, central, self.spec.voting.margin),
-            notes=lidc_notes(),
+            notes=lidc_notes(_interval(test, test.volumes.sum(axis=(1, 2, 3, 4), dtype=float))),
             sabotaged=self.options.sabotage or None,
         )
         members = {member.account: member.name for member in site.ledger.members()}

@@ -18,7 +18,8 @@
     │   └── ModelRejectedError      10  a candidate failed a hard check (NaN, shapes, architecture)
     ├── UnavailableError            a service did not answer; a retry may help
     │   ├── LedgerUnavailableError  11  chain unreachable or on another chain id
-    │   └── StoreUnavailableError   12  store unreachable or not writable
+    │   ├── StoreUnavailableError   12  store unreachable or not writable
+    │   └── ServerUnavailableError  15  Prefect server can't be started or reached
     ├── LedgerRefusal               13  the contract refused the call; carries its named error
     ├── TrainingError               14  NaN loss, or training that could not run
     ├── CampaignIncomplete          20  the campaign ended with fewer accepted slots than planned
@@ -48,6 +49,7 @@ __all__ = [
     "ModelRejectedError",
     "OutOfOrderError",
     "SealError",
+    "ServerUnavailableError",
     "SpecMismatchError",
     "StoreUnavailableError",
     "TrainingError",
@@ -167,6 +169,12 @@ class StoreUnavailableError(UnavailableError):
     """The object store can't be reached or written to."""
 
     exit_code = 12
+
+
+class ServerUnavailableError(UnavailableError):
+    """The Prefect server can't be started or reached."""
+
+    exit_code = 15
 
 
 class LedgerRefusal(CDistriMError):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cdistrim import custody, progress
+from cdistrim import custody, leftovers, progress
 from cdistrim.errors import CDistriMError, ConfigurationError, IntegrityError, OutOfOrderError
 from cdistrim.lease import Lease
 from cdistrim.ledger import Candidate
@@ -57,6 +57,9 @@ class IterationSession:
         self.site = site
         self.ref = ref
         self.lease: Lease | None = None
+        self._turn = Lease(
+            site.turn, campaign=ref.campaign, slot=ref.slot, purpose="partner iteration"
+        )
         self.head: Weights | None = None
         self.candidate: Weights | None = None
         self.evidence: Evidence | None = None
@@ -106,6 +109,16 @@ class IterationSession:
 
     # --- fetch ---
 
+    def begin(self) -> None:
+        """See that no other process of this site is at its turn, e.g. called twice.
+
+        Raises:
+            LeaseHeldError: Another one is; it goes on undisturbed.
+        """
+        if not self._turn.held:
+            self._turn.acquire()
+            leftovers.clear_ended_slots(self.site)
+
     def request_token(self) -> None:
         """Ask for the fetch with a fresh one-time key; the request is this site's own yes."""
         self.spec()
@@ -131,7 +144,7 @@ class IterationSession:
             record.ciphertext_hash,
             limit=custody.MODEL_LIMIT,
         )
-        write_atomically(self._head_file, envelope)
+        write_atomically(self._head_file, envelope, durable=False)
         return record.ciphertext_hash.hex()
 
     def lock(self) -> None:
@@ -234,7 +247,7 @@ class IterationSession:
         members = {member.account: member.sealing_key for member in self.site.ledger.members()}
         recipients = {account: members[account] for account in self._custodians()}
         self._capsule = Capsule.seal(key, recipients, context).to_bytes()
-        write_atomically(self._candidate_file, envelope)
+        write_atomically(self._candidate_file, envelope, durable=False)
         self.ciphertext_hash = hashlib.sha256(envelope).digest()
         self.capsule_hash = hashlib.sha256(self._capsule).digest()
         return self.ciphertext_hash.hex()
@@ -317,21 +330,22 @@ class IterationSession:
         self.release_weights()
         _sessions.pop((str(self.site.directory), self.ref), None)
         try:
-            ended = self.slot().state.ended
-        except CDistriMError:
-            return
-        if ended:
-            custody.erase_request_key(self.site, self.ref.campaign, self.ref.slot, self.ref.attempt)
+            leftovers.clear_slot(self.site, self.slot())
+        except CDistriMError as error:
+            # The next turn clears it: this one may end because of the very same trouble.
+            self.site.logger.warning("Slot %d is not cleared yet: %s", self.ref.slot, error)
+        finally:
+            self._turn.release()
 
     # --- inside ---
 
     @property
     def _head_file(self) -> Path:
-        return self.site.work / f"head-{self.ref.campaign}-{self.ref.slot}.cdm"
+        return leftovers.head_file(self.site, self.ref.campaign, self.ref.slot)
 
     @property
     def _candidate_file(self) -> Path:
-        return self.site.work / f"candidate-{self.ref.campaign}-{self.ref.slot}.cdm"
+        return leftovers.candidate_file(self.site, self.ref.campaign, self.ref.slot)
 
     def _need_lease(self) -> None:
         if self.lease is None:

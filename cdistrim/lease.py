@@ -22,7 +22,7 @@ import portalocker
 
 from cdistrim.errors import ConfigurationError, LeaseHeldError
 
-__all__ = ["Holder", "Lease", "holder_of"]
+__all__ = ["Holder", "Lease", "holder_of", "is_held"]
 
 _LOCK = "lease.lock"
 _HOLDER = "lease.json"
@@ -55,6 +55,19 @@ def holder_of(directory: Path) -> Holder | None:
         return Holder(**json.loads((directory / _HOLDER).read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def is_held(directory: Path) -> bool:
+    """Whether some process holds the lease now. Only looks: a try would keep others out."""
+    try:
+        inode = (directory / _LOCK).stat().st_ino
+    except OSError:
+        return False
+    # Fields: number, FLOCK, ADVISORY, WRITE, pid, device:device:inode, range; see proc_locks(5).
+    locks = (line.split() for line in Path("/proc/locks").read_text().splitlines())
+    return any(
+        "FLOCK" in words and word.endswith(f":{inode}") for words in locks for word in words[4:7]
+    )
 
 
 class Lease:

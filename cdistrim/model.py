@@ -21,16 +21,20 @@ resolution in the first convolution (3x3x3, stride 1), a larger one is halved in
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cdistrim.spec import ModelSpec
 
-__all__ = ["PRESETS", "build_model", "initial_weights", "parameter_count"]
+__all__ = ["PRESETS", "build_model", "exclusive_torch", "initial_weights", "parameter_count"]
 
 PRESETS: dict[str, ModelSpec] = {
-    "demo": ModelSpec(architecture="resnet18-3d", shape=(24, 32, 16), width=16),
+    "demo": ModelSpec(architecture="resnet18-3d", shape=(24, 32, 16), width=8),
     "paper": ModelSpec(architecture="paper-3d", shape=(120, 160, 16), width=64),
 }
 """Named models: ``paper`` has the paper's input and full width, ``demo`` trains on a laptop."""
@@ -41,6 +45,19 @@ SMALL_VOLUME = 48
 NORM_MOMENTUM = 0.2
 """Of the running statistics, which travel with the model. torch's 0.1 needs some thirty batches to
 forget its initial values; a small hospital's first slot has fewer."""
+
+
+_torch_state = threading.RLock()
+
+
+@contextmanager
+def exclusive_torch() -> Iterator[None]:
+    """Hold torch's random generator and thread count, which are the whole process's.
+
+    One process may play several sites in threads; a draw by one would change another's training.
+    """
+    with _torch_state:
+        yield
 
 
 def build_model(spec: ModelSpec) -> nn.Module:
@@ -55,7 +72,7 @@ def build_model(spec: ModelSpec) -> nn.Module:
 
 def initial_weights(spec: ModelSpec, seed: int) -> dict[str, Tensor]:
     """State dict of a fresh network; the same spec and seed give the same bytes."""
-    with torch.random.fork_rng(devices=[]):
+    with exclusive_torch(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return {name: value.clone() for name, value in build_model(spec).state_dict().items()}
 

@@ -6,12 +6,12 @@ is left for a site is to close what ran out of time, and to see that the head is
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from cdistrim import custody
 from cdistrim.errors import IntegrityError, LedgerRefusal
 from cdistrim.protocol import GENESIS, CampaignState, SkipReason, SlotState, SlotView
+from cdistrim.watch import observe
 
 if TYPE_CHECKING:
     from cdistrim.iteration import IterationRef
@@ -22,13 +22,13 @@ __all__ = ["close_if_expired", "skip_sentence", "verify_restored_head"]
 
 def close_if_expired(site: Site, ref: IterationRef) -> bool:
     """Close the campaign's open step if its deadline has passed; whether this call closed it."""
-    view = site.ledger.campaign(ref.campaign)
+    view = observe(site.ledger, ref.campaign)
     if view.state.ended:
         return False
     deadline = view.slot.deadline if view.slot else view.enrol_deadline
     if view.state is CampaignState.RUNNING and view.slot and view.slot.number != ref.slot:
         return False
-    if time.time() <= deadline:
+    if view.now <= deadline:
         return False
     try:
         site.ledger.close_expired(campaign=ref.campaign, slot=ref.slot)

@@ -72,15 +72,20 @@ class SiteSettings(BaseModel):
     confirmations: Annotated[int, Field(ge=0, le=1000)] = 0
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Write a file so that a crash leaves the old one or the new one, never half of one."""
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
+    """Write a file so that a crash leaves the old one or the new one, never half of one.
+
+    Without ``durable`` that holds for a killed process only, not for a power cut: for copies that
+    can be made again.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         Path(name).chmod(mode)
         Path(name).replace(path)
     except BaseException:
@@ -130,6 +135,11 @@ class Site:
     def work(self) -> Path:
         """Where the slot at hand keeps ciphertext and its one-time key."""
         return self.directory / "work"
+
+    @property
+    def turn(self) -> Path:
+        """Where the lease lies that one process holds for the whole of a partner iteration."""
+        return self.work / "turn"
 
     @cached_property
     def keys(self) -> SiteKeys:

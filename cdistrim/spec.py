@@ -91,7 +91,7 @@ class TrainingSpec(_Frozen):
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
     seed: int = 2020
-    threads: Annotated[int, Field(ge=1, le=64)] = 2
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
     balance: BalanceSpec = BalanceSpec()
 
 

@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from cdistrim.data.balance import augmentation, augmented_labels, zoom_copies
 from cdistrim.data.cases import CaseSet
 from cdistrim.errors import DataError, TrainingError
-from cdistrim.model import build_model
+from cdistrim.model import build_model, exclusive_torch
 from cdistrim.spec import ModelSpec, TrainingSpec
 from cdistrim.weights import Weights
 
@@ -111,7 +111,8 @@ def train(
         weights: The head's; left as they are.
         cases: Training set with both classes.
         model: The architecture.
-        training: Hyperparameters; ``threads`` is pinned meanwhile.
+        training: Hyperparameters; ``threads`` is pinned meanwhile. One thread is as fast for small
+            volumes, and does not stall where other processes share the cores.
         slot: Seeds this slot's randomness together with ``training.seed``.
         progress: Called after each batch.
         accelerator: Lightning's name of the hardware; anything but ``cpu`` is not bit-identical.
@@ -157,7 +158,7 @@ def predict(
     model: ModelSpec,
     *,
     batch_size: int = 64,
-    threads: int = 2,
+    threads: int = 1,
 ) -> NDArray[np.float64]:
     """Probability of label 1 for each case, shape (n,), in [0, 1]; NaN from a broken model.
 
@@ -165,10 +166,10 @@ def predict(
         DataError: The volumes have another shape than the model's input.
     """
     _check_shape(cases, model)
-    network = build_model(model)
-    network.load_state_dict(weights)
-    network.eval()
     with _reproducible(threads, 0), torch.inference_mode():
+        network = build_model(model)
+        network.load_state_dict(weights, assign=True)
+        network.eval()
         logits = [
             network(torch.from_numpy(cases.volumes[i : i + batch_size].astype(np.float32)))
             for i in range(0, len(cases), batch_size)
@@ -304,7 +305,7 @@ def _seed(seed: int, slot: int, epoch: int) -> int:
 def _reproducible(threads: int, seed: int) -> Iterator[None]:
     """Pinned threads and seeded generator; the caller's are put back."""
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(devices=[]):
+    with exclusive_torch(), torch.random.fork_rng(devices=[]):
         torch.set_num_threads(threads)
         torch.manual_seed(seed)
         try:

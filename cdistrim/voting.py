@@ -4,9 +4,9 @@ The steps of :func:`vote_on_candidate` are numbered; comments refer to the numbe
 
 1. The record names the head as parent, and the candidate's objects are what it names.
 2. The candidate opens under the evaluate grant and has the recorded weights.
-3. Hard checks: architecture, shapes, finite weights, norm of the update.
-4. Head, candidate and best accepted head are measured on the same hold-out.
-5. `policy` forms the opinion; the vote carries the evidence.
+3. Hard checks: architecture, shapes, finite weights.
+4. Head, candidate and best accepted head are measured on the same hold-out, or remembered.
+5. Norm of the update; then `policy` forms the opinion, and the vote carries the evidence.
 
 Trouble with somebody else's data is a reason to vote no; trouble with a service is not: the call
 fails and is tried again until the deadline.
@@ -14,13 +14,15 @@ fails and is tried again until the deadline.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdistrim import custody, policy
-from cdistrim.errors import ModelRejectedError, UntrustedDataError
+from cdistrim.errors import LedgerRefusal, ModelRejectedError, UntrustedDataError
 from cdistrim.lease import Lease
+from cdistrim.measurements import measure_weights, recall_or_measure
 from cdistrim.protocol import (
     GENESIS,
     CampaignView,
@@ -31,7 +33,6 @@ from cdistrim.protocol import (
     Step,
 )
 from cdistrim.spec import CampaignSpec, VotingMode
-from cdistrim.training import predict
 from cdistrim.weights import check_weights, update_ratio
 
 if TYPE_CHECKING:
@@ -64,16 +65,31 @@ def answer_ballot(site: Site, view: CampaignView) -> Answer | None:
         answer = _vote_on_fetch(site, view)
     else:
         answer = _vote_on_upload(site, view, slot)
-    site.ledger.cast_vote(
-        campaign=view.number,
-        slot=slot.number,
-        attempt=slot.attempt,
-        step=slot.ballot.step,
-        approve=answer.approve,
-        evidence=answer.evidence,
-    )
+    try:
+        site.ledger.cast_vote(
+            campaign=view.number,
+            slot=slot.number,
+            attempt=slot.attempt,
+            step=slot.ballot.step,
+            approve=answer.approve,
+            evidence=answer.evidence,
+        )
+    except LedgerRefusal:
+        if _still_waits(site, slot, slot.ballot.step):
+            raise
+        return None  # The others decided the ballot while this site was measuring.
     site.record_vote(view.number, slot.number, slot.ballot.step.name.lower(), answer.sentence)
     return answer
+
+
+def _still_waits(site: Site, slot: SlotView, step: Step) -> bool:
+    now = site.ledger.slot(slot.campaign, slot.number)
+    return (
+        now.attempt == slot.attempt
+        and now.ballot is not None
+        and now.ballot.step is step
+        and now.ballot.waits_for(site.account)
+    )
 
 
 def _vote_on_fetch(site: Site, view: CampaignView) -> Answer:
@@ -123,10 +139,8 @@ def _vote_on_candidate(
     try:
         # 1, 2: custody compares every hash with the ledger's.
         candidate = custody.open_as_custodian(site, view.number, record)
-        head = _head(site, view)
         # 3
         check_weights(candidate, spec.model)
-        policy.check_update(update_ratio(head, candidate), spec.voting)
     except ModelRejectedError as error:
         refusal = policy.refuse_hard(error)
         return Answer(False, refusal.sentence, refusal.evidence)
@@ -135,15 +149,30 @@ def _vote_on_candidate(
         sentence = f"The candidate can't be trusted ({error.code})."
         return Answer(False, sentence, policy.NO_EVIDENCE)
     # 4
-    cases = site.data.holdout
-    before, after = (
-        predict(weights, cases, spec.model, threads=spec.training.threads)
-        for weights in (head, candidate)
-    )
+    began = time.monotonic()
+    head = recall_or_measure(site, spec, _head_hash(site, view), lambda: _head(site, view))
+    measured = measure_weights(site, spec, candidate)
     best = _best_head(site, view, spec)
-    # 5
-    opinion = policy.form_opinion(spec.voting, cases.labels, before, after, best=best)
+    seconds = time.monotonic() - began
+    site.record_step("inference", view.number, record.slot, record.attempt, seconds)
+    # 5: the bound needs no head in memory; the ratio is for where it does not settle the matter.
+    try:
+        if (measured.norm + head.norm) > spec.voting.max_update_ratio * head.norm:
+            ratio = update_ratio(_head(site, view), candidate)
+            policy.check_update(ratio, spec.voting)
+    except ModelRejectedError as error:
+        refusal = policy.refuse_hard(error)
+        return Answer(False, refusal.sentence, refusal.evidence)
+    opinion = policy.form_opinion(
+        spec.voting, site.data.holdout.labels, head.scores, measured.scores, best=best
+    )
     return Answer(opinion.approve, opinion.sentence, opinion.evidence)
+
+
+def _head_hash(site: Site, view: CampaignView) -> bytes:
+    if view.head == GENESIS:
+        return view.genesis_hash
+    return site.ledger.model(view.number, view.head).weights_hash
 
 
 def _head(site: Site, view: CampaignView) -> Weights:
@@ -182,8 +211,11 @@ def _best_head(site: Site, view: CampaignView, spec: CampaignSpec) -> policy.Bes
     best = policy.best_of(heads)
     if best is None or best.slot == view.head:
         return None
-    weights = custody.open_as_custodian(
-        site, view.number, site.ledger.model(view.number, best.slot)
+    record = site.ledger.model(view.number, best.slot)
+    measured = recall_or_measure(
+        site,
+        spec,
+        record.weights_hash,
+        lambda: custody.open_as_custodian(site, view.number, record),
     )
-    scores = predict(weights, site.data.holdout, spec.model, threads=spec.training.threads)
-    return policy.BestHead(best.slot, best.auc, scores)
+    return policy.BestHead(best.slot, best.auc, measured.scores)

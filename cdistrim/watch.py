@@ -41,13 +41,17 @@ def observe(ledger: Ledger, campaign: int) -> CampaignView:
     return replace(view, now=max(view.now, int(time.time())))
 
 
+def _is_over(ledger: Ledger, slot: SlotView) -> bool:
+    return max(ledger.now(), time.time()) > slot.deadline
+
+
 def await_ballot(site: Site, ref: IterationRef, step: Step) -> SlotView:
     """Wait until the slot's ballot is decided or its deadline has passed; the slot then."""
     while True:
         slot = site.ledger.slot(ref.campaign, ref.slot)
         if slot.attempt != ref.attempt or slot.state not in _DECIDING[step]:
             return slot
-        if time.time() > slot.deadline:
+        if _is_over(site.ledger, slot):
             return slot
         time.sleep(poll_seconds())
 
@@ -62,6 +66,6 @@ def await_release(site: Site, ref: IterationRef) -> None:
         if site.store.list(where):
             return
         slot = site.ledger.slot(ref.campaign, ref.slot)
-        if slot.state is not SlotState.FETCH_GRANTED or time.time() > slot.deadline:
+        if slot.state is not SlotState.FETCH_GRANTED or _is_over(site.ledger, slot):
             return
         time.sleep(poll_seconds())

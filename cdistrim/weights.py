@@ -9,16 +9,25 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
+from functools import cache
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from cdistrim.errors import IntegrityError, ModelRejectedError
-from cdistrim.model import build_model
+from cdistrim.model import build_model, exclusive_torch
 from cdistrim.spec import ModelSpec
 
-__all__ = ["Weights", "check_weights", "from_bytes", "to_bytes", "update_ratio", "weights_hash"]
+__all__ = [
+    "Weights",
+    "check_weights",
+    "from_bytes",
+    "norm",
+    "to_bytes",
+    "update_ratio",
+    "weights_hash",
+]
 
 Weights = dict[str, torch.Tensor]
 
@@ -68,19 +77,18 @@ def check_weights(weights: Weights, spec: ModelSpec) -> None:
         ModelRejectedError: Names, shapes or types other than the architecture's, a value that is
             not finite, or a negative running variance.
     """
-    with torch.device("meta"):
-        expected = build_model(spec).state_dict()
+    expected = _layout(spec)
     if set(weights) != set(expected):
         missing, extra = len(set(expected) - set(weights)), len(set(weights) - set(expected))
         raise _rejected(
             f"{missing} tensors of {spec.architecture} are missing and {extra} are not its own"
         )
     for name in sorted(expected):
-        value, wanted = weights[name], expected[name]
-        if value.shape != wanted.shape or value.dtype != wanted.dtype:
+        value, (dtype, shape) = weights[name], expected[name]
+        if tuple(value.shape) != shape or value.dtype != dtype:
             raise _rejected(
                 f"tensor {name} is {value.dtype} {tuple(value.shape)}, the architecture has "
-                f"{wanted.dtype} {tuple(wanted.shape)}"
+                f"{dtype} {shape}"
             )
         if not torch.isfinite(value).all():
             count = int((~torch.isfinite(value)).sum())
@@ -89,19 +97,34 @@ def check_weights(weights: Weights, spec: ModelSpec) -> None:
             raise _rejected(f"tensor {name} holds a negative variance")
 
 
+@cache
+def _layout(spec: ModelSpec) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
+    """Types and shapes of an architecture's tensors, by name.
+
+    Built for real: torch's "meta" device takes over a second to load in each new process.
+    """
+    with exclusive_torch(), torch.random.fork_rng(devices=[]):
+        state = build_model(spec).state_dict()
+    return {name: (value.dtype, tuple(value.shape)) for name, value in state.items()}
+
+
 def update_ratio(head: Weights, candidate: Weights) -> float:
     """Norm of the update over the norm of the head, both Euclidean over all parameters.
 
     Running statistics of batch normalisation do not count. Infinite where the head is all zero.
     """
-    update = norm = 0.0
-    for name in sorted(head):
-        if name.endswith(_BUFFERS):
-            continue
-        before, after = head[name].double(), candidate[name].double()
-        update += float((after - before).square().sum())
-        norm += float(before.square().sum())
-    return math.sqrt(update / norm) if norm > 0 else math.inf
+    change = norm({name: candidate[name] - head[name] for name in _parameters(head)})
+    before = norm(head)
+    return change / before if before > 0 else math.inf
+
+
+def norm(weights: Weights) -> float:
+    """Euclidean norm over all parameters, without the running statistics."""
+    return math.hypot(*(float(weights[name].norm()) for name in _parameters(weights)))
+
+
+def _parameters(weights: Weights) -> list[str]:
+    return [name for name in sorted(weights) if not name.endswith(_BUFFERS)]
 
 
 def _rejected(reason: str) -> ModelRejectedError:

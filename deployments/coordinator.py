@@ -1,45 +1,62 @@
 """The coordinator's service: the campaign flow, on a schedule if one is given.
 
-Served like the sites' flows, as a module path. It holds no key: the worst that whoever controls it
-or the server can do is to schedule nothing, and then sites act by themselves.
+Served like the sites' flows, see :mod:`deployments.service`. It holds no key: the worst that
+whoever controls it or the server can do is to schedule nothing, and then sites act by themselves.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from pathlib import Path
 
-from prefect.runner import Runner
-from prefect.types.entrypoint import EntrypointType
-
 from cdistrim.coordinator import COORDINATOR_VARIABLE, bound_coordinator
+from cdistrim.errors import UsageError
+from deployments.service import Service, serve
 from flows.campaign import campaign
 
-__all__ = ["serve_coordinator"]
+__all__ = ["check_cron", "serve_coordinator"]
+
+_logger = logging.getLogger(__name__)
 
 
 def serve_coordinator(directory: Path, *, cron: str = "") -> None:
-    """Serve the campaign flow until the process is told to stop.
+    """Serve the campaign flow until its deployment is gone or the process is told to stop.
+
+    One campaign runs at a time: a run that finds another one at work is cancelled. A run that was
+    lost with its process is continued.
 
     Raises:
+        SystemExit: With exit code 1, since the deployment was deleted at the server.
+        UsageError: The schedule is no cron expression.
         ConfigurationError: ``coordinator.json`` is missing or invalid.
         LedgerUnavailableError: The chain does not answer.
     """
+    check_cron(cron)
     os.environ[COORDINATOR_VARIABLE] = str(directory.resolve())
     bound_coordinator().ledger.members()
-    asyncio.run(_serve(cron))
-
-
-async def _serve(cron: str) -> None:
-    runner = Runner(name="coordinator", limit=1, pause_on_shutdown=False)
-    await runner.aadd_flow(
-        campaign,
-        name="coordinator",
-        cron=cron or None,
-        # A scheduled campaign that finds the last one still running has nothing to add.
-        concurrency_limit=1,
-        entrypoint_type=EntrypointType.MODULE_PATH,
-        description="Drives the open campaign, or asks the convener to open the next one.",
+    service = Service(
+        "coordinator", (campaign,), runs_at_once=2, cron=cron, alone=True, continue_lost=True
     )
-    await runner.start()
+    asyncio.run(serve(service, _logger.warning))
+    raise SystemExit(1)
+
+
+def check_cron(cron: str) -> None:
+    """See that ``cron`` is empty or a schedule.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    from prefect.client.schemas.schedules import CronSchedule
+    from pydantic import ValidationError
+
+    try:
+        if cron:
+            CronSchedule(cron=cron)
+    except ValidationError:
+        raise UsageError(
+            f"--cron {cron!r} is no schedule.",
+            hint="Give five fields, e.g. '0 2 * * 6' for Saturdays at 2:00 UTC.",
+        ) from None

@@ -8,35 +8,35 @@ again, as systemd would (see ``deployments/systemd``).
 from __future__ import annotations
 
 import http.client
-import os
 import signal
-import subprocess
+import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from cdistrim.cli.prefect_environment import private_settings
+from cdistrim.cli.prefect_environment import server_settings
 from cdistrim.consortium import Consortium, found_consortium
 from cdistrim.convening import SPEC_FILE
-from cdistrim.demonstration import Demonstration, DemoOptions
+from cdistrim.data.cases import SiteData
 from cdistrim.devnet import CHAIN_ID, Devnet
+from cdistrim.devnet.directory import port_of
 from cdistrim.errors import ConfigurationError, UnavailableError
 from cdistrim.site import Site, write_atomically
+from cdistrim.spec import CampaignSpec
+from deployments.coordinator import check_cron
+from deployments.parts import Parts
+from deployments.sample import sample_data, sample_spec
 
 __all__ = ["LocalConsortium", "run_consortium"]
 
-SERVER_START_S = 120.0
-RESTART_PAUSE_S = 2.0
+SERVER_START_S = 180.0
+GRACE_S = 60.0
+"""Longer than a site's own default: on one machine all processes share its cores."""
 
-
-@dataclass
-class _Part:
-    command: list[str]
-    process: subprocess.Popen[bytes]
-    started: float
+Names = tuple[str, ...]
 
 
 class LocalConsortium:
@@ -45,21 +45,39 @@ class LocalConsortium:
     Args:
         directory: Where chain, sites, store and logs are kept; a second start continues there.
         sites: Number of hospitals, 2 to 8.
-        cron: Schedule of campaigns; empty for none.
+        cron: Schedule of campaigns (UTC); empty for none.
         port: Of the Prefect server and its UI, on 127.0.0.1.
         say: Told what happens, a line at a time.
+        grace: Seconds after which sites act without being called.
+        data: Makes the hospitals' cases; asked only when the consortium is founded.
+        spec: Makes the campaign; likewise.
     """
 
     def __init__(
-        self, directory: Path, *, sites: int, cron: str, port: int, say: Callable[[str], None]
+        self,
+        directory: Path,
+        *,
+        sites: int,
+        port: int,
+        cron: str = "",
+        say: Callable[[str], None] = lambda _line: None,
+        grace: float = GRACE_S,
+        data: Callable[[Names], Mapping[str, SiteData]] = sample_data,
+        spec: Callable[[Names], CampaignSpec] = sample_spec,
     ) -> None:
-        self.directory = directory
+        self.directory = directory.resolve()
         self._names = tuple(f"hospital-{number}" for number in range(1, sites + 1))
         self._cron = cron
         self._port = port
         self._say = say
-        self._parts: dict[str, _Part] = {}
-        self._chain = Devnet(directory / "devnet")
+        self._grace = grace
+        self._data = data
+        self._spec = spec
+        self._chain = Devnet(self.directory / "devnet")
+        self._started = False
+        self.parts = Parts(
+            self.directory, server_settings(self.directory / "prefect", self.api_url), say
+        )
 
     @property
     def api_url(self) -> str:
@@ -70,65 +88,66 @@ class LocalConsortium:
         """Start everything, or continue where it was; the consortium.
 
         Raises:
-            ConfigurationError: The port is taken, or the directory holds other sites.
+            ConfigurationError: The port or the directory is in use, or it holds other sites.
+            UsageError: The schedule is no cron expression.
             UnavailableError: The Prefect server does not come up.
         """
-        if _answers(self._port):
-            raise ConfigurationError(
-                f"Port {self._port} is in use.", hint="Choose another one with --port."
-            )
-        (self.directory / "log").mkdir(parents=True, exist_ok=True)
+        check_cron(self._cron)
+        # The chain's lock keeps a second `up` out of this directory; what a killed one left can go.
         chain = self._chain.start()
+        self._started = True
+        if left := self.parts.sweep():
+            self._say(f"{left} processes of an earlier run were left; they are ended")
+        self._check_port()
         self._say(f"chain        {chain.url}  (chain id {chain.chain_id})")
+        self._start_server()
         consortium = self._prepare(chain.url)
-        server = ["-m", "prefect", "server", "start", "--host", "127.0.0.1"]
-        self._launch("prefect", [*server, "--port", str(self._port)])
         self._await_server()
         self._say(f"Prefect UI   http://127.0.0.1:{self._port}")
         for name, path in consortium.sites.items():
-            self._launch(name, ["-m", "cdistrim", "site", "serve", str(path)])
+            serve = ["-m", "cdistrim", "site", "serve", str(path), "--grace", f"{self._grace:g}"]
+            self.parts.launch(name, serve)
             self._say(f"{name:<12} agent serves {path}")
         serve = ["-m", "cdistrim", "coordinator", "serve", str(consortium.coordinator)]
-        self._launch("coordinator", [*serve, "--cron", self._cron] if self._cron else serve)
-        self._say(f"coordinator  {f'campaigns on {self._cron!r}' if self._cron else 'no schedule'}")
+        self.parts.launch("coordinator", [*serve, "--cron", self._cron] if self._cron else serve)
+        self._say(f"coordinator  {f'campaigns at {self._cron!r}' if self._cron else 'no schedule'}")
         return consortium
 
     def watch_once(self) -> None:
         """Start again what has ended."""
-        for name, part in self._parts.items():
-            code = part.process.poll()
-            if code is None or time.monotonic() - part.started < RESTART_PAUSE_S:
-                continue
-            self._say(f"{name} ended with {code}; it is started again")
-            self._launch(name, part.command)
+        self.parts.restart_ended()
+        if self._chain.status() is None:
+            # At its old address, where everybody looks for it.
+            url = Site(self.directory / self._names[0]).settings.ledger_url
+            self._say("The chain has ended; starting it again")
+            self._chain.stop()
+            self._chain = Devnet(self.directory / "devnet", port=port_of(url))
+            self._chain.start()
 
     def stop(self) -> None:
         """Stop everything, agents first; the chain saves its state."""
-        for name in reversed(list(self._parts)):
-            self._parts[name].process.terminate()
-        for part in self._parts.values():
-            try:
-                part.process.wait(15)
-            except subprocess.TimeoutExpired:
-                part.process.kill()
-        self._parts.clear()
-        self._chain.stop()
+        if self._started:
+            self.parts.stop()
+            self._chain.stop()
+            self._started = False
 
-    def pids(self) -> Mapping[str, int]:
-        """Process id of each part, by name."""
-        return {name: part.process.pid for name, part in self._parts.items()}
+    def _check_port(self) -> None:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", self._port))
+            except OSError:
+                raise ConfigurationError(
+                    f"Port {self._port} is in use.", hint="Choose another one with --port."
+                ) from None
 
     def _prepare(self, ledger_url: str) -> Consortium:
-        demo = Demonstration(self.directory, DemoOptions())
-        if len(self._names) > len(demo.split.sites):
-            raise ConfigurationError(
-                f"{len(self._names)} sites were asked for; the demo's data make "
-                f"{len(demo.split.sites)}.",
-                hint="Ask for fewer sites.",
-            )
-        data = dict(zip(self._names, demo.split.sites, strict=False))
+        founded = (self.directory / "consortium.json").exists()
         consortium = found_consortium(
-            self.directory, data, ledger_url=ledger_url, chain_id=CHAIN_ID
+            self.directory,
+            {} if founded else self._data(self._names),
+            ledger_url=ledger_url,
+            chain_id=CHAIN_ID,
         )
         if tuple(consortium.sites) != self._names:
             raise ConfigurationError(
@@ -136,40 +155,25 @@ class LocalConsortium:
                 f"{len(self._names)} were asked for.",
                 hint="Give the same number, or another --directory.",
             )
-        spec = demo.spec.model_copy(update={"name": "up", "order": self._names, "cycles": 1})
-        convener = consortium.sites[self._names[0]]
-        write_atomically(convener / SPEC_FILE, spec.canonical())
+        document = consortium.sites[self._names[0]] / SPEC_FILE
+        if not document.exists():
+            write_atomically(document, self._spec(self._names).canonical())
+        spec = CampaignSpec.parse(document.read_bytes())
         for path in consortium.sites.values():
             # All operators are the person at this machine, who just asked for this spec.
             Site(path).approve_spec(spec.digest())
         return consortium
 
-    def _launch(self, name: str, command: list[str]) -> None:
-        environment = os.environ | private_settings()
-        environment |= {
-            "PREFECT_HOME": str((self.directory / "prefect").resolve()),
-            "PREFECT_API_URL": self.api_url,
-            "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-        }
-        with (self.directory / "log" / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603  our own modules
-                [sys.executable, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                start_new_session=True,
-            )
-        self._parts[name] = _Part(command, process, time.monotonic())
+    def _start_server(self) -> None:
+        command = ["-m", "prefect", "server", "start", "--host", "127.0.0.1"]
+        self.parts.launch("prefect", [*command, "--port", str(self._port)])
 
     def _await_server(self) -> None:
         end = time.monotonic() + SERVER_START_S
-        while time.monotonic() < end:
+        while time.monotonic() < end and self.parts.alive("prefect"):
             if _answers(self._port):
                 return
-            if self._parts["prefect"].process.poll() is not None:
-                break
-            time.sleep(0.5)
+            time.sleep(0.2)
         raise UnavailableError(
             f"The Prefect server does not answer at {self.api_url}.",
             hint=f"See {self.directory / 'log' / 'prefect.log'}.",
@@ -190,17 +194,9 @@ def _answers(port: int) -> bool:
 def run_consortium(
     directory: Path, *, sites: int, cron: str, port: int, say: Callable[[str], None]
 ) -> None:
-    """Start a consortium and keep it up until Ctrl-C or SIGTERM."""
-    stopping = False
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        nonlocal stopping
-        stopping = True
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    """Start a consortium and keep it up until Ctrl-C, SIGTERM or SIGHUP."""
     consortium = LocalConsortium(directory, sites=sites, cron=cron, port=port, say=say)
-    try:
+    with _stopping(consortium, say):
         consortium.start()
         say(
             "\nRun a campaign: in the UI, Deployments > campaign > Run; or\n"
@@ -208,8 +204,33 @@ def run_consortium(
             f"{Path(sys.executable).parent / 'prefect'} deployment run campaign/coordinator\n"
             "Ctrl-C stops everything; what the ledger has is kept."
         )
-        while not stopping:
+        while True:
             consortium.watch_once()
             time.sleep(0.5)
+
+
+class _Stop(BaseException):
+    """A signal asked for the end."""
+
+
+@contextmanager
+def _stopping(consortium: LocalConsortium, say: Callable[[str], None]) -> Iterator[None]:
+    """Stop the consortium at the end, however it comes; a signal is a way to ask for it."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)  # A second one must not break the stopping.
+        raise _Stop
+
+    for number in numbers:
+        signal.signal(number, ask)
+    try:
+        yield
+    except _Stop:
+        say("\nstopping …")
     finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
         consortium.stop()
+    say("Everything is stopped. The same command continues where the ledger stands.")

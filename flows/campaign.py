@@ -4,8 +4,8 @@ The coordinator has no power: it signs nothing, and sites that it does not call 
 by themselves. Killed and started again, it continues where the ledger stands.
 """
 
-from __future__ import annotations
-
+# Served flows travel to their process by value: annotations must be objects, not names to look up
+# (so no `from __future__ import annotations` here).
 import time
 
 from prefect import flow
@@ -43,13 +43,11 @@ def campaign(number: Number = 0) -> str:
     last: tuple[object, ...] = ()
     while not (view := observe(ledger, number)).state.ended:
         for duty in duties(view):
-            if dispatcher.dispatch(duty):
-                break  # The ledger may have moved: what else is due is read off it anew.
+            dispatcher.dispatch(duty)
         if (now := _where(view)) != last:
             logger.info("Campaign %d: %s", number, ", ".join(str(part) for part in now))
             last = now
-        else:
-            time.sleep(poll_seconds())
+        time.sleep(poll_seconds())
     dispatcher.finish()
     publish_campaign(view, [ledger.slot(number, n) for n in range(1, view.slots + 1)])
     return view.state.name.lower()

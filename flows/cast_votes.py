@@ -1,7 +1,7 @@
 """What a site owes a partner's slot: its vote on an open ballot, its key after the grant."""
 
-from __future__ import annotations
-
+# Served flows travel to their process by value: annotations must be objects, not names to look up
+# (so no `from __future__ import annotations` here).
 from prefect import flow
 
 from cdistrim.iteration import IterationRef

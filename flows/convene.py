@@ -3,8 +3,8 @@
 The server names no spec and no partner: what is opened was written by the site's own operator.
 """
 
-from __future__ import annotations
-
+# Served flows travel to their process by value: annotations must be objects, not names to look up
+# (so no `from __future__ import annotations` here).
 from prefect import flow
 
 from cdistrim.iteration import IterationRef

@@ -16,16 +16,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.logging import get_run_logger
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+from cdistrim.custody import has_released
+from cdistrim.leftovers import clear_when_idle
 from cdistrim.protocol import Deed, Duty
-from cdistrim.site import site_bound_to
+from cdistrim.site import bound_site, site_bound_to
 from flows.cast_votes import cast_votes
 from flows.convene import convene
 from flows.enrol import enrol
 from flows.partner_iteration import partner_iteration
 from flows.restore_and_skip import restore_and_skip
+from tasks.boundary import guarded
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -46,18 +53,15 @@ DEED_FLOWS: Mapping[Deed, Callable[..., object]] = {
 class Dispatcher(Protocol):
     """Gets duties done."""
 
-    def dispatch(self, duty: Duty) -> bool:
-        """See that the site works on its duty; harmless if it does already.
-
-        Returns whether the duty was done meanwhile, so that the ledger is worth another look.
-        """
+    def dispatch(self, duty: Duty) -> None:
+        """See that the site works on its duty; harmless if it does already."""
 
     def finish(self) -> None:
         """Wait for what still runs in this process."""
 
 
 class Embedded:
-    """One process plays all sites, e.g. in the demo: an iteration in a thread, the rest inline.
+    """One process plays all sites, e.g. in the demo: each duty in a thread of its own.
 
     Args:
         sites: Directory of each site, by account.
@@ -67,48 +71,64 @@ class Embedded:
 
     def __init__(self, sites: Mapping[str, Path]) -> None:
         self._sites = dict(sites)
-        self._done: set[str] = set()
-        self._iterations: dict[str, threading.Thread] = {}
+        self._threads: dict[str, threading.Thread] = {}
+        self._latest: dict[str, threading.Thread] = {}
         self._failure: BaseException | None = None
 
-    def dispatch(self, duty: Duty) -> bool:
+    def dispatch(self, duty: Duty) -> None:
         """Run the duty's flow here, once.
 
         Raises:
-            SiteFailure: The duty, or the iteration that runs meanwhile, failed.
+            SiteFailure: A duty failed, this one or one that was dispatched before.
         """
         if self._failure is not None:
             raise self._failure
-        if duty.key in self._done:
-            return False
-        self._done.add(duty.key)
-        if duty.deed is Deed.ITERATE:
-            context = contextvars.copy_context()
-            thread = threading.Thread(
-                target=context.run, args=(self._iterate, duty), name=duty.key, daemon=True
-            )
-            self._iterations[duty.key] = thread
-            thread.start()
-            return False
-        self._run(duty)
-        return True
+        # One thing at a time at a site; what is due twice comes up again at the next look.
+        if duty.key in self._threads or self._busy(duty.partner):
+            return
+        context = contextvars.copy_context()
+        thread = threading.Thread(
+            target=context.run, args=(self._work, duty), name=duty.key, daemon=True
+        )
+        self._threads[duty.key] = thread
+        self._latest[duty.partner] = thread
+        thread.start()
+
+    def _busy(self, partner: str) -> bool:
+        thread = self._latest.get(partner)
+        return thread is not None and thread.is_alive()
 
     def finish(self) -> None:
-        """Wait for iterations to publish and clean up.
+        """Wait for sites to publish and clean up.
 
         Raises:
-            SiteFailure: One of them failed.
+            SiteFailure: A duty failed.
         """
-        for thread in self._iterations.values():
+        for thread in self._threads.values():
             thread.join()
         if self._failure is not None:
             raise self._failure
+        for directory in self._sites.values():
+            with site_bound_to(directory):
+                guarded("clearing up", lambda: clear_when_idle(bound_site()))
 
     def _run(self, duty: Duty) -> None:
-        with site_bound_to(self._sites[duty.partner]):
+        # Heartbeats tell a server that a flow's process lives. Here all flows share this process,
+        # and stopping a heartbeat costs every flow a second.
+        heartbeats_off = temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+        with heartbeats_off, site_bound_to(self._sites[duty.partner]):
+            if duty.deed is Deed.RELEASE and self._released(duty):
+                return
             DEED_FLOWS[duty.deed](duty.campaign, duty.slot, duty.attempt)
 
-    def _iterate(self, duty: Duty) -> None:
+    @staticmethod
+    def _released(duty: Duty) -> bool:
+        """Whether the vote that granted the fetch has released by itself."""
+        return guarded(
+            "release", lambda: has_released(bound_site(), duty.campaign, duty.slot, duty.attempt)
+        )
+
+    def _work(self, duty: Duty) -> None:
         try:
             self._run(duty)
         except BaseException as error:  # noqa: BLE001  handed to the campaign's own thread
@@ -117,9 +137,15 @@ class Embedded:
 
 @dataclass
 class _Sent:
-    run: UUID
+    """How often a duty was sent, and when last; ``run`` is None while that has not worked."""
+
+    run: UUID | None
     count: int
     at: float
+
+
+PATIENCE_S = {Deed.RELEASE: 5.0}
+"""Seconds that a duty may stand before it is sent: whoever has just voted releases by itself."""
 
 
 class Agents:
@@ -127,49 +153,61 @@ class Agents:
 
     Args:
         names: Name of each partner, by account; deployments are called ``flow/name``.
+        clock: Seconds, monotonic.
 
     The idempotency key carries a count, since Prefect returns the same run for a key even when it
     is over. A run that ended although the duty stands is sent again, with backoff.
     """
 
-    def __init__(self, names: Mapping[str, str]) -> None:
+    def __init__(
+        self, names: Mapping[str, str], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._names = dict(names)
+        self._clock = clock
+        self._seen: dict[str, float] = {}
         self._sent: dict[str, _Sent] = {}
 
-    def dispatch(self, duty: Duty) -> bool:
+    def dispatch(self, duty: Duty) -> None:
         """Schedule a run at the site's agent; trouble with one agent stops nobody else."""
         name = self._names.get(duty.partner)
-        if name is None:
-            return False
+        now = self._clock()
+        stands = now - self._seen.setdefault(duty.key, now)
+        if name is None or stands < PATIENCE_S.get(duty.deed, 0.0):
+            return
         before = self._sent.get(duty.key)
-        if before is not None and not self._stale(before):
-            return False
-        count = before.count + 1 if before else 0
-        flow = getattr(DEED_FLOWS[duty.deed], "name", "")
-        run = run_deployment(
-            name=f"{flow}/{name}",
-            parameters={
-                "campaign": duty.campaign,
-                "slot": duty.slot,
-                "attempt": duty.attempt,
-            },
-            timeout=0,
-            idempotency_key=f"{duty.key}/{count}",
-        )
-        # Typed for both worlds; in a synchronous flow it is the run itself.
-        self._sent[duty.key] = _Sent(cast("FlowRun", run).id, count, time.monotonic())
-        return False
+        try:
+            if before is None or self._may_send_again(before):
+                self._send(duty, name, before.count + 1 if before else 0)
+        except (PrefectException, httpx.HTTPError) as error:
+            # No deployment yet, or the server is busy or away: the site minds the ledger by itself.
+            get_run_logger().warning("%s can't be called now: %s", name, type(error).__name__)
+            self._sent[duty.key] = _Sent(None, before.count + 1 if before else 0, now)
 
     def finish(self) -> None:
         """Nothing runs here."""
 
-    @staticmethod
-    def _stale(sent: _Sent) -> bool:
+    def _send(self, duty: Duty, name: str, count: int) -> None:
+        flow = getattr(DEED_FLOWS[duty.deed], "name", "")
+        run = run_deployment(
+            name=f"{flow}/{name}",
+            parameters={"campaign": duty.campaign, "slot": duty.slot, "attempt": duty.attempt},
+            timeout=0,
+            idempotency_key=f"{duty.key}/{count}",
+        )
+        # Typed for both worlds; in a synchronous flow it is the run itself.
+        self._sent[duty.key] = _Sent(cast("FlowRun", run).id, count, self._clock())
+
+    def _may_send_again(self, sent: _Sent) -> bool:
         """Whether a run is over and had time for its effect to show on the ledger."""
-        if time.monotonic() - sent.at < min(5.0 * 2.0**sent.count, 120.0):
+        if self._clock() - sent.at < min(5.0 * 2.0**sent.count, 120.0):
             return False
+        if sent.run is None:
+            return True
         with get_client(sync_client=True) as client:
-            state = client.read_flow_run(sent.run).state
+            try:
+                state = client.read_flow_run(sent.run).state
+            except ObjectNotFound:
+                return True  # Somebody deleted it.
         return state is None or state.is_final()
 
 

@@ -1,7 +1,7 @@
 """A site enrols in a campaign that names it."""
 
-from __future__ import annotations
-
+# Served flows travel to their process by value: annotations must be objects, not names to look up
+# (so no `from __future__ import annotations` here).
 from prefect import flow
 
 from cdistrim.iteration import IterationRef

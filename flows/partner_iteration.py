@@ -4,8 +4,8 @@ Runs at the slot's owner. Reads as the procedure of the paper's figures 2 and 3;
 ledger first, so a rerun passes over what is done and continues.
 """
 
-from __future__ import annotations
-
+# Served flows travel to their process by value: annotations must be objects, not names to look up
+# (so no `from __future__ import annotations` here).
 from prefect import flow
 
 from cdistrim.iteration import IterationRef, session_of
@@ -41,6 +41,7 @@ def partner_iteration(campaign: Number, slot: Number, attempt: Number) -> str:
     """Run or continue a slot of this site; what came of it, in a few words."""
     ref = IterationRef(campaign, slot, attempt)
     session = guarded("partner_iteration", lambda: session_of(bound_site(), ref))
+    guarded("partner_iteration", session.begin)
     try:
         request_token(ref)
         state = await_ballot(ref, Step.FETCH)

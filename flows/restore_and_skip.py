@@ -4,8 +4,8 @@ The contract restores and skips in the transaction that decides the ballot. This
 ran out of time, sees that the restored head is whole, and removes what the iteration left here.
 """
 
-from __future__ import annotations
-
+# Served flows travel to their process by value: annotations must be objects, not names to look up
+# (so no `from __future__ import annotations` here).
 from prefect import flow
 
 from cdistrim.iteration import IterationRef

@@ -12,6 +12,7 @@ import functools
 import time
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -23,12 +24,10 @@ from cdistrim.errors import CDistriMError, SealError, UnavailableError
 from cdistrim.iteration import IterationRef
 from cdistrim.site import bound_site
 
-__all__ = ["SiteFailure", "guarded", "last_failure", "step"]
+__all__ = ["SiteFailure", "guarded", "origin_of", "step"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_last_failure: Exception | None = None
 
 
 class SiteFailure(Exception):
@@ -45,9 +44,13 @@ class SiteFailure(Exception):
         self.retryable = retryable
 
 
-def last_failure() -> Exception | None:
-    """The last error in this process as it was, for the site's own terminal."""
-    return _last_failure
+_origins: WeakKeyDictionary[SiteFailure, Exception] = WeakKeyDictionary()
+# Beside the failures, not in them: whatever hangs on an exception travels to the server with it.
+
+
+def origin_of(failure: SiteFailure) -> Exception:
+    """The error in this process behind a failure, for the site's own terminal."""
+    return _origins.get(failure, failure)
 
 
 def guarded(where: str, call: Callable[[], R]) -> R:
@@ -56,13 +59,12 @@ def guarded(where: str, call: Callable[[], R]) -> R:
     Raises:
         SiteFailure: ``call`` raised anything.
     """
-    global _last_failure
     try:
         return call()
     except SiteFailure:
         raise
     except CDistriMError as error:
-        _last_failure = error
+        origin: Exception = error
         bound_site().logger.exception("%s failed", where)
         failure = SiteFailure(
             where,
@@ -72,9 +74,10 @@ def guarded(where: str, call: Callable[[], R]) -> R:
             retryable=isinstance(error, UnavailableError | SealError),
         )
     except Exception as error:  # noqa: BLE001  anything may come out of a third party's code
-        _last_failure = error
+        origin = error
         bound_site().logger.exception("%s failed unexpectedly", where)
         failure = SiteFailure(where, type(error).__name__, exit_code=1, retryable=False)
+    _origins[failure] = origin
     raise failure from None
 
 

@@ -5,7 +5,11 @@ Exit codes are those of :mod:`cdistrim.errors`; 130 after Ctrl-C.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
 import typer
 
@@ -46,18 +50,46 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; errors of ours end with their message, hint and exit code."""
+    """Run the command line; every error ends with its message, hint and exit code."""
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
     except CDistriMError as error:
-        _complain(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("Stopped. What the ledger has is kept; run the same command again.", err=True)
-        sys.exit(130)
+        _complain(error.what, error.hint)
+        _leave(error.exit_code)
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:
+            typer.echo("Stopped; what the ledger has is kept. A rerun continues there.", err=True)
+            _leave(_TERMINATED if _signals else _INTERRUPTED)
+        raise
+    except Exception as error:
+        if TRACEBACK_VARIABLE in os.environ:
+            raise
+        _complain(
+            f"Unexpected {type(error).__name__}: {str(error)[:500]}",
+            "What the ledger has is kept; a rerun continues there. If it happens again, report it "
+            f"with what {TRACEBACK_VARIABLE}=1 makes this command print.",
+        )
+        _leave(1)
 
 
-def _complain(error: CDistriMError) -> None:
-    typer.echo(f"cdistrim: {error.what}", err=True)
-    if error.hint:
-        typer.echo(f"  {error.hint}", err=True)
+TRACEBACK_VARIABLE = "CDISTRIM_TRACEBACK"
+"""Environment variable: show the traceback of an unexpected error."""
+
+_INTERRUPTED, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+_signals: list[int] = []
+
+
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    _signals.append(number)
+    raise KeyboardInterrupt
+
+
+def _complain(what: str, hint: str) -> None:
+    typer.echo(f"cdistrim: {what}", err=True)
+    if hint:
+        typer.echo(f"  {hint}", err=True)
+
+
+def _leave(code: int) -> NoReturn:
+    sys.exit(code)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from cdistrim.errors import UsageError
+
 __all__ = ["app"]
 
 app = typer.Typer(help="Open, review, approve, refuse and run campaigns.", no_args_is_help=True)
@@ -18,7 +20,6 @@ NUMBER = typer.Argument(..., min=1, help="The campaign's number on the ledger.")
 def open_(directory: Path = SITE, spec: Path = typer.Argument(..., help="The spec, JSON.")) -> None:
     """Deposit a spec and open a campaign with its hash."""
     from cdistrim.convening import open_campaign
-    from cdistrim.errors import UsageError
     from cdistrim.site import Site
     from cdistrim.spec import CampaignSpec
 
@@ -84,13 +85,23 @@ def run(
     number: int = typer.Argument(0, min=0, help="The campaign's number; 0 for the open one."),
 ) -> None:
     """Drive a campaign from the ledger to its end, through the sites' agents."""
+    from cdistrim.cli.failures import as_they_were
     from cdistrim.cli.outcome import end_with
     from cdistrim.coordinator import Coordinator, bind_coordinator
 
+    coordinator = Coordinator(directory)
+    newest = coordinator.ledger.campaigns()
+    if number > newest:
+        raise UsageError(
+            f"There is no campaign {number} on the ledger, which has {newest}.",
+            hint="Open it with `cdistrim campaign open`; 0 stands for the open one.",
+        )
+    from deployments.server import require_server
+
+    require_server()
     bind_coordinator(directory)
     from flows.campaign import campaign
 
-    campaign(number)
-    ledger = Coordinator(directory).ledger
-    view = ledger.campaign(number or ledger.campaigns())
-    end_with(view)
+    with as_they_were():
+        campaign(number)
+    end_with(coordinator.ledger.campaign(number or coordinator.ledger.campaigns()))

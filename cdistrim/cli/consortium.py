@@ -11,7 +11,7 @@ __all__ = ["up"]
 
 def up(
     sites: int = typer.Option(3, min=2, max=8, help="Number of hospitals."),
-    cron: str = typer.Option("", help="Schedule of campaigns, e.g. '0 2 * * 6'."),
+    cron: str = typer.Option("", help="Schedule of campaigns, UTC, e.g. '0 2 * * 6'."),
     directory: Path = typer.Option(Path("runs/up"), help="Where everything is kept."),
     port: int = typer.Option(4200, help="Port of the Prefect server and its UI."),
 ) -> None:

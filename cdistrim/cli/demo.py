@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cdistrim.demo_options import DemoOptions, new_run_id, run_directory
 from cdistrim.errors import UsageError
 from cdistrim.spec import PolicyName, VotingMode
 
@@ -18,24 +19,28 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
+_OF_ANY_RUN = ("resume", "runs")
+
 
 def demo(
+    context: typer.Context,
     sabotage: str = typer.Option("", help="Flip this hospital's training labels, e.g. hospital-3."),
     resume: str = typer.Option("", help="Continue the run with this id from the ledger."),
     mode: VotingMode = typer.Option(VotingMode.HOLDOUT, help="On what evidence partners vote."),
     policy: PolicyName = typer.Option(PolicyName.DELONG, help="How a voter forms its opinion."),
     cycles: int = typer.Option(0, min=0, max=20, help="Turns of each hospital; 0: as shipped."),
-    seed: int = typer.Option(2020, help="Of the split, the genesis model and the training."),
+    seed: int = typer.Option(
+        2020, min=0, max=2**31, help="Of the split, the genesis model and the training."
+    ),
     central: bool = typer.Option(True, help="Train on the pooled data too, to compare."),
     runs: Path = typer.Option(Path("runs"), help="Where runs are kept."),
     store: str = typer.Option("", help="Store URL, e.g. gs://bucket/path; default: in the run."),
     run_id: str = typer.Option("", help="Name of a new run; default: date and time."),
 ) -> None:
     """Run a campaign of four hospitals on LIDC-IDRI nodules and write its report."""
-    from cdistrim.demonstration import Demonstration, DemoOptions, new_run_id
-
     if resume:
-        directory = runs / resume
+        _refuse_other_options(context)
+        directory = run_directory(runs, resume)
         options = DemoOptions.load(directory)
     else:
         options = DemoOptions(
@@ -47,56 +52,73 @@ def demo(
             central=central,
             store=store,
         )
-        directory = runs / (run_id or new_run_id())
+        directory = run_directory(runs, run_id or new_run_id())
         if directory.exists():
             raise UsageError(
                 f"There is a run {directory.name} already.",
                 hint=f"Continue it with `cdistrim demo --resume {directory.name}`.",
             )
-        options.check()
-    _run(Demonstration(directory, options))
+    options.check()
+    options.save(directory)
+    _run(directory, options)
 
 
-def _run(demonstration: Demonstration) -> None:
-    from cdistrim.cli.outcome import end_with
+def _refuse_other_options(context: typer.Context) -> None:
+    """A run goes on as it was started; an option that would be ignored is a mistake."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in _OF_ANY_RUN and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(
+                f"--resume continues a run as it was started; --{name.replace('_', '-')} can't be "
+                "changed.",
+                hint="Leave it out, or start a new run.",
+            )
+
+
+def _run(directory: Path, options: DemoOptions) -> None:
     from cdistrim.cli.prefect_environment import embed_prefect
+
+    typer.echo(f"run {directory.name}  ({directory})")
+    # The server starts while the imports below take their seconds.
+    embed_prefect(directory.parent / ".prefect")
+    os.environ.setdefault("CDISTRIM_POLL_SECONDS", "0.05")
+
+    from cdistrim.cli.outcome import end_with
+    from cdistrim.demonstration import Demonstration
     from cdistrim.devnet import CHAIN_ID, Devnet
     from cdistrim.display import choose_display, show_table
     from cdistrim.progress import listen_with
 
-    directory = demonstration.directory
-    demonstration.options.save(directory)
-    typer.echo(f"run {directory.name}  ({directory})")
-    embed_prefect(directory.parent / ".prefect")
-    os.environ.setdefault("CDISTRIM_POLL_SECONDS", "0.05")
+    demonstration = Demonstration(directory, options)
     display = choose_display(sys.stderr)
     listen_with(display)
-    with Devnet(directory / "devnet") as chain:
-        display.note(f"chain at {chain.url}")
-        demonstration.prepare(chain.url, CHAIN_ID, display.note)
-        _drive(demonstration, display)
-        chain.flush()
-        report = demonstration.report(display)
+    try:
+        with Devnet(directory / "devnet") as chain:
+            display.note(f"chain at {chain.url}")
+            demonstration.prepare(chain.url, CHAIN_ID, display.note)
+            _drive(demonstration, display)
+            chain.flush()
+            report = demonstration.report(display)
+            view = demonstration.view()
+    except BaseException:
         display.finished()
-        view = demonstration.view()
+        typer.echo(f"Continue with: cdistrim demo --resume {directory.name}", err=True)
+        raise
+    display.finished()
     show_table(report, sys.stdout)
     typer.echo(f"report: {directory / 'report.html'}  figures: {directory / 'report.json'}")
     end_with(view)
 
 
 def _drive(demonstration: Demonstration, display: Display) -> None:
+    from cdistrim.cli.failures import as_they_were
     from cdistrim.coordinator import bind_coordinator
     from flows.campaign import campaign
     from flows.dispatch import Embedded, dispatching_with
-    from tasks.boundary import SiteFailure, last_failure
 
     bind_coordinator(demonstration.consortium.coordinator)
     embedded = Embedded(demonstration.consortium.accounts())
     number = demonstration.open_campaign()
     display.campaign_started(demonstration.view())
-    try:
-        with dispatching_with(embedded):
-            campaign(number)
-    except SiteFailure as failure:
-        # On this machine the sites are ours: their own text says more than the code.
-        raise (last_failure() or failure) from None
+    with as_they_were(), dispatching_with(embedded):
+        campaign(number)

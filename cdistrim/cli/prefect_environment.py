@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["embed_prefect", "private_settings"]
+__all__ = ["embed_prefect", "private_settings", "server_settings"]
 
 
 def private_settings() -> dict[str, str]:
@@ -19,16 +19,47 @@ def private_settings() -> dict[str, str]:
 
 
 def embed_prefect(home: Path) -> None:
-    """Let this process run flows against a server of its own, with its database in ``home``."""
-    os.environ.pop("PREFECT_API_URL", None)
+    """Let this process run flows against a server of its own, with its database in ``home``.
+
+    Failures are told by the command line in its own words: Prefect's tracebacks stay off the
+    terminal unless ``PREFECT_LOGGING_LEVEL`` asks for them.
+
+    Raises:
+        ServerUnavailableError: ``home`` can't be written to.
+    """
+    from deployments.embedded import EmbeddedServer
+
+    home = home.resolve()
+    server = EmbeddedServer(home)
     os.environ.update(private_settings())
     os.environ.update(
         {
-            "PREFECT_HOME": str(home.resolve()),
-            "PREFECT_PROFILES_PATH": str((home / "profiles.toml").resolve()),
-            "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
-            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-            "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "ERROR"),
+            "PREFECT_HOME": str(home),
+            "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
+            "PREFECT_API_URL": server.api_url,
+            "PREFECT_API_REQUEST_TIMEOUT": "180",  # The first answer comes when the server is up.
+            "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+            "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "CRITICAL"),
             "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         }
     )
+    server.start(os.environ)
+
+
+def server_settings(home: Path, api_url: str) -> dict[str, str]:
+    """What the processes around one Prefect server need; nothing of the user's own is used.
+
+    Args:
+        home: Where the server keeps its database.
+        api_url: The server's API.
+    """
+    return private_settings() | {
+        "PREFECT_HOME": str(home.resolve()),
+        "PREFECT_PROFILES_PATH": str((home / "profiles.toml").resolve()),
+        "PREFECT_API_URL": api_url,
+        # A hop of a campaign waits for two polls: the default of ten seconds would be most of it.
+        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+        # SQLite answers bursts with 503; every call is repeated, with backoff.
+        "PREFECT_CLIENT_MAX_RETRIES": "10",
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+    }

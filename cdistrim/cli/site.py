@@ -77,7 +77,9 @@ def check(directory: Path = SITE) -> None:
 def serve(
     directory: Path = SITE,
     grace: float = typer.Option(
-        30.0, help="Seconds a duty may stand before the site does it without being called."
+        30.0,
+        min=0.0,
+        help="Seconds a duty may stand before the site does it without being called.",
     ),
 ) -> None:
     """Run this site's agent: pulls its work from the Prefect server, and minds the ledger."""
@@ -87,21 +89,28 @@ def serve(
 
 
 @app.command()
-def act(directory: Path = SITE) -> None:
-    """Do whatever the ledger asks of this site now, without any server; then end."""
+def act(
+    directory: Path = SITE,
+    duty: str = typer.Option("", help="Key of the one duty to do; default: all."),
+) -> None:
+    """Do what the ledger asks of this site now, without any Prefect server; then end."""
     from cdistrim.cli.prefect_environment import embed_prefect
 
     embed_prefect(directory / "prefect")
     from deployments.agent import act_once
 
-    for duty in act_once(directory):
-        typer.echo(f"done: {duty}")
+    failure: Exception | None = None
+    for done in act_once(directory, only=duty):
+        failure = done.failure or failure
+        typer.echo(f"{'failed' if done.failure else 'done'}: {done.duty.key}")
+    if failure is not None:
+        raise failure
 
 
 @coordinator_app.command("serve")
 def serve_coordinator(
     directory: Path = typer.Argument(..., help="The coordinator's directory."),
-    cron: str = typer.Option("", help="Schedule of campaigns, e.g. '0 2 * * 6'."),
+    cron: str = typer.Option("", help="Schedule of campaigns, UTC, e.g. '0 2 * * 6'."),
 ) -> None:
     """Serve the campaign flow, on a schedule if one is given."""
     from deployments.coordinator import serve_coordinator as serve_flow

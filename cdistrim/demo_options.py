@@ -1,0 +1,111 @@
+"""What a run of the demo was asked to do. Imports nothing heavy: a typo is answered at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cdistrim.errors import ConfigurationError, UsageError
+from cdistrim.site import write_atomically
+from cdistrim.spec import PolicyName, VotingMode
+
+__all__ = ["CYCLES", "HOSPITALS", "DemoOptions", "new_run_id", "run_directory"]
+
+HOSPITALS = ("hospital-1", "hospital-2", "hospital-3", "hospital-4")
+CYCLES = 3
+"""Turns of each hospital; chosen by ``bench/demo_sizes.py``, see docs/demo.md."""
+
+_OPTIONS = "demo.json"
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def new_run_id() -> str:
+    """Date and time, and enough of the process to keep two runs of one second apart."""
+    return f"{datetime.now(tz=UTC):%Y%m%d-%H%M%S}-{os.getpid() % 1000:03d}"
+
+
+def run_directory(runs: Path, run_id: str) -> Path:
+    """Where a run lies.
+
+    Raises:
+        UsageError: The id could name something outside of ``runs``, or a hidden file in it.
+    """
+    if not _RUN_ID.fullmatch(run_id):
+        raise UsageError(
+            f"{run_id[:100]!r} can't be the id of a run.",
+            hint="Use letters, digits, '-', '_' and '.', not a path; it starts with a letter or "
+            "digit. --runs says where runs are kept.",
+        )
+    return runs / run_id
+
+
+class DemoOptions(BaseModel):
+    """What a run was asked to do; kept with the run, so that a rerun does the same."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sabotage: str = ""
+    mode: VotingMode = VotingMode.HOLDOUT
+    policy: PolicyName = PolicyName.DELONG
+    cycles: Annotated[int, Field(ge=1, le=20)] = CYCLES
+    seed: int = 2020
+    central: bool = True
+    store: str = ""
+
+    def check(self) -> None:
+        """Refuse what can't be run.
+
+        Raises:
+            UsageError: The hospital to sabotage does not exist, or the store is no URL.
+        """
+        if self.sabotage and self.sabotage not in HOSPITALS:
+            raise UsageError(
+                f"--sabotage {self.sabotage!r} is no hospital of the demo.",
+                hint=f"Choose one of {', '.join(HOSPITALS)}.",
+            )
+        if self.store and not re.fullmatch(r"[a-z0-9+]+://.+", self.store):
+            raise UsageError(
+                f"--store {self.store!r} is no store URL.",
+                hint="Write it like gs://bucket/path or file:///path.",
+            )
+
+    def save(self, directory: Path) -> None:
+        """Write the options into the run's directory.
+
+        Raises:
+            ConfigurationError: Nothing can be written there.
+        """
+        try:
+            write_atomically(directory / _OPTIONS, self.model_dump_json(indent=2).encode())
+        except OSError as error:
+            raise ConfigurationError(
+                f"Can't write into {directory}: {error.strerror}.",
+                hint="Give a directory that can be written to with --runs.",
+            ) from error
+
+    @classmethod
+    def load(cls, directory: Path) -> DemoOptions:
+        """The options of an earlier run.
+
+        Raises:
+            ConfigurationError: There is no such run, or its options are damaged.
+        """
+        path = directory / _OPTIONS
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            known = sorted(one.parent.name for one in directory.parent.glob(f"*/{_OPTIONS}"))
+            raise ConfigurationError(
+                f"There is no run {directory.name} in {directory.parent}.",
+                hint=f"Known runs: {', '.join(known) or 'none'}.",
+            ) from None
+        except ValidationError:
+            raise ConfigurationError(
+                f"{path} does not hold the options of a run of this release.",
+                hint="Continue it with the release that started it, or start a new run.",
+            ) from None

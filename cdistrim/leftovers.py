@@ -1,0 +1,84 @@
+"""What stays behind of a slot, and its removal: at the owner's site and in its part of the store.
+
+A slot that ends in order is cleared by its own session. A killed process can't do that, and where
+the ledger decided meanwhile nobody calls the slot again; so whoever comes next at this site clears
+what is over. The one-time key goes last: as long as it is there, the rest may be there, too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdistrim import custody
+from cdistrim.errors import LeaseHeldError, LedgerRefusal
+from cdistrim.lease import Lease
+from cdistrim.protocol import SlotView, model_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cdistrim.site import Site
+
+__all__ = ["candidate_file", "clear_ended_slots", "clear_slot", "clear_when_idle", "head_file"]
+
+_HALF_WRITTEN = (".request-*.part", ".head-*.part", ".candidate-*.part")
+
+
+def head_file(site: Site, campaign: int, slot: int) -> Path:
+    """Where the head's ciphertext lies while a slot is trained."""
+    return site.work / f"head-{campaign}-{slot}.cdm"
+
+
+def candidate_file(site: Site, campaign: int, slot: int) -> Path:
+    """Where the candidate's ciphertext lies until it is in the store."""
+    return site.work / f"candidate-{campaign}-{slot}.cdm"
+
+
+def clear_slot(site: Site, slot: SlotView) -> None:
+    """Remove everything of an ended slot of this site but what the ledger names.
+
+    In the store these are candidates of processes that were killed before they could put theirs on
+    record. A site without delete rights leaves them: they are ciphertext whose key nobody has.
+    """
+    if not slot.state.ended or slot.owner != site.account:
+        return
+    for path in (head_file, candidate_file):
+        path(site, slot.campaign, slot.number).unlink(missing_ok=True)
+    name, record = model_name(site.name, slot.number), slot.candidate
+    objects = {
+        "models": record.ciphertext_hash if record else b"",
+        "capsules": record.capsule_hash if record else b"",
+    }
+    for kind, recorded in objects.items():
+        site.store.sweep(custody.prefix(site, slot.campaign, kind, name), keep={recorded})
+    custody.erase_request_key(site, slot.campaign, slot.number, slot.attempt)
+
+
+def clear_ended_slots(site: Site) -> None:
+    """Clear what killed processes of this site left; for whoever holds the site's turn.
+
+    Raises:
+        UnavailableError: Ledger or store don't answer.
+    """
+    for pattern in _HALF_WRITTEN:
+        for path in site.work.glob(pattern):
+            path.unlink(missing_ok=True)
+    for path in sorted(site.work.glob("request-*-*-*.key")):
+        campaign, number, attempt = (int(word) for word in path.stem.split("-")[1:])
+        try:
+            slot = site.ledger.slot(campaign, number)
+        except LedgerRefusal:
+            continue  # Of another chain: whatever it is, this one can't say that it is over.
+        if slot.attempt > attempt:
+            custody.erase_request_key(site, campaign, number, attempt)
+        else:
+            clear_slot(site, slot)
+
+
+def clear_when_idle(site: Site) -> None:
+    """Clear at the start or the end of a process, unless another one is at this site's turn."""
+    try:
+        with Lease(site.turn, campaign=0, slot=0, purpose="clearing up"):
+            clear_ended_slots(site)
+    except LeaseHeldError:
+        return

@@ -1,0 +1,51 @@
+"""What ``cdistrim up`` trains: a campaign of seconds a slot on a few real cases.
+
+The sizes show the machinery, not a good model; for that there is ``cdistrim demo``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from cdistrim.data.cases import SiteData
+from cdistrim.data.lidc import load_lidc
+from cdistrim.data.split import SplitPlan, split_cases
+from cdistrim.model import PRESETS, initial_weights
+from cdistrim.spec import CampaignSpec, GenesisSpec, TrainingSpec
+from cdistrim.weights import weights_hash
+
+__all__ = ["sample_data", "sample_spec"]
+
+SEED = 2020
+TRAIN_CASES = (40, 50, 60)
+HOLDOUT_CASES = 30
+MODEL = PRESETS["demo"]
+
+
+def sample_data(names: tuple[str, ...]) -> Mapping[str, SiteData]:
+    """A few LIDC-IDRI nodules for each of up to eight hospitals; built once, then cached."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "cdistrim"
+    count = len(names)
+    plan = SplitPlan(
+        train=tuple(TRAIN_CASES[index % len(TRAIN_CASES)] for index in range(count)),
+        holdout=(HOLDOUT_CASES,) * count,
+        test=HOLDOUT_CASES,
+    )
+    split = split_cases(load_lidc(MODEL.shape, cache=cache), plan, seed=SEED)
+    return dict(zip(names, split.sites, strict=True))
+
+
+def sample_spec(names: tuple[str, ...]) -> CampaignSpec:
+    """One turn of each hospital, one epoch a turn."""
+    return CampaignSpec(
+        name="up",
+        task="malignancy of lung nodules, LIDC-IDRI, as rated by radiologists",
+        order=names,
+        model=MODEL,
+        training=TrainingSpec(epochs=1, learning_rate=2e-3, seed=SEED, threads=1),
+        genesis=GenesisSpec(
+            seed=SEED, weights_hash=weights_hash(initial_weights(MODEL, SEED)).hex()
+        ),
+    )

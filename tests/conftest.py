@@ -1,0 +1,47 @@
+"""Fixtures that several parts share: the chain, a Prefect server, simulated consortia."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cdistrim.devnet import Devnet
+from tests.chain import consortium, devnet
+from tests.prefect_server import PrefectServer
+
+if TYPE_CHECKING:
+    from tests.simulated import SimulatedConsortium
+
+__all__ = ["consortium", "devnet", "prefect_process", "prefect_server", "simulate"]
+
+# Looks at the ledger are cheap on a chain of our own, waiting is not.
+os.environ.setdefault("CDISTRIM_POLL_SECONDS", "0.05")
+
+
+@pytest.fixture(scope="session")
+def prefect_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """One Prefect server for the whole session: it takes longer to start than a campaign."""
+    with PrefectServer(tmp_path_factory.mktemp("prefect")) as server:
+        yield server
+
+
+@pytest.fixture
+def prefect_server(prefect_process: PrefectServer) -> Iterator[PrefectServer]:
+    """Flows of this test run against the session's server."""
+    with prefect_process.used_here():
+        yield prefect_process
+
+
+@pytest.fixture
+def simulate(tmp_path: Path, devnet: Devnet) -> Callable[..., SimulatedConsortium]:
+    """Make a simulated consortium on the session's chain; see its class for the knobs."""
+    from tests.simulated import SimulatedConsortium
+
+    def make(size: int = 3, **changes: object) -> SimulatedConsortium:
+        return SimulatedConsortium(tmp_path / "consortium", devnet.url, size=size, **changes)
+
+    return make
