@@ -15,9 +15,11 @@ import numpy.typing as npt
 
 from cdistrim import custody
 from cdistrim.data.cases import CaseSet, pool
+from cdistrim.errors import UntrustedDataError
 from cdistrim.model import initial_weights
-from cdistrim.protocol import GENESIS
+from cdistrim.protocol import GENESIS, SlotState
 from cdistrim.training import TrainingProgress, predict, train
+from cdistrim.weights import check_weights
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
@@ -31,6 +33,8 @@ Scores = npt.NDArray[np.float64]
 @dataclass(frozen=True, eq=False)
 class CandidateScores:
     """Scores on the test set, shape (cases,), of each candidate by slot; 0 is the genesis head.
+
+    A refused candidate that does not open, or gives no finite scores, is not in it.
 
     ``parents`` gives the head that each candidate started from.
     """
@@ -49,7 +53,7 @@ def score_candidates(site: Site, campaign: int, test: CaseSet) -> CandidateScore
     """Measure all candidates, refused ones too, as one of their custodians.
 
     Raises:
-        SealError: A capsule does not name this site.
+        UntrustedDataError: An accepted model does not open.
     """
     view = site.ledger.campaign(campaign)
     spec = site.spec(view)
@@ -57,12 +61,21 @@ def score_candidates(site: Site, campaign: int, test: CaseSet) -> CandidateScore
     scores = {GENESIS: predict(custody.open_genesis(site, view), test, spec.model, threads=threads)}
     parents: dict[int, int] = {}
     for number in range(1, view.slots + 1):
-        record = site.ledger.slot(campaign, number).candidate
-        if record is None:
+        slot = site.ledger.slot(campaign, number)
+        if slot.candidate is None:
             continue
-        weights = custody.open_as_custodian(site, campaign, record)
-        scores[number] = predict(weights, test, spec.model, threads=threads)
-        parents[number] = record.parent
+        try:
+            weights = custody.open_as_custodian(site, campaign, slot.candidate)
+            check_weights(weights, spec.model)
+        except UntrustedDataError as error:
+            if slot.state is SlotState.ACCEPTED:
+                raise
+            site.logger.warning("Refused candidate %s is not measured: %s", number, error)
+            continue
+        measured = predict(weights, test, spec.model, threads=threads)
+        if np.isfinite(measured).all():
+            scores[number] = measured
+            parents[number] = slot.candidate.parent
     return CandidateScores(scores, parents, view.head)
 
 

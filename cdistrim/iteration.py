@@ -31,12 +31,12 @@ from cdistrim.restore import skip_sentence
 from cdistrim.sealing import Capsule, encrypt, new_data_key, public_digest
 from cdistrim.site import write_atomically
 from cdistrim.statistics import delong_test
-from cdistrim.training import TrainingProgress, predict, train
 from cdistrim.weights import Weights, to_bytes, weights_hash
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
     from cdistrim.spec import CampaignSpec
+    from cdistrim.training import TrainingProgress
 
 __all__ = ["IterationRef", "IterationSession", "session_of"]
 
@@ -193,6 +193,9 @@ class IterationSession:
         Raises:
             TrainingError: The loss was not finite.
         """
+        # Imported by who trains only: it takes longer than all else that a process of a vote does.
+        from cdistrim.training import train
+
         self._need_lease()
         head = self._in_memory(self.head, "train", needs="decrypt")
         spec = self.spec()
@@ -215,6 +218,8 @@ class IterationSession:
 
     def evaluate(self) -> Evidence:
         """AUC of head and candidate on this site's own cases, for the record."""
+        from cdistrim.training import predict
+
         head = self._in_memory(self.head, "evaluate", needs="decrypt")
         candidate = self._in_memory(self.candidate, "evaluate", needs="train")
         spec = self.spec()

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from cdistrim.site import write_atomically
-from cdistrim.training import predict
 from cdistrim.weights import norm, weights_hash
 
 if TYPE_CHECKING:
@@ -57,6 +56,9 @@ def recall_or_measure(
 
 def measure_weights(site: Site, spec: CampaignSpec, weights: Weights) -> Measurement:
     """Measure a model and remember it."""
+    # Imported by who measures only: most processes of a site don't.
+    from cdistrim.training import predict
+
     scores = predict(weights, site.data.holdout, spec.model, threads=spec.training.threads)
     measured = Measurement(scores, norm(weights))
     document = {"scores": scores.tolist(), "norm": measured.norm}

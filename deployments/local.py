@@ -32,9 +32,14 @@ from deployments.sample import sample_data, sample_spec
 
 __all__ = ["LocalConsortium", "run_consortium"]
 
-SERVER_START_S = 180.0
+START_S = 180.0
 GRACE_S = 60.0
 """Longer than a site's own default: on one machine all processes share its cores."""
+
+SERVER = "prefect"
+
+LAST_REGISTERED = "restore_and_skip"
+"""An agent registers its flows in the order of ``DEED_FLOWS``; a test compares."""
 
 Names = tuple[str, ...]
 
@@ -111,6 +116,8 @@ class LocalConsortium:
         serve = ["-m", "cdistrim", "coordinator", "serve", str(consortium.coordinator)]
         self.parts.launch("coordinator", [*serve, "--cron", self._cron] if self._cron else serve)
         self._say(f"coordinator  {f'campaigns at {self._cron!r}' if self._cron else 'no schedule'}")
+        deployments = [f"{LAST_REGISTERED}/{name}" for name in self._names]
+        self._await([*deployments, "campaign/coordinator"])
         return consortium
 
     def watch_once(self) -> None:
@@ -125,9 +132,9 @@ class LocalConsortium:
             self._chain.start()
 
     def stop(self) -> None:
-        """Stop everything, agents first; the chain saves its state."""
+        """Stop everything, the server after its clients; the chain saves its state."""
         if self._started:
-            self.parts.stop()
+            self.parts.stop(last=SERVER)
             self._chain.stop()
             self._started = False
 
@@ -166,12 +173,12 @@ class LocalConsortium:
 
     def _start_server(self) -> None:
         command = ["-m", "prefect", "server", "start", "--host", "127.0.0.1"]
-        self.parts.launch("prefect", [*command, "--port", str(self._port)])
+        self.parts.launch(SERVER, [*command, "--port", str(self._port)])
 
     def _await_server(self) -> None:
-        end = time.monotonic() + SERVER_START_S
-        while time.monotonic() < end and self.parts.alive("prefect"):
-            if _answers(self._port):
+        end = time.monotonic() + START_S
+        while time.monotonic() < end and self.parts.alive(SERVER):
+            if _finds(self._port, "/api/health"):
                 return
             time.sleep(0.2)
         raise UnavailableError(
@@ -179,13 +186,25 @@ class LocalConsortium:
             hint=f"See {self.directory / 'log' / 'prefect.log'}.",
         )
 
+    def _await(self, deployments: list[str]) -> None:
+        """Wait until everybody has registered, so that a campaign can be run."""
+        end = time.monotonic() + START_S
+        missing = deployments
+        while missing and time.monotonic() < end:
+            time.sleep(0.5)
+            self.watch_once()
+            missing = [n for n in missing if not _finds(self._port, f"/api/deployments/name/{n}")]
+        for name in missing:
+            part = name.split("/")[1]
+            self._say(f"{part} has not registered yet; see {self.directory / 'log' / part}.log")
 
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+
+def _finds(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("GET", "/api/health")
+        connection.request("GET", path)
         return connection.getresponse().status == http.HTTPStatus.OK
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()

@@ -100,14 +100,18 @@ class Parts:
                 self.launch(name, part.arguments)
                 self._parts[name].pause = min(2 * part.pause, LONGEST_PAUSE_S)
 
-    def stop(self) -> None:
-        """End all parts, the latest first, and whatever they left."""
-        for part in reversed(list(self._parts.values())):
-            part.process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                part.process.wait(STOP_S)
-            self.sweep(session=part.process.pid)
-            part.process.wait()
+    def stop(self, *, last: str = "") -> None:
+        """End all parts at once, and whatever they left; ``last`` when the others are gone."""
+        for names in (set(self._parts) - {last}, set(self._parts) & {last}):
+            for name in names:
+                self._parts[name].process.terminate()
+            end = time.monotonic() + STOP_S
+            for name in names:
+                part = self._parts[name]
+                with suppress(subprocess.TimeoutExpired):
+                    part.process.wait(max(0.0, end - time.monotonic()))
+                self.sweep(session=part.process.pid)
+                part.process.wait()
         self._parts.clear()
         self.sweep()
 

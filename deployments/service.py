@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -89,9 +90,17 @@ async def serve(service: Service, say: Callable[[str], None]) -> None:
         await asyncio.sleep(RECONNECT_S)
 
 
+class _Runner(Runner):
+    """A runner that SIGTERM ends: Prefect's own handler calls a coroutine without awaiting it."""
+
+    def handle_sigterm(self, *_args: object, **_kwargs: object) -> None:
+        """End the process; its runs are lost, and settled by the next start."""
+        sys.exit(0)
+
+
 async def _serve_once(service: Service) -> bool:
     """Register and run; whether it ended because a deployment is gone."""
-    runner = Runner(name=service.name, limit=service.runs_at_once, pause_on_shutdown=False)
+    runner = _Runner(name=service.name, limit=service.runs_at_once, pause_on_shutdown=False)
     only_one = ConcurrencyLimitConfig(
         limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
     )

@@ -16,7 +16,8 @@ Number = Annotated[int, Field(ge=0, le=2**31, strict=True)]
 
 
 def run_name() -> str:
-    """Name of a flow run in the UI: which flow, for which slot, at which site."""
+    """Name of a flow run in the UI: which flow, for which slot (or campaign), at which site."""
     parameters: dict[str, Any] = flow_run.parameters
     flow = str(flow_run.flow_name).replace("_", " ")
-    return f"{flow}: slot {parameters.get('slot')}, {bound_site().name}"
+    slot, campaign = parameters.get("slot"), parameters.get("campaign")
+    return f"{flow}: {f'slot {slot}' if slot else f'campaign {campaign}'}, {bound_site().name}"

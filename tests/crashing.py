@@ -52,26 +52,16 @@ class _Killer(Silent):
         self._devnet = devnet
         self._seen = 0
 
-    def step(self, slot: int, hospital: str, name: str) -> None:  # noqa: ARG002
+    def step(self, slot: int, _hospital: str, name: str) -> None:
         self._saw(slot, name)
 
-    def training(
-        self, slot: int, epoch: int, epochs: int, batch: int, batches: int, loss: float
-    ) -> None:
+    def training(self, slot: int, *_state: object) -> None:
         self._saw(slot, "a batch")
 
-    def vote(self, slot: int, voter: str, approve: bool, sentence: str) -> None:  # noqa: ARG002
+    def vote(self, slot: int, *_answer: object) -> None:
         self._saw(slot, "a vote")
 
-    def slot_ended(
-        self,
-        slot: int,
-        hospital: str,
-        accepted: bool,
-        sentence: str,
-        auc_before: float | None,
-        auc_after: float | None,
-    ) -> None:
+    def slot_ended(self, slot: int, *_outcome: object) -> None:
         self._saw(slot, "the end")
 
     def _saw(self, slot: int, what: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cdistrim.consortium import Consortium, found_consortium
 from cdistrim.convening import open_campaign
@@ -23,6 +24,9 @@ from cdistrim.site import Site
 from cdistrim.spec import CampaignSpec, DeadlineSpec, GenesisSpec, ModelSpec, TrainingSpec
 from cdistrim.weights import weights_hash
 from tests.factories import SHAPE, make_cases, make_site_data
+
+if TYPE_CHECKING:
+    from flows.dispatch import Dispatcher
 
 __all__ = ["MODEL", "SimulatedConsortium", "SlotResult", "flipped", "tiny_spec"]
 
@@ -121,7 +125,7 @@ class SimulatedConsortium:
         Needs a Prefect server: the fixture ``prefect_server``, or the environment's.
         """
         from flows.campaign import campaign
-        from flows.dispatch import Dispatcher, Embedded, dispatching_with
+        from flows.dispatch import Embedded, dispatching_with
 
         self.found()
         number = self.open_campaign()
@@ -177,36 +181,30 @@ def _result(slot: SlotView, names: Mapping[str, str]) -> SlotResult:
 
 
 class _WithSilentSites:
-    """Passes on what is asked of sites that answer; time flies while others are waited for."""
+    """Passes on what is asked of sites that answer; time flies while only others are waited for."""
 
     def __init__(
-        self, inner: object, since: Mapping[str, int], consortium: SimulatedConsortium
+        self, inner: Dispatcher, since: Mapping[str, int], consortium: SimulatedConsortium
     ) -> None:
-        from flows.dispatch import Embedded
-
-        assert isinstance(inner, Embedded)
         self._inner = inner
         self._since = dict(since)
         self._consortium = consortium
-        self._skipped: set[str] = set()
+        self._waited: set[str] = set()
 
-    def dispatch(self, duty: Duty) -> bool:
+    def dispatch(self, duty: Duty) -> None:
         since = self._since.get(duty.partner)
         if since is None or duty.slot < since:
-            return self._inner.dispatch(duty)
-        if duty.deed in (Deed.ITERATE, Deed.ENROL) and duty.key not in self._skipped:
-            waiting = [one for one in self._waited_for(duty) if one not in self._since]
-            if not waiting:
-                self._skipped.add(duty.key)
-                self._consortium.travel(DeadlineSpec().training + 1)
-        return False
+            self._inner.dispatch(duty)
+        elif duty.key not in self._waited and self._nobody_else_can_go_on(duty):
+            self._waited.add(duty.key)
+            self._consortium.travel(DeadlineSpec().training + 1)
 
     def finish(self) -> None:
         self._inner.finish()
 
-    def _waited_for(self, duty: Duty) -> tuple[str, ...]:
-        """Who else has to act before only a deadline can move the campaign on."""
+    def _nobody_else_can_go_on(self, duty: Duty) -> bool:
         view = self._consortium.view(duty.campaign)
         if duty.deed is Deed.ENROL:
-            return tuple(one for one in view.order if view.enrolment(one) is None)
-        return ()
+            missing = {one for one in view.order if view.enrolment(one) is None}
+            return missing <= set(self._since)
+        return duty.deed is Deed.ITERATE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,26 +16,33 @@ from tests.crashing import CrashServer, Moment, Run
 from tests.prefect_server import PrefectServer
 
 STEPS = (
-    ("await_ballot", 1),
-    ("fetch", 1),
-    ("lock", 1),
-    ("await_release", 1),
-    ("decrypt", 1),
-    ("train", 1),
-    ("a batch", 3),
-    ("evaluate", 1),
-    ("encrypt", 1),
-    ("deposit", 1),
-    ("request_upload", 1),
-    ("await_ballot", 2),
-    ("confirm", 1),
-    ("the end", 1),
-    ("vote", 1),
-    ("a vote", 1),
-    ("a vote", 2),
-    ("release_key", 1),
+    Moment(2, "request_token"),
+    Moment(2, "await_ballot"),
+    Moment(2, "vote"),
+    Moment(2, "a vote"),
+    Moment(2, "fetch"),
+    Moment(2, "lock"),
+    Moment(2, "await_release"),
+    Moment(2, "decrypt"),
+    Moment(2, "train"),
+    Moment(2, "a batch", nth=3),
+    Moment(2, "evaluate"),
+    Moment(2, "encrypt"),
+    Moment(2, "deposit"),
+    Moment(2, "request_upload"),
+    Moment(2, "await_ballot", nth=2),
 )
-"""What happens in a slot after its first step; each is a moment to be killed at."""
+"""A slot's steps in their order, up to the upload ballot; what follows is quick to be over."""
+
+WITH_THE_CHAIN = (
+    Moment(2, "decrypt", chain=True),
+    Moment(2, "a batch", nth=5, chain=True),
+    Moment(2, "request_upload", chain=True),
+    Moment(2, "await_ballot", nth=2, chain=True),
+    Moment(2, "a vote", nth=3, chain=True),
+    Moment(2, "confirm", chain=True),
+    Moment(3, "the end", chain=True),
+)
 
 
 @dataclass(frozen=True)
@@ -101,16 +107,43 @@ def leftovers(directory: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("what", "nth"), STEPS, ids=lambda part: str(part).replace(" ", "-"))
-def test_a_rerun_after_a_kill_ends_as_if_nothing_had_happened(
-    laboratory: Laboratory, undisturbed: dict[str, Any], what: str, nth: int
+def test_a_slot_survives_a_kill_after_each_of_its_steps(
+    laboratory: Laboratory, undisturbed: dict[str, Any]
 ) -> None:
     laboratory.reset()
-    began = time.monotonic()
 
-    assert laboratory.run(Moment(2, what, nth)) == -9
+    for moment in STEPS:
+        assert laboratory.run(moment) == -9, moment
     assert laboratory.run() == 0
 
-    print(f"{time.monotonic() - began:.1f} s")
     assert laboratory.result() == undisturbed
+    assert leftovers(laboratory.directory) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", WITH_THE_CHAIN, ids=lambda one: f"{one.what}-{one.nth}")
+def test_a_rerun_after_a_kill_of_process_and_chain_ends_as_if_nothing_had_happened(
+    laboratory: Laboratory, undisturbed: dict[str, Any], moment: Moment
+) -> None:
+    laboratory.reset()
+
+    assert laboratory.run(moment) == -9
+    assert laboratory.run() == 0
+
+    assert laboratory.result() == undisturbed
+    assert leftovers(laboratory.directory) == []
+
+
+@pytest.mark.slow
+def test_a_campaign_that_is_over_is_not_run_again(
+    laboratory: Laboratory, undisturbed: dict[str, Any]
+) -> None:
+    laboratory.reset()
+    assert laboratory.run(Moment(3, "the end")) == -9
+
+    assert laboratory.run() == 0
+    assert laboratory.run() == 0
+
+    assert laboratory.result() == undisturbed
+    assert undisturbed["campaigns"] == 1
     assert leftovers(laboratory.directory) == []

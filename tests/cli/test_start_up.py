@@ -1,0 +1,69 @@
+"""Help and errors come at once: nothing heavy is imported for them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "cryptography",
+    "eth_account",
+    "fsspec",
+    "matplotlib",
+    "numpy",
+    "prefect",
+    "pytorch_lightning",
+    "scipy",
+    "sklearn",
+    "torch",
+    "torchio",
+    "web3",
+}
+
+SCRIPT = """
+import sys
+from cdistrim.cli import main
+sys.argv[0] = "cdistrim"
+try:
+    main()
+except SystemExit as ended:
+    code = ended.code
+sys.stderr.write("\\nIMPORTED " + " ".join(sys.modules))
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["demo", "--help"], 0),
+        (["site", "init", "--help"], 0),
+        (["campaign", "run", "--help"], 0),
+        (["--version"], 0),
+        (["frobnicate"], 2),
+        (["demo", "--frobnicate"], 2),
+        (["demo", "--sabotage", "hospital-9"], 2),
+        (["demo", "--resume", "no-such-run"], 3),
+        (["site", "check", "/nowhere"], 3),
+        (["campaign", "status", "/nowhere", "1"], 3),
+        (["coordinator", "serve", "/nowhere", "--frobnicate"], 2),
+    ],
+)
+def test_help_and_mistakes_are_answered_without_heavy_imports(
+    arguments: list[str], code: int
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    said, _, imported = ended.stderr.rpartition("IMPORTED ")
+    assert ended.returncode == code, said
+    assert said.strip() or ended.stdout.strip()
+    assert HEAVY & set(imported.split()) == set()
