@@ -24,8 +24,8 @@ _logger = logging.getLogger(__name__)
 def serve_coordinator(directory: Path, *, cron: str = "") -> None:
     """Serve the campaign flow until its deployment is gone or the process is told to stop.
 
-    One campaign runs at a time: a run that finds another one at work is cancelled. A run that was
-    lost with its process is continued.
+    One campaign runs at a time: a run that finds another one at work is cancelled. A campaign that
+    is open at the start, since a former process was stopped or lost, is continued.
 
     Raises:
         SystemExit: With exit code 1, since the deployment was deleted at the server.
@@ -37,7 +37,12 @@ def serve_coordinator(directory: Path, *, cron: str = "") -> None:
     os.environ[COORDINATOR_VARIABLE] = str(directory.resolve())
     bound_coordinator().ledger.members()
     service = Service(
-        "coordinator", (campaign,), runs_at_once=2, cron=cron, alone=True, continue_lost=True
+        "coordinator",
+        (campaign,),
+        runs_at_once=2,
+        cron=cron,
+        alone=True,
+        unfinished=lambda: bound_coordinator().open_campaign() is not None,
     )
     asyncio.run(serve(service, _logger.warning))
     raise SystemExit(1)

@@ -23,7 +23,7 @@ from cdistrim.convening import SPEC_FILE
 from cdistrim.data.cases import SiteData
 from cdistrim.devnet import CHAIN_ID, Devnet
 from cdistrim.devnet.directory import port_of
-from cdistrim.errors import ConfigurationError, UnavailableError
+from cdistrim.errors import ConfigurationError, ServerUnavailableError
 from cdistrim.site import Site, write_atomically
 from cdistrim.spec import CampaignSpec
 from deployments.coordinator import check_cron
@@ -95,7 +95,7 @@ class LocalConsortium:
         Raises:
             ConfigurationError: The port or the directory is in use, or it holds other sites.
             UsageError: The schedule is no cron expression.
-            UnavailableError: The Prefect server does not come up.
+            ServerUnavailableError: The Prefect server does not come up.
         """
         check_cron(self._cron)
         # The chain's lock keeps a second `up` out of this directory; what a killed one left can go.
@@ -181,7 +181,7 @@ class LocalConsortium:
             if _finds(self._port, "/api/health"):
                 return
             time.sleep(0.2)
-        raise UnavailableError(
+        raise ServerUnavailableError(
             f"The Prefect server does not answer at {self.api_url}.",
             hint=f"See {self.directory / 'log' / 'prefect.log'}.",
         )

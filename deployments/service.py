@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -30,10 +29,12 @@ from prefect.client.schemas.objects import (
     State,
     StateType,
 )
+from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow
 from prefect.runner import Runner
-from prefect.states import AwaitingRetry, Crashed
+from prefect.schedules import Cron
+from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 
 __all__ = ["Service", "serve"]
@@ -42,6 +43,10 @@ CHECK_VARIABLE = "CDISTRIM_REGISTRATION_CHECK_SECONDS"
 """Environment variable: seconds between two looks whether the deployments exist (default 30)."""
 
 RECONNECT_S = 10.0
+
+SCHEDULE = "command-line"
+"""Slug of the schedule that was given at the start; others were made in the UI."""
+
 _UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 
 
@@ -55,8 +60,8 @@ class Service:
         runs_at_once: How many child processes may work at the same time.
         cron: Schedule (UTC) of every flow; empty for none.
         alone: Whether a run that finds another one at work is cancelled.
-        continue_lost: Whether runs whose process was lost are started again; else they are marked
-            as crashed, and whoever wanted them asks again.
+        unfinished: Whether there is work to go on with at the start; then a run of each flow is
+            scheduled.
     """
 
     name: str
@@ -64,7 +69,7 @@ class Service:
     runs_at_once: int
     cron: str = ""
     alone: bool = False
-    continue_lost: bool = False
+    unfinished: Callable[[], bool] = lambda: False
 
     @property
     def deployments(self) -> tuple[str, ...]:
@@ -108,7 +113,7 @@ async def _serve_once(service: Service) -> bool:
         await runner.aadd_flow(
             flow,
             name=service.name,
-            cron=service.cron or None,
+            schedule=Cron(service.cron, slug=SCHEDULE) if service.cron else None,
             concurrency_limit=only_one if service.alone else None,
             tags=[service.name],
             entrypoint_type=EntrypointType.MODULE_PATH,
@@ -116,7 +121,12 @@ async def _serve_once(service: Service) -> bool:
         for flow in service.flows
     }
     async with get_client() as client:
-        await _settle_lost_runs(client, list(registered), again=service.continue_lost)
+        if not service.cron:
+            await _remove_schedules(client, list(registered))
+        await _settle_lost_runs(client, list(registered))
+        if service.unfinished():
+            for deployment in registered:
+                await client.create_flow_run_from_deployment(deployment)
         serving = asyncio.create_task(runner.start())
         watching = asyncio.create_task(_until_gone(client, registered))
         done, _ = await asyncio.wait({serving, watching}, return_when=asyncio.FIRST_COMPLETED)
@@ -127,7 +137,15 @@ async def _serve_once(service: Service) -> bool:
         return watching in done
 
 
-async def _settle_lost_runs(client: PrefectClient, deployments: list[UUID], *, again: bool) -> None:
+async def _remove_schedules(client: PrefectClient, deployments: list[UUID]) -> None:
+    """Remove what an earlier start was given; schedules made in the UI stay."""
+    for deployment in deployments:
+        for schedule in await client.read_deployment_schedules(deployment):
+            if schedule.slug == SCHEDULE:
+                await client.delete_deployment_schedule(deployment, schedule.id)
+
+
+async def _settle_lost_runs(client: PrefectClient, deployments: list[UUID]) -> None:
     """Runs of a former process, which nobody drives any more, would stay "running" for ever."""
     lost = await client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=deployments)),
@@ -137,10 +155,10 @@ async def _settle_lost_runs(client: PrefectClient, deployments: list[UUID], *, a
     )
     for run in lost:
         crashed: State[Any] = Crashed(message="Its process was lost; the ledger has what it did.")
-        await client.set_flow_run_state(run.id, crashed, force=True)
-        if again:
-            now = datetime.now(tz=UTC)
-            await client.set_flow_run_state(run.id, AwaitingRetry(scheduled_time=now))
+        # Not by force at first: the server's rules free the deployment for the next run.
+        answer = await client.set_flow_run_state(run.id, crashed)
+        if answer.status is not SetStateStatus.ACCEPT:
+            await client.set_flow_run_state(run.id, crashed, force=True)
 
 
 async def _until_gone(client: PrefectClient, registered: Mapping[UUID, str]) -> None:

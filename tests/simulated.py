@@ -7,7 +7,8 @@ sites, with the dispatcher that the demo uses, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from cdistrim.coordinator import Coordinator, bind_coordinator
 from cdistrim.data.cases import CaseSet, SiteData
 from cdistrim.devnet import CHAIN_ID
 from cdistrim.devnet.directory import call
+from cdistrim.iteration import IterationRef
 from cdistrim.model import initial_weights
 from cdistrim.protocol import CampaignView, Deed, Duty, SlotState, SlotView
 from cdistrim.site import Site
@@ -91,6 +93,8 @@ class SimulatedConsortium:
         self.spec = tiny_spec(self.names, **changes)
         self.silent: dict[str, int] = {}
         """Partners that do nothing from a slot on (0: they don't even enrol), by name."""
+        self.malice: dict[int, Callable[[Site, IterationRef], None]] = {}
+        """What a slot's owner does instead of the partner iteration, by slot."""
 
     # --- setting up ---
 
@@ -132,6 +136,8 @@ class SimulatedConsortium:
         bind_coordinator(self.consortium.coordinator)
         accounts = self.consortium.accounts()
         dispatcher: Dispatcher = Embedded(accounts)
+        if self.malice:
+            dispatcher = _WithMalice(dispatcher, accounts, self.malice)
         if self.silent:
             since = {
                 account: self.silent[path.name]
@@ -178,6 +184,36 @@ def _result(slot: SlotView, names: Mapping[str, str]) -> SlotResult:
         parent=kept.parent if kept else -1,
         weights=slot.candidate.weights_hash.hex() if slot.candidate else "",
     )
+
+
+class _WithMalice:
+    """Lets the owners of some slots do what they want; they vote like everybody."""
+
+    def __init__(
+        self,
+        inner: Dispatcher,
+        sites: Mapping[str, Path],
+        malice: Mapping[int, Callable[[Site, IterationRef], None]],
+    ) -> None:
+        self._inner = inner
+        self._sites = dict(sites)
+        self._malice = dict(malice)
+        self._threads: dict[str, threading.Thread] = {}
+
+    def dispatch(self, duty: Duty) -> None:
+        deed = self._malice.get(duty.slot) if duty.deed is Deed.ITERATE else None
+        if deed is None:
+            self._inner.dispatch(duty)
+        elif duty.key not in self._threads:
+            ref = IterationRef(duty.campaign, duty.slot, duty.attempt)
+            thread = threading.Thread(target=deed, args=(Site(self._sites[duty.partner]), ref))
+            self._threads[duty.key] = thread
+            thread.start()
+
+    def finish(self) -> None:
+        for thread in self._threads.values():
+            thread.join()
+        self._inner.finish()
 
 
 class _WithSilentSites:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from cdistrim.errors import UsageError
+from cdistrim.errors import ConfigurationError, UsageError
+
+if TYPE_CHECKING:
+    from cdistrim.site import Site
 
 __all__ = ["app", "coordinator_app"]
 
@@ -59,18 +63,43 @@ def init(
 
 @app.command()
 def check(directory: Path = SITE) -> None:
-    """Look whether everything a site needs is there: keys, data, ledger, store."""
+    """Look whether everything a site needs is there: keys, data, store, ledger, membership."""
     from cdistrim.site import Site
 
     site = Site(directory)
     typer.echo(f"{site.name}: account {site.account}")
     data = site.data
     for label, cases in (("training", data.train), ("hold-out", data.holdout)):
-        typer.echo(f"  {label}: {len(cases.labels)} cases, {int(cases.labels.sum())} positive")
-    members = {member.account for member in site.ledger.members()}
-    typer.echo(f"  ledger: {'member' if site.account in members else 'NOT a member'}")
+        typer.echo(f"  {label}: {len(cases)} cases, {cases.positives} positive")
     site.store.check_writable()
     typer.echo("  store: writable")
+    _check_membership(site)
+    typer.echo("  ledger: member")
+
+
+def _check_membership(site: Site) -> None:
+    """Compare what the ledger has of this site with the site itself.
+
+    Raises:
+        ConfigurationError: It is no member, or one with another name or sealing key.
+    """
+    member = next((one for one in site.ledger.members() if one.account == site.account), None)
+    if member is None:
+        raise ConfigurationError(
+            f"{site.account} is no member of the consortium at {site.settings.contract}.",
+            hint="Give the partners this account and the public sealing key, or correct the "
+            "contract's address.",
+        )
+    if member.name != site.name:
+        raise ConfigurationError(
+            f"The ledger knows {site.account} as {member.name}, site.json as {site.name}.",
+            hint="Correct the name in site.json.",
+        )
+    if member.sealing_key != site.keys.sealing_key.public_bytes:
+        raise ConfigurationError(
+            f"The sealing key of {site.name} on the ledger is not the one in its key file.",
+            hint="Restore the site's keys from a backup: models are sealed to the other key.",
+        )
 
 
 @app.command()
@@ -95,8 +124,9 @@ def act(
 ) -> None:
     """Do what the ledger asks of this site now, without any Prefect server; then end."""
     from cdistrim.cli.prefect_environment import embed_prefect
+    from cdistrim.site import Site
 
-    embed_prefect(directory / "prefect")
+    embed_prefect(Site(directory).directory / "prefect")
     from deployments.agent import act_once
 
     failure: Exception | None = None

@@ -171,7 +171,10 @@ class CaseSet:
             raise DataError(
                 f"{path} is not a readable set of cases.", hint="Build the data set again."
             ) from error
-        return cls(volumes, labels, tuple(str(one) for one in ids))
+        try:
+            return cls(volumes, labels, tuple(str(one) for one in ids))
+        except DataError as error:
+            raise DataError(f"{path}: {error.what}", hint=error.hint) from None
 
 
 def pool(sets: Sequence[CaseSet]) -> CaseSet:

@@ -214,3 +214,33 @@ def test_two_quorums_always_share_a_voter(voters: int) -> None:
         quorum = quorum_of(voters, asked_for)
         assert 2 * quorum > voters
         assert quorum <= voters
+
+
+@pytest.mark.parametrize(
+    ("mode", "events", "states"),
+    [
+        (
+            Mode.HOLDOUT,
+            "FETCH_REQUESTED FETCH_APPROVED OPENED UPLOAD_REQUESTED UPLOAD_APPROVED",
+            "FETCH_REQUESTED FETCH_GRANTED TRAINING UPLOAD_REQUESTED ACCEPTED",
+        ),
+        (
+            Mode.REPORTED,
+            "FETCH_REQUESTED FETCH_APPROVED OPENED UPLOAD_REQUESTED UPLOAD_APPROVED CONFIRMED",
+            "FETCH_REQUESTED FETCH_GRANTED TRAINING UPLOAD_REQUESTED UPLOAD_GRANTED ACCEPTED",
+        ),
+        (
+            Mode.HOLDOUT,
+            "FETCH_REQUESTED FETCH_APPROVED OPENED UPLOAD_REQUESTED UPLOAD_OUT_OF_REACH",
+            "FETCH_REQUESTED FETCH_GRANTED TRAINING UPLOAD_REQUESTED SKIPPED",
+        ),
+        (Mode.HOLDOUT, "FETCH_REQUESTED FETCH_OUT_OF_REACH", "FETCH_REQUESTED SKIPPED"),
+        (Mode.HOLDOUT, "UNENROLLED", "SKIPPED"),
+    ],
+)
+def test_a_slot_goes_the_way_of_the_protocol(mode: Mode, events: str, states: str) -> None:
+    state, passed = SlotState.WAITING, []
+    for event in events.split():
+        state = advance(state, SlotEvent[event], mode).target
+        passed.append(state.name)
+    assert passed == states.split()

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cdistrim.data.cases import CaseSet
@@ -89,6 +90,12 @@ def test_settings_that_are_no_json(site: Path) -> None:
 
 def test_a_campaign_that_is_not_on_the_ledger(site: Path) -> None:
     assert_explained(call("campaign", "status", site, 7), 13, "7")
+
+
+def test_a_name_that_is_not_the_ledgers(site: Path) -> None:
+    _set(site, name="hospital-7")
+
+    assert_explained(call("site", "check", site), 3, "hospital-7", "hospital-1")
 
 
 # --- the store ---
@@ -206,10 +213,19 @@ def _without_a_class(cases: CaseSet) -> CaseSet:
 
 
 @pytest.mark.parametrize("name", ["train.npz", "holdout.npz"])
-def test_a_site_without_cases(site: Path, name: str) -> None:
+def test_a_site_without_a_set_of_cases(site: Path, name: str) -> None:
     (site / "data" / name).unlink()
 
     assert_explained(call("site", "check", site), 5, name)
+
+
+@pytest.mark.parametrize("name", ["train.npz", "holdout.npz"])
+def test_a_site_without_cases(site: Path, name: str) -> None:
+    path = site / "data" / name
+    with np.load(path) as full:
+        np.savez(path, allow_pickle=False, **{field: full[field][:0] for field in full.files})
+
+    assert_explained(call("site", "check", site), 5, name, "no cases")
 
 
 @pytest.mark.parametrize("name", ["train.npz", "holdout.npz"])
@@ -290,13 +306,18 @@ def test_a_port_in_use_for_the_prefect_server(tmp_path: Path) -> None:
         ended = call("up", "--sites", 2, "--directory", tmp_path / "up", "--port", port)
 
     assert_explained(ended, 3, str(port), "--port")
-    assert not (tmp_path / "up" / "devnet").exists()
+    assert Devnet(tmp_path / "up" / "devnet").status() is None
 
 
 def test_a_schedule_that_is_none(tmp_path: Path) -> None:
     ended = call("up", "--sites", 2, "--directory", tmp_path / "up", "--cron", "at noon")
 
     assert_explained(ended, 2, "at noon")
+
+
+def test_acting_for_a_site_that_is_none(tmp_path: Path) -> None:
+    assert_explained(call("site", "act", tmp_path / "site"), 3, "site init")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_that_a_command_says_holds_a_secret(site: Path) -> None:

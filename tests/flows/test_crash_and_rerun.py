@@ -35,12 +35,9 @@ STEPS = (
 """A slot's steps in their order, up to the upload ballot; what follows is quick to be over."""
 
 WITH_THE_CHAIN = (
-    Moment(2, "decrypt", chain=True),
     Moment(2, "a batch", nth=5, chain=True),
     Moment(2, "request_upload", chain=True),
-    Moment(2, "await_ballot", nth=2, chain=True),
     Moment(2, "a vote", nth=3, chain=True),
-    Moment(2, "confirm", chain=True),
     Moment(3, "the end", chain=True),
 )
 

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from cdistrim.convening import SPEC_FILE, convene, open_campaign
+from cdistrim.errors import ConfigurationError
+from tests.simulated import SimulatedConsortium
+
+Simulate = Callable[..., SimulatedConsortium]
+
+
+def test_an_opened_campaign_has_its_spec_in_the_store_and_its_hash_on_the_ledger(
+    simulate: Simulate,
+) -> None:
+    simulated = simulate(size=2)
+    simulated.found()
+    site = simulated.site("hospital-1")
+
+    number = open_campaign(site, simulated.spec)
+
+    view = site.ledger.campaign(number)
+    assert view.spec_hash == simulated.spec.digest()
+    assert simulated.site("hospital-2").spec(view) == simulated.spec
+
+
+def test_a_campaign_of_strangers_is_not_opened(simulate: Simulate) -> None:
+    simulated = simulate(size=2)
+    simulated.found()
+    site = simulated.site("hospital-1")
+    spec = simulated.spec.model_copy(update={"order": ("hospital-1", "hospital-9")})
+
+    with pytest.raises(ConfigurationError, match="hospital-9"):
+        open_campaign(site, spec)
+    assert site.ledger.campaigns() == 0
+
+
+def test_convening_opens_what_the_sites_own_operator_wrote_and_only_once(
+    simulate: Simulate,
+) -> None:
+    simulated = simulate(size=2)
+    simulated.found()
+    site = simulated.site("hospital-1")
+    with pytest.raises(ConfigurationError, match=SPEC_FILE):
+        convene(site, 1)
+    (site.directory / SPEC_FILE).write_bytes(simulated.spec.canonical())
+
+    assert [convene(site, 1), convene(site, 1)] == [1, 1]
+    assert site.ledger.campaigns() == 1
+
+
+def test_a_campaign_number_can_not_be_skipped(simulate: Simulate) -> None:
+    simulated = simulate(size=2)
+    simulated.found()
+    with pytest.raises(ConfigurationError, match="The next one is 1"):
+        convene(simulated.site("hospital-1"), 5)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cdistrim.coordinator import (
+    COORDINATOR_VARIABLE,
+    Coordinator,
+    CoordinatorSettings,
+    bound_coordinator,
+)
+from cdistrim.errors import ConfigurationError, UsageError
+from cdistrim.protocol import Deed
+from tests.simulated import SimulatedConsortium
+
+Simulate = Callable[..., SimulatedConsortium]
+
+
+def test_the_convener_is_asked_for_the_next_campaign_when_none_is_open(simulate: Simulate) -> None:
+    simulated = simulate(size=2)
+    coordinator = Coordinator(simulated.found().coordinator)
+    assert coordinator.open_campaign() is None
+
+    duty = coordinator.convening()
+
+    assert (duty.deed, duty.campaign) == (Deed.CONVENE, 1)
+    assert duty.partner == simulated.site("hospital-1").account
+    assert simulated.open_campaign() == coordinator.open_campaign() == 1
+
+
+def test_a_convener_who_is_no_member_is_refused(simulate: Simulate) -> None:
+    simulated = simulate(size=2)
+    settings = Coordinator(simulated.found().coordinator).settings
+    stranger = settings.model_copy(update={"convener": "nobody"})
+    coordinator = Coordinator.create(simulated.directory / "other", stranger)
+    with pytest.raises(ConfigurationError, match="no member as convener"):
+        coordinator.convening()
+
+
+def test_the_coordinator_can_write_nothing(simulate: Simulate) -> None:
+    simulated = simulate(size=2)
+    coordinator = Coordinator(simulated.found().coordinator)
+    simulated.open_campaign()
+
+    assert coordinator.ledger.account is None
+    with pytest.raises(UsageError, match="only be read"):
+        coordinator.ledger.enrol(campaign=1, cases=1, data_commitment=b"x" * 32, evaluator=True)
+    assert sorted(path.name for path in coordinator.directory.iterdir()) == ["coordinator.json"]
+
+
+def test_a_directory_without_or_with_wrong_settings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="missing"):
+        Coordinator(tmp_path)
+    (tmp_path / "coordinator.json").write_text('{"ledger_url": "file:///etc/passwd"}')
+    with pytest.raises(ConfigurationError, match="invalid at ledger_url"):
+        Coordinator(tmp_path)
+
+
+def test_a_process_that_is_bound_to_no_coordinator_is_told_how_to_bind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(COORDINATOR_VARIABLE, raising=False)
+    with pytest.raises(ConfigurationError, match=COORDINATOR_VARIABLE):
+        bound_coordinator()
+
+
+def test_settings_survive_writing_and_reading(tmp_path: Path) -> None:
+    settings = CoordinatorSettings(
+        ledger_url="http://127.0.0.1:8545", chain_id=5, contract="0x" + "a" * 40, convener="x"
+    )
+    assert Coordinator(Coordinator.create(tmp_path, settings).directory).settings == settings

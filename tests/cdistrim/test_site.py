@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from cdistrim.errors import ConfigurationError
+from cdistrim.site import (
+    SITE_VARIABLE,
+    Site,
+    SiteSettings,
+    bound_site,
+    site_bound_to,
+    write_atomically,
+)
+
+
+def make(directory: Path, name: str) -> Site:
+    settings = SiteSettings(
+        name=name,
+        ledger_url="http://127.0.0.1:1",
+        chain_id=1,
+        contract="0x" + "0" * 40,
+        store_url="memory://store",
+    )
+    return Site.create(directory / name, settings)
+
+
+def test_a_process_that_is_bound_to_no_site_is_told_how_to_bind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(SITE_VARIABLE, raising=False)
+    with pytest.raises(ConfigurationError, match=SITE_VARIABLE):
+        bound_site()
+
+
+def test_a_context_is_bound_before_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        make(tmp_path, name)
+    monkeypatch.setenv(SITE_VARIABLE, str(tmp_path / "one"))
+
+    with site_bound_to(tmp_path / "two"):
+        assert bound_site().name == "two"
+    assert bound_site().name == "one"
+
+
+def test_a_directory_without_settings_is_no_site(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"site\.json is missing"):
+        Site(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "document"),
+    [
+        ("name", '{"name": "../x"}'),
+        ("the document", "not json"),
+        ("secret", '{"secret": 1}'),
+    ],
+)
+def test_invalid_settings_are_named(tmp_path: Path, field: str, document: str) -> None:
+    (tmp_path / "site.json").write_text(document)
+    with pytest.raises(ConfigurationError, match="invalid at") as caught:
+        Site(tmp_path)
+    assert field in caught.value.what or field == "secret"
+
+
+def test_the_sites_directories_are_closed_to_others(tmp_path: Path) -> None:
+    site = make(tmp_path, "one")
+    for part in ("keys", "data", "work", "log"):
+        assert (site.directory / part).stat().st_mode & 0o077 == 0
+
+
+def test_an_approval_is_for_one_spec_and_can_be_withdrawn(tmp_path: Path) -> None:
+    site = make(tmp_path, "one")
+    site.approve_spec(b"a" * 32)
+
+    assert site.has_approved(b"a" * 32)
+    assert not site.has_approved(b"b" * 32)
+    site.refuse_spec(b"a" * 32)
+    assert not site.has_approved(b"a" * 32)
+
+
+def test_the_sites_log_stays_at_the_site(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    site = make(tmp_path, "one")
+    with caplog.at_level(logging.DEBUG):
+        site.logger.error("the full text")
+
+    assert "the full text" in (site.directory / "log" / "site.log").read_text()
+    assert "the full text" not in caplog.text
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def full(*_: object) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        write_atomically(path, b"new")
+
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_written_is_the_owners_alone(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "file", b"x")
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600

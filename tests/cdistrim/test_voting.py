@@ -1,0 +1,133 @@
+"""Answers to ballots. How an opinion is formed is tests/cdistrim/test_policy.py's business."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from cdistrim import custody
+from cdistrim.errors import LeaseHeldError
+from cdistrim.lease import Lease
+from cdistrim.protocol import SkipReason, SlotState, Step
+from cdistrim.voting import answer_ballot
+from cdistrim.weights import Weights
+from tests.simulated import SimulatedConsortium
+from tests.stepping import Stepper
+
+Simulate = Callable[..., SimulatedConsortium]
+
+
+def asked_with(steps: Stepper, change: Callable[[Weights], None]) -> None:
+    """The owner asks to upload what ``change`` made of the head, and claims that it is good."""
+    session = steps.open_head()
+    session.train()
+    session.evaluate()
+    assert session.candidate is not None
+    change(session.candidate)
+    session.encrypt()
+    session.deposit()
+    session.request_upload()
+    session.release_weights()
+
+
+def poison(weights: Weights) -> None:
+    next(iter(weights.values())).fill_(torch.nan)
+
+
+def inflate(weights: Weights) -> None:
+    for value in weights.values():
+        if value.is_floating_point():
+            value.mul_(1000.0)
+
+
+def rename(weights: Weights) -> None:
+    weights["other"] = weights.pop(next(iter(weights)))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [(poison, "not finite"), (inflate, "times as large"), (rename, "missing")],
+)
+def test_a_candidate_that_fails_a_hard_check_is_voted_down(
+    simulate: Simulate, change: Callable[[Weights], None], why: str
+) -> None:
+    steps = Stepper(simulate(size=2))
+    asked_with(steps, change)
+
+    (answer,) = steps.vote()
+
+    assert not answer.approve
+    assert why in answer.sentence
+    slot = steps.simulated.slots()[0]
+    assert (slot.state, slot.skip_reason) == (SlotState.SKIPPED, SkipReason.DEGRADED)
+    assert steps.view().head == 0
+
+
+def test_a_candidate_whose_object_was_altered_is_voted_down(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=2))
+    asked_with(steps, lambda _: None)
+    where = custody.prefix(steps.any, 1, "models", "hospital-1-1")
+    (path,) = (steps.simulated.consortium.store / where).iterdir()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(data)
+
+    (answer,) = steps.vote()
+
+    assert not answer.approve
+    assert "IntegrityError" in answer.sentence
+
+
+def test_a_fetch_is_refused_where_the_spec_is_not_approved(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=2))
+    steps.session().request_token()
+    steps.sites["hospital-2"].refuse_spec(steps.simulated.spec.digest())
+
+    (answer,) = steps.vote()
+
+    assert not answer.approve
+    assert "not approved" in answer.sentence
+    assert steps.simulated.slots()[0].skip_reason is SkipReason.FETCH_REFUSED
+
+
+def test_a_fetch_is_refused_where_the_head_is_damaged(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=2))
+    steps.accept()
+    where = custody.prefix(steps.any, 1, "models", "hospital-1-1")
+    (path,) = (steps.simulated.consortium.store / where).iterdir()
+    path.unlink()
+    steps.session().request_token()
+
+    (answer,) = steps.vote()
+
+    assert not answer.approve
+    assert steps.simulated.slots()[1].skip_reason is SkipReason.FETCH_REFUSED
+
+
+def test_nobody_votes_twice_or_where_nobody_asks(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=3))
+    voter = steps.sites["hospital-2"]
+    assert answer_ballot(voter, steps.view()) is None
+    steps.session().request_token()
+
+    assert answer_ballot(voter, steps.view()) is not None
+
+    assert answer_ballot(voter, steps.view()) is None
+    slot = steps.simulated.slots()[0]
+    assert slot.ballot is not None
+    assert (slot.ballot.step, slot.ballot.yes) == (Step.FETCH, 2)
+
+
+def test_no_candidate_is_opened_while_others_have_weights_of_the_site(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=2))
+    asked_with(steps, lambda _: None)
+    voter = steps.sites["hospital-2"]
+    with (
+        Lease(voter.work, campaign=9, slot=9, purpose="another process"),
+        pytest.raises(LeaseHeldError),
+    ):
+        answer_ballot(voter, steps.view())
+    assert answer_ballot(voter, steps.view()) is not None

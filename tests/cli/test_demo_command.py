@@ -1,0 +1,242 @@
+"""``cdistrim demo`` whatever happens meanwhile: it says so, stops cleanly, and a rerun continues.
+
+The real command in a process of its own, on small data: see tests/cli/small_demo.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cdistrim.devnet import CHAIN_ID, Devnet
+from cdistrim.protocol import CampaignView
+from tests.cli.command_line import Ended, assert_explained, call
+from tests.cli.small_demo import WAITS
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMPTLY_S = 60
+
+
+def _command(fault: str, runs: Path, *arguments: str) -> list[str]:
+    demo = [sys.executable, "-m", "tests.cli.small_demo", fault, "demo", "--runs", str(runs)]
+    return [*demo, *arguments]
+
+
+def _demo(fault: str, runs: Path, *arguments: str) -> Ended:
+    ended = subprocess.run(
+        _command(fault, runs, *arguments),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        timeout=400,
+        check=False,
+    )
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+def _processes_of(directory: Path) -> list[str]:
+    """Command lines of living processes that name the directory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(directory) in line:
+            found.append(line)
+    return found
+
+
+def _ledger_now(run: Path) -> CampaignView:
+    """The campaign, from the chain's dump: as the next start finds it."""
+    from cdistrim.consortium import Consortium
+    from cdistrim.coordinator import Coordinator
+
+    with Devnet(run / "devnet", chain_id=CHAIN_ID) as chain:
+        Consortium.open(run).point_to(chain.url)
+        return Coordinator(run / "coordinator").ledger.campaign(1)
+
+
+@dataclass
+class Run:
+    """One run of eight slots that every test below disturbs and that goes on all the same."""
+
+    runs: Path
+    accepted: int = 0
+
+    @property
+    def directory(self) -> Path:
+        """The run's directory."""
+        return self.runs / "disturbed"
+
+    def go_on(self, fault: str) -> Ended:
+        """Start it, or continue it; what is on the ledger afterwards may only have grown."""
+        resume = "--resume" if self.directory.exists() else "--run-id"
+        options = [] if resume == "--resume" else ["--cycles", "2", "--no-central"]
+        ended = _demo(fault, self.runs, resume, "disturbed", *options)
+        self.see_that_nothing_is_lost()
+        return ended
+
+    def see_that_nothing_is_lost(self) -> None:
+        """Nothing runs any more, the chain was saved, and accepted slots are still there."""
+        assert _processes_of(self.directory) == []
+        view = _ledger_now(self.directory)
+        assert view.accepted >= self.accepted
+        self.accepted = view.accepted
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run that is disturbed."""
+    return Run(tmp_path_factory.mktemp("runs"))
+
+
+def test_a_loss_that_is_not_finite(run: Run) -> None:
+    ended = run.go_on("nan-head@2:train")
+
+    assert_explained(ended, 14, "loss is nan", "learning rate", "--resume disturbed")
+    assert run.accepted >= 1
+
+
+def test_a_model_that_is_truncated_after_the_grant(run: Run) -> None:
+    models = {path: path.read_bytes() for path in run.directory.glob("store/*/*/models/*/*")}
+
+    ended = run.go_on("alter-models@0:fetch")
+
+    assert_explained(ended, 7, "truncated or altered", "backup")
+    for path, content in models.items():
+        path.write_bytes(content)
+
+
+def test_a_chain_that_dies(run: Run) -> None:
+    assert_explained(run.go_on("kill-chain@0:train"), 11, "does not answer", "--resume disturbed")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_is_stopped(run: Run, number: signal.Signals) -> None:
+    demo = subprocess.Popen(
+        _command("wait@0:train", run.runs, "--resume", "disturbed"),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert demo.stderr is not None
+    with demo.stderr:
+        assert any(WAITS in line for line in demo.stderr)
+        os.killpg(demo.pid, number)  # the whole group, as a terminal's Ctrl-C does
+        said = demo.stderr.read()
+    code = demo.wait(PROMPTLY_S)
+
+    assert code == 128 + number
+    assert "A rerun continues there." in said
+    assert "cdistrim demo --resume disturbed" in said
+    assert "Traceback" not in said
+    run.see_that_nothing_is_lost()
+
+
+def test_a_rerun_that_nothing_disturbs_completes_the_run(run: Run) -> None:
+    ended = run.go_on("none")
+
+    assert ended.code in (0, 20), ended.err
+    report = json.loads((run.directory / "report.json").read_text())
+    assert len(report["slots"]) == 8
+    assert run.accepted == sum(slot["outcome"] == "accepted" for slot in report["slots"])
+
+
+def test_a_candidate_with_nan_is_voted_down_and_the_campaign_says_so(tmp_path: Path) -> None:
+    ended = _demo("nan-candidate@2:encrypt", tmp_path, "--run-id", "one", "--cycles", "1")
+
+    assert_explained(ended, 20, "of 4 planned slots", "report")
+    assert "votes no: Failed a hard check" in ended.err
+    assert "not finite" in ended.err
+    assert (tmp_path / "one" / "report.html").exists()
+    assert "1/4 yes" in ended.out
+
+
+def test_a_campaign_without_any_accepted_model_has_failed(tmp_path: Path) -> None:
+    ended = _demo("nan-candidate@0:encrypt", tmp_path, "--run-id", "all", "--cycles", "1")
+
+    assert_explained(ended, 21, "without any accepted model")
+    assert (tmp_path / "all" / "report.html").exists()
+
+
+# --- options; these are answered before anything starts ---
+
+
+@pytest.mark.parametrize("run_id", ["..", ".", "a/b", "/etc", "../x", ".hidden", "a\nb", "x" * 101])
+def test_a_run_id_that_is_a_path(tmp_path: Path, run_id: str) -> None:
+    for option in ("--run-id", "--resume"):
+        ended = call("demo", "--runs", tmp_path / "runs", option, run_id)
+        assert_explained(ended, 2, "id of a run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_hospital_that_does_not_exist(tmp_path: Path) -> None:
+    ended = call("demo", "--runs", tmp_path / "runs", "--sabotage", "hospital-9")
+
+    assert_explained(ended, 2, "hospital-9", "hospital-1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "known").mkdir()
+    (tmp_path / "known" / "demo.json").write_text("{}")
+
+    ended = call("demo", "--runs", tmp_path, "--resume", "unknown")
+
+    assert_explained(ended, 3, "unknown", "Known runs: known")
+    assert not (tmp_path / "unknown").exists()
+
+
+def test_a_run_whose_options_are_damaged(tmp_path: Path) -> None:
+    (tmp_path / "known").mkdir()
+    (tmp_path / "known" / "demo.json").write_text('{"cycles": "many"}')
+
+    assert_explained(call("demo", "--runs", tmp_path, "--resume", "known"), 3, "demo.json")
+
+
+def test_a_run_that_exists_is_not_started_again(tmp_path: Path) -> None:
+    (tmp_path / "known").mkdir()
+
+    assert_explained(call("demo", "--runs", tmp_path, "--run-id", "known"), 2, "--resume known")
+
+
+def test_a_resumed_run_keeps_its_options(tmp_path: Path) -> None:
+    ended = call("demo", "--runs", tmp_path, "--resume", "x", "--sabotage", "hospital-1")
+
+    assert_explained(ended, 2, "--sabotage")
+
+
+def test_a_store_that_is_no_url(tmp_path: Path) -> None:
+    assert_explained(call("demo", "--runs", tmp_path, "--store", "bucket"), 2, "bucket", "gs://")
+
+
+def test_runs_that_can_not_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    assert_explained(call("demo", "--runs", tmp_path / "file" / "runs"), 3, "--runs")
+
+
+@pytest.mark.parametrize(
+    "options", [["--cycles", "21"], ["--cycles", "x"], ["--mode", "none"], ["--policy", "none"]]
+)
+def test_options_out_of_range(tmp_path: Path, options: list[str]) -> None:
+    ended = call("demo", "--runs", tmp_path / "runs", *options)
+
+    assert ended.code == 2
+    assert options[0] in ended.err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,116 @@
+"""``cdistrim site init`` and ``check``: a hospital's site from nothing, with full-strength keys."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from cdistrim.devnet import CHAIN_ID, Devnet
+from cdistrim.ledger import EthereumLedger, Member
+from cdistrim.site import Site
+from tests.chain import found
+from tests.cli.command_line import Ended, assert_explained, call
+from tests.factories import make_site_data
+
+PASSPHRASE = "correct horse battery staple"  # noqa: S105  this test's own
+
+
+def _init(directory: Path, changes: dict[str, str]) -> Ended:
+    options = {
+        "name": "hospital-1",
+        "ledger-url": "http://127.0.0.1:1",
+        "chain-id": str(CHAIN_ID),
+        "contract": "0x" + "22" * 20,
+        "store-url": f"file://{directory.parent}/store",
+    } | changes
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    return call("site", "init", directory, *words)
+
+
+@pytest.fixture
+def passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator's passphrase, in the environment."""
+    monkeypatch.setenv("CDISTRIM_PASSPHRASE", PASSPHRASE)
+
+
+@pytest.mark.usefixtures("passphrase")
+def test_a_site_is_made_checked_and_becomes_a_member(devnet: Devnet, tmp_path: Path) -> None:
+    url = devnet.url
+    stranger = found(url, 2, seed="site-init").address
+    directory = tmp_path / "site"
+
+    made = _init(directory, {"ledger-url": url, "contract": stranger})
+
+    assert made.code == 0, made.err
+    assert PASSPHRASE not in made.out
+    for path in directory.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+    assert json.loads((directory / "site.json").read_text())["passphrase_file"] is None
+    assert_explained(call("site", "check", directory), 5, "train.npz")
+
+    make_site_data(seed=1).save(directory / "data")
+    outsider = call("site", "check", directory)
+    assert_explained(outsider, 3, "no member", Site(directory).account)
+
+    site = Site(directory)
+    members = [Member(site.account, site.name, site.keys.sealing_key.public_bytes)]
+    members.append(Member("0x" + "11" * 20, "hospital-2", bytes(1216)))
+    contract = EthereumLedger.deploy(
+        url, chain_id=CHAIN_ID, private_key=site.keys.private_key, founders=members
+    )
+    Site.create(directory, site.settings.model_copy(update={"contract": contract}))
+    member = call("site", "check", directory)
+    assert member.code == 0, member.err
+    for word in ("ledger: member", "training: 24 cases", "store: writable", site.account):
+        assert word in member.out
+
+
+@pytest.mark.usefixtures("passphrase")
+def test_keys_are_never_made_twice(tmp_path: Path) -> None:
+    directory = tmp_path / "site"
+    assert _init(directory, {}).code == 0
+    before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+    again = _init(directory, {"ledger-url": "http://127.0.0.1:2"})
+
+    assert_explained(again, 4, "keys", "never overwritten")
+    assert {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.usefixtures("passphrase")
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("name", "Hospital One"),
+        ("ledger-url", "127.0.0.1:8545"),
+        ("contract", "0x12"),
+        ("store-url", "/srv/store"),
+        ("chain-id", "0"),
+    ],
+)
+def test_a_setting_that_is_invalid_makes_no_site(tmp_path: Path, option: str, value: str) -> None:
+    directory = tmp_path / "site"
+
+    ended = _init(directory, {option: value})
+
+    assert ended.code == 2
+    assert f"--{option}" in ended.err
+    assert value in ended.err
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize("passphrase", [None, "", "short"])
+def test_a_site_needs_a_good_passphrase(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passphrase: str | None
+) -> None:
+    monkeypatch.delenv("CDISTRIM_PASSPHRASE", raising=False)
+    if passphrase is not None:
+        monkeypatch.setenv("CDISTRIM_PASSPHRASE", passphrase)
+
+    ended = _init(tmp_path / "site", {})
+
+    assert_explained(ended, 4, "assphrase")
+    assert not (tmp_path / "site").exists()

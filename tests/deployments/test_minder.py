@@ -1,0 +1,115 @@
+"""Rules of the minder: what nobody called for is done, in time, once, and without any server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from cdistrim.lease import Lease
+from cdistrim.protocol import CampaignState, Deed
+from cdistrim.site import Site
+from deployments.minder import LONGEST_BACKOFF, Minder, standing_duties
+from tests.simulated import SimulatedConsortium
+
+GRACE = 30.0
+
+Simulate = Callable[..., SimulatedConsortium]
+
+
+@dataclass
+class _Helpers:
+    """Stands in for the operating system: notes what is started; each command ends at once."""
+
+    now: float = 0.0
+    commands: list[list[str]] = field(default_factory=list)
+
+    def start(self, command: list[str]) -> subprocess.Popen[bytes]:
+        self.commands.append(command)
+        done = subprocess.Popen(["true"])
+        done.wait()
+        return done
+
+    def clock(self) -> float:
+        return self.now
+
+    def minder(self, site: Site) -> Minder:
+        return Minder(site.directory, GRACE, start=self.start, clock=self.clock)
+
+
+@pytest.fixture
+def running(simulate: Simulate) -> SimulatedConsortium:
+    """A campaign whose first slot waits for hospital-1."""
+    consortium = simulate(2)
+    consortium.found()
+    number = consortium.open_campaign()
+    for name in consortium.names:
+        site = consortium.site(name)
+        site.ledger.enrol(campaign=number, cases=24, data_commitment=b"\1" * 32, evaluator=True)
+    return consortium
+
+
+def test_a_duty_is_left_to_the_coordinator_for_the_time_of_grace(
+    running: SimulatedConsortium,
+) -> None:
+    helpers = _Helpers()
+    minder = helpers.minder(running.site("hospital-1"))
+    minder.look()
+    helpers.now = GRACE
+    minder.look()
+    assert helpers.commands == []
+    helpers.now = GRACE + 1
+    minder.look()
+    (command,) = helpers.commands
+    assert "1/1/1/iterate/" in command[-1]
+
+
+def test_what_is_tried_in_vain_is_tried_less_and_less_often(running: SimulatedConsortium) -> None:
+    helpers = _Helpers()
+    minder = helpers.minder(running.site("hospital-1"))
+    for second in range(0, int(20 * GRACE), 5):
+        helpers.now = float(second)
+        minder.look()
+    # After 1, 3, 7 and 15 times the grace.
+    assert len(helpers.commands) == 4
+    helpers.now += 2 * LONGEST_BACKOFF * GRACE
+    minder.look()
+    assert len(helpers.commands) == 5
+
+
+def test_an_iteration_that_is_under_way_is_not_started_again(running: SimulatedConsortium) -> None:
+    helpers, site = _Helpers(), running.site("hospital-1")
+    minder = helpers.minder(site)
+    with Lease(site.turn, campaign=1, slot=1, purpose="test"):
+        for second in (0.0, GRACE + 1, 3 * GRACE):
+            helpers.now = second
+            minder.look()
+    assert helpers.commands == []
+
+
+def test_nobody_acts_for_another_site(running: SimulatedConsortium) -> None:
+    helpers = _Helpers()
+    minder = helpers.minder(running.site("hospital-2"))
+    for second in (0.0, GRACE + 1):
+        helpers.now = second
+        minder.look()
+    assert helpers.commands == []
+
+
+@pytest.mark.slow
+def test_a_site_that_nobody_calls_enrols_without_any_server(simulate: Simulate) -> None:
+    consortium = simulate(2)
+    consortium.found()
+    number = consortium.open_campaign()
+    for name in consortium.names:
+        site = consortium.site(name)
+        (duty,) = standing_duties(site)
+        assert duty.deed is Deed.ENROL
+        act = ["-P", "-m", "cdistrim", "site", "act", str(site.directory), "--duty", duty.key]
+        done = subprocess.run([sys.executable, *act], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == f"done: {duty.key}\n"
+    assert consortium.view(number).state is CampaignState.RUNNING
