@@ -25,7 +25,7 @@ __all__ = ["EmbeddedServer"]
 
 _HOST = "127.0.0.1"
 _WATCH_S = 0.5
-_STOP_S = 5.0
+_STOP_S = 2.0
 
 
 class EmbeddedServer:
@@ -100,8 +100,8 @@ def _serve(descriptor: int, owner: int) -> None:
     from prefect.server.api.server import create_app
 
     app = create_app(ephemeral=True, final=True)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
-    server.run(sockets=[socket.socket(fileno=descriptor)])
+    config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=1)
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
 
 
 if __name__ == "__main__":

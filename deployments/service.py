@@ -8,6 +8,7 @@ pull steps, job variables) is not run. A work pool or ``prefect.serve`` would ru
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -91,7 +92,7 @@ async def serve(service: Service, say: Callable[[str], None]) -> None:
                 return
         except Exception as error:  # noqa: BLE001  client and runner raise groups of all kinds
             # The site minds the ledger meanwhile: this process must live on.
-            say(f"The Prefect server can't be used ({type(error).__name__}); trying again")
+            say(f"Serving is interrupted ({type(error).__name__}); trying again")
         await asyncio.sleep(RECONNECT_S)
 
 
@@ -129,12 +130,17 @@ async def _serve_once(service: Service) -> bool:
                 await client.create_flow_run_from_deployment(deployment)
         serving = asyncio.create_task(runner.start())
         watching = asyncio.create_task(_until_gone(client, registered))
-        done, _ = await asyncio.wait({serving, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if watching in done:
-            await runner.astop()
-        watching.cancel()
-        await asyncio.gather(serving, return_exceptions=watching in done)
-        return watching in done
+        try:
+            await asyncio.wait({serving, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                serving.result()
+            return watching.done()
+        finally:
+            for child in multiprocessing.active_children():
+                child.terminate()  # What it did is on the ledger.
+            watching.cancel()
+            serving.cancel()
+            await asyncio.gather(serving, watching, return_exceptions=True)
 
 
 async def _remove_schedules(client: PrefectClient, deployments: list[UUID]) -> None:

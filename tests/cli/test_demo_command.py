@@ -10,17 +10,18 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from cdistrim.cli.outcome import end_with
 from cdistrim.devnet import CHAIN_ID, Devnet
-from cdistrim.protocol import CampaignView
+from cdistrim.errors import CampaignFailed, CampaignIncomplete, CDistriMError
+from cdistrim.protocol import CampaignState, CampaignView, Mode
 from tests.cli.command_line import Ended, assert_explained, call
 from tests.cli.small_demo import WAITS
-
-pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPTLY_S = 60
@@ -70,7 +71,7 @@ def _ledger_now(run: Path) -> CampaignView:
 
 @dataclass
 class Run:
-    """One run of eight slots that every test below disturbs and that goes on all the same."""
+    """One run of four slots that every test below disturbs and that goes on all the same."""
 
     runs: Path
     accepted: int = 0
@@ -83,7 +84,7 @@ class Run:
     def go_on(self, fault: str) -> Ended:
         """Start it, or continue it; what is on the ledger afterwards may only have grown."""
         resume = "--resume" if self.directory.exists() else "--run-id"
-        options = [] if resume == "--resume" else ["--cycles", "2", "--no-central"]
+        options = [] if resume == "--resume" else ["--cycles", "1", "--no-central"]
         ended = _demo(fault, self.runs, resume, "disturbed", *options)
         self.see_that_nothing_is_lost()
         return ended
@@ -102,6 +103,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(tmp_path_factory.mktemp("runs"))
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite(run: Run) -> None:
     ended = run.go_on("nan-head@2:train")
 
@@ -109,6 +111,7 @@ def test_a_loss_that_is_not_finite(run: Run) -> None:
     assert run.accepted >= 1
 
 
+@pytest.mark.slow
 def test_a_model_that_is_truncated_after_the_grant(run: Run) -> None:
     models = {path: path.read_bytes() for path in run.directory.glob("store/*/*/models/*/*")}
 
@@ -119,10 +122,12 @@ def test_a_model_that_is_truncated_after_the_grant(run: Run) -> None:
         path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_a_chain_that_dies(run: Run) -> None:
     assert_explained(run.go_on("kill-chain@0:train"), 11, "does not answer", "--resume disturbed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_demo_that_is_stopped(run: Run, number: signal.Signals) -> None:
     demo = subprocess.Popen(
@@ -148,30 +153,49 @@ def test_a_demo_that_is_stopped(run: Run, number: signal.Signals) -> None:
     run.see_that_nothing_is_lost()
 
 
-def test_a_rerun_that_nothing_disturbs_completes_the_run(run: Run) -> None:
-    ended = run.go_on("none")
-
-    assert ended.code in (0, 20), ended.err
-    report = json.loads((run.directory / "report.json").read_text())
-    assert len(report["slots"]) == 8
-    assert run.accepted == sum(slot["outcome"] == "accepted" for slot in report["slots"])
-
-
-def test_a_candidate_with_nan_is_voted_down_and_the_campaign_says_so(tmp_path: Path) -> None:
-    ended = _demo("nan-candidate@2:encrypt", tmp_path, "--run-id", "one", "--cycles", "1")
+@pytest.mark.slow
+def test_the_run_goes_on_to_its_end_and_a_candidate_with_nan_is_voted_down(run: Run) -> None:
+    ended = run.go_on("nan-candidate@3:encrypt")
 
     assert_explained(ended, 20, "of 4 planned slots", "report")
     assert "votes no: Failed a hard check" in ended.err
     assert "not finite" in ended.err
-    assert (tmp_path / "one" / "report.html").exists()
-    assert "1/4 yes" in ended.out
+    report = json.loads((run.directory / "report.json").read_text())
+    assert [slot["number"] for slot in report["slots"]] == [1, 2, 3, 4]
+    assert report["slots"][2]["outcome"] == "refused"
+    assert run.accepted == sum(slot["outcome"] == "accepted" for slot in report["slots"])
 
 
-def test_a_campaign_without_any_accepted_model_has_failed(tmp_path: Path) -> None:
-    ended = _demo("nan-candidate@0:encrypt", tmp_path, "--run-id", "all", "--cycles", "1")
+@pytest.mark.parametrize(
+    ("state", "accepted", "verdict"),
+    [
+        (CampaignState.COMPLETED, 4, None),
+        (CampaignState.COMPLETED, 3, CampaignIncomplete),
+        (CampaignState.COMPLETED, 1, CampaignIncomplete),
+        (CampaignState.FAILED, 0, CampaignFailed),
+        (CampaignState.COMPLETED, 0, CampaignFailed),
+    ],
+)
+def test_fewer_accepted_slots_than_planned_are_no_success(
+    state: CampaignState, accepted: int, verdict: type[CDistriMError] | None
+) -> None:
+    view = CampaignView(
+        number=1,
+        spec_hash=bytes(32),
+        genesis_hash=bytes(32),
+        state=state,
+        mode=Mode.HOLDOUT,
+        order=("a", "b"),
+        cycles=2,
+        enrolments=(),
+        head=accepted,
+        accepted=accepted,
+        now=0,
+        enrol_deadline=0,
+    )
 
-    assert_explained(ended, 21, "without any accepted model")
-    assert (tmp_path / "all" / "report.html").exists()
+    with pytest.raises(verdict, match="4 planned") if verdict else nullcontext():
+        end_with(view)
 
 
 # --- options; these are answered before anything starts ---

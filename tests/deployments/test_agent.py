@@ -39,15 +39,24 @@ class _Attacker:
     def __init__(self, server: PrefectServer) -> None:
         self._client = httpx.Client(base_url=server.api_url, timeout=30)
 
+    def _ask(self, method: str, path: str, document: object = None) -> httpx.Response:
+        """The answer; asked again where SQLite was busy."""
+        for pause in (0.5, 1, 2, 4, 8, 0):
+            answer = self._client.request(method, path, json=document)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(pause)
+        return answer
+
     def find(self, flow_name: str, site: str) -> dict[str, Any]:
-        answer = self._client.get(f"/deployments/name/{flow_name}/{site}")
+        answer = self._ask("GET", f"/deployments/name/{flow_name}/{site}")
         found: dict[str, Any] = answer.json() if answer.is_success else {}
         return found
 
     def rewrite(self, deployment: dict[str, Any], **changes: object) -> None:
         """Replace the deployment at the server by one that would run the attacker's code."""
         document = {"name": deployment["name"], "flow_id": deployment["flow_id"], **changes}
-        self._client.post("/deployments/", json=document).raise_for_status()
+        self._ask("POST", "/deployments/", document).raise_for_status()
 
     def run(self, deployment: dict[str, Any], **document: object) -> str:
         answer = self._client.post(
@@ -57,10 +66,10 @@ class _Attacker:
         return str(answer.json()["id"])
 
     def delete(self, deployment: dict[str, Any]) -> None:
-        self._client.delete(f"/deployments/{deployment['id']}").raise_for_status()
+        self._ask("DELETE", f"/deployments/{deployment['id']}").raise_for_status()
 
     def state(self, run: str) -> dict[str, Any]:
-        state: dict[str, Any] = self._client.get(f"/flow_runs/{run}").json()["state"]
+        state: dict[str, Any] = self._ask("GET", f"/flow_runs/{run}").json()["state"]
         return state
 
 
