@@ -101,11 +101,6 @@ class _Network(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        # The genesis head gives every case the same score. With random weights it ranks cases by
-        # luck, now and then well, and honest first turns would be refused as worse (seed 2021 of
-        # bench/demo_sizes.py: AUC 0.88 from nothing).
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
 
     def forward(self, volumes: Tensor) -> Tensor:
         features = self.blocks(self.stem(volumes)).mean(dim=(2, 3, 4))

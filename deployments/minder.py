@@ -65,8 +65,8 @@ class Minder:
         self._helpers: dict[str, subprocess.Popen[bytes]] = {}
 
     def mind(self, stop: threading.Event) -> None:
-        """Look every few seconds until told to stop."""
-        while not stop.wait(poll_seconds()):
+        """Look ten times in a time of grace, until told to stop."""
+        while not stop.wait(max(self._grace / 10, poll_seconds())):
             try:
                 self.look()
             except CDistriMError as error:

@@ -7,8 +7,10 @@ knows about it.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import cdistrim
+import flows
+import tasks
 from cdistrim.devnet import Devnet
 from cdistrim.devnet.directory import read_status
 from cdistrim.progress import Silent, listen_with
@@ -159,7 +164,12 @@ def _fork(run: Run) -> int:
 
 
 def _main() -> None:
-    import tests.simulated  # noqa: F401  all that a run imports
+    # All that a run imports; what it starts (threads, connections) would not survive a fork.
+    for package in (cdistrim, tasks, flows):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    importlib.import_module("tests.simulated")
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -84,6 +84,7 @@ def _wait_for(what: Callable[[], bool]) -> None:
 def _agent(site: Site, server: PrefectServer) -> Iterator[subprocess.Popen[bytes]]:
     environment = os.environ | server.environment()
     environment |= {
+        "CDISTRIM_POLL_SECONDS": "0.5",
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
         "CDISTRIM_REGISTRATION_CHECK_SECONDS": "1",
     }
