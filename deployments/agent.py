@@ -16,6 +16,7 @@ from pathlib import Path
 
 from prefect.flows import Flow
 
+from cdistrim.leftovers import clear_when_idle
 from cdistrim.protocol import Deed, Duty
 from cdistrim.site import SITE_VARIABLE, Site, bound_site
 from deployments.minder import Minder, standing_duties
@@ -39,6 +40,7 @@ def serve_site(directory: Path, *, grace: float) -> None:
     """
     os.environ[SITE_VARIABLE] = str(directory.resolve())
     _check(directory)
+    clear_when_idle(bound_site())
     flows = {flow.name: flow for flow in DEED_FLOWS.values() if isinstance(flow, Flow)}
     site = bound_site()
     service = Service(site.name, tuple(flows.values()), runs_at_once=RUNS_AT_ONCE)

@@ -121,13 +121,24 @@ class Parts:
         Args:
             session: Only what belongs to this session, i.e. to the part that leads it; 0 for all.
         """
-        killed = 0
+        killed: set[int] = set()
+        end = time.monotonic() + STOP_S
+        # Killed processes hold their ports for a moment longer.
+        while (left := self._marked_in(session)) and time.monotonic() < end:
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            killed |= set(left)
+            time.sleep(0.05)
+        return len(killed)
+
+    def _marked_in(self, session: int) -> list[int]:
+        found = []
         for pid in self.marked():
             with suppress(ProcessLookupError):
                 if session in (0, os.getsid(pid)):
-                    os.kill(pid, signal.SIGKILL)
-                    killed += 1
-        return killed
+                    found.append(pid)
+        return found
 
     def marked(self) -> list[int]:
         """Processes that carry this consortium's mark, without this one."""

@@ -17,12 +17,14 @@ import pytest
 from cdistrim.coordinator import Coordinator
 from cdistrim.data.cases import SiteData
 from cdistrim.errors import ConfigurationError, UsageError
+from cdistrim.lease import is_held
 from cdistrim.protocol import CampaignState, SlotState
+from cdistrim.site import Site
 from deployments.local import LocalConsortium
 from tests.factories import make_site_data
 from tests.simulated import tiny_spec
 
-PATIENCE_S = 400.0
+PATIENCE_S = 600.0
 """Longer than any machine needs: the tests wait for states, never for a time."""
 
 
@@ -32,7 +34,7 @@ def _data(names: tuple[str, ...]) -> Mapping[str, SiteData]:
 
 def _make(directory: Path, port: int, *, cron: str = "") -> LocalConsortium:
     return LocalConsortium(
-        directory, sites=3, port=port, cron=cron, grace=9999, data=_data, spec=tiny_spec
+        directory, sites=2, port=port, cron=cron, grace=9999, data=_data, spec=tiny_spec
     )
 
 
@@ -112,6 +114,7 @@ class _Api:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_campaign_is_started_at_the_server_and_ends_on_the_ledger(up: LocalConsortium) -> None:
     api = _Api(up)
     (schedule,) = api.campaign()["schedules"]
@@ -119,7 +122,7 @@ def test_a_campaign_is_started_at_the_server_and_ends_on_the_ledger(up: LocalCon
     run = api.start_campaign()
     ledger = Coordinator(up.directory / "coordinator").ledger
     _wait_for(up, lambda: ledger.campaigns() == 1)
-    _wait_for(up, lambda: ledger.campaign(1).state is not CampaignState.ENROLLING)
+    _wait_for(up, lambda: is_held(Site(up.directory / "hospital-1").turn))
     # An agent that is killed in the middle is started again, and its slot goes on.
     os.kill(up.parts.pids()["hospital-1"], signal.SIGKILL)
     _wait_for(up, lambda: ledger.campaign(1).state.ended)
@@ -127,7 +130,7 @@ def test_a_campaign_is_started_at_the_server_and_ends_on_the_ledger(up: LocalCon
 
     view = ledger.campaign(1)
     assert view.state is CampaignState.COMPLETED
-    slots = [ledger.slot(1, number) for number in (1, 2, 3)]
+    slots = [ledger.slot(1, number) for number in (1, 2)]
     assert [view.name_of(slot.owner) for slot in slots] == [
         "hospital-1",
         "hospital-2",
@@ -136,14 +139,14 @@ def test_a_campaign_is_started_at_the_server_and_ends_on_the_ledger(up: LocalCon
     assert all(slot.state in (SlotState.ACCEPTED, SlotState.SKIPPED) for slot in slots)
     assert view.accepted == sum(slot.state is SlotState.ACCEPTED for slot in slots) > 0
 
-    completed = api.completed()
-    assert completed["campaign/coordinator"] == 1
-    assert completed["convene/hospital-1"] == 1
-    for name in ("hospital-1", "hospital-2", "hospital-3"):
-        assert completed[f"enrol/{name}"]
-        assert completed[f"cast_votes/{name}"]
-    expected = {"campaign-1-report", *(f"campaign-1-slot-{number}" for number in (1, 2, 3))}
-    assert expected <= api.artifacts()
+    # The ledger is ahead of the server: the last runs are still ending.
+    runs = {"campaign/coordinator", "convene/hospital-1"}
+    for name in ("hospital-1", "hospital-2"):
+        runs |= {f"enrol/{name}", f"cast_votes/{name}", f"partner_iteration/{name}"}
+    _wait_for(up, lambda: runs <= set(api.completed()))
+    artifacts = {"campaign-1-report", "campaign-1-slot-1", "campaign-1-slot-2"}
+    _wait_for(up, lambda: artifacts <= api.artifacts())
+    assert api.completed()["convene/hospital-1"] == 1
 
     up.stop()
     assert up.parts.marked() == []
@@ -161,7 +164,7 @@ def test_a_second_start_continues_and_clears_what_a_killed_one_left(
     first._chain.stop()
     said: list[str] = []
     second = LocalConsortium(
-        tmp_path / "up", sites=3, port=port, say=said.append, data=_data, spec=tiny_spec
+        tmp_path / "up", sites=2, port=port, say=said.append, data=_data, spec=tiny_spec
     )
     try:
         second.start()

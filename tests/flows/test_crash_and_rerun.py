@@ -37,7 +37,7 @@ STEPS = (
 WITH_THE_CHAIN = (
     Moment(2, "a batch", nth=5, chain=True),
     Moment(2, "request_upload", chain=True),
-    Moment(2, "a vote", nth=3, chain=True),
+    Moment(2, "a vote", nth=2, chain=True),
     Moment(3, "the end", chain=True),
 )
 
