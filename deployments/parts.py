@@ -123,13 +123,14 @@ class Parts:
         """
         killed: set[int] = set()
         end = time.monotonic() + STOP_S
-        # Killed processes hold their ports for a moment longer.
-        while (left := self._marked_in(session)) and time.monotonic() < end:
-            for pid in left:
+        while time.monotonic() < end:
+            for pid in self._marked_in(session):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            killed |= set(left)
-            time.sleep(0.05)
+                killed.add(pid)
+            if all(map(_is_dead, killed)):
+                break
+            time.sleep(0.02)
         return len(killed)
 
     def _marked_in(self, session: int) -> list[int]:
@@ -149,3 +150,12 @@ class Parts:
                 if mark in (entry / "environ").read_bytes().split(b"\0"):
                     found.append(int(entry.name))
         return sorted(set(found) - {os.getpid()})
+
+
+def _is_dead(pid: int) -> bool:
+    """Whether a killed process has let go of its files and ports; its parent may still ask."""
+    try:
+        # The name in brackets may contain anything; the state is the first field after it.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (OSError, IndexError):
+        return True
