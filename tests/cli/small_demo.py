@@ -108,6 +108,8 @@ def _arrange(fault: str, run: Path) -> None:
 
 
 if __name__ == "__main__":
+    # Whoever runs the suite in the background lets it inherit an ignored Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     _fault = sys.argv.pop(1)
     cdistrim.demonstration.Demonstration = SmallDemonstration  # type: ignore[misc]
     if _fault != "none":

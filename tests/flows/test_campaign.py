@@ -43,8 +43,9 @@ def sentences(simulated: SimulatedConsortium, slot: int) -> list[str]:
     """What voters said of a slot's candidate, from their own logs."""
     return [
         line["sentence"]
-        for path in simulated.consortium.sites.values()
-        for line in map(json.loads, (path / "log" / "votes.jsonl").read_text().splitlines())
+        # A site that others outvoted before its turn came has no such file.
+        for log in simulated.directory.glob("*/log/votes.jsonl")
+        for line in map(json.loads, log.read_text().splitlines())
         if (line["slot"], line["step"]) == (slot, "upload")
     ]
 
