@@ -19,8 +19,12 @@ from cdistrim.weights import weights_hash
 __all__ = ["sample_data", "sample_spec"]
 
 SEED = 2020
-TRAIN_CASES = (40, 50, 60)
-HOLDOUT_CASES = 30
+TRAIN_CASES = (60, 80, 100)
+HOLDOUT_CASES = 50
+TEST_CASES = 30
+CASES = 720
+"""What there is for all; where the hospitals are many, each gets less."""
+
 MODEL = PRESETS["demo"]
 
 
@@ -28,23 +32,22 @@ def sample_data(names: tuple[str, ...]) -> Mapping[str, SiteData]:
     """A few LIDC-IDRI nodules for each of up to eight hospitals; built once, then cached."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "cdistrim"
     count = len(names)
-    plan = SplitPlan(
-        train=tuple(TRAIN_CASES[index % len(TRAIN_CASES)] for index in range(count)),
-        holdout=(HOLDOUT_CASES,) * count,
-        test=HOLDOUT_CASES,
-    )
+    share = (CASES - TEST_CASES) // count
+    holdout = min(HOLDOUT_CASES, 2 * share // 5)
+    train = (min(TRAIN_CASES[n % len(TRAIN_CASES)], share - holdout) for n in range(count))
+    plan = SplitPlan(train=tuple(train), holdout=(holdout,) * count, test=TEST_CASES)
     split = split_cases(load_lidc(MODEL.shape, cache=cache), plan, seed=SEED)
     return dict(zip(names, split.sites, strict=True))
 
 
 def sample_spec(names: tuple[str, ...]) -> CampaignSpec:
-    """One turn of each hospital, one epoch a turn."""
+    """One turn of each hospital, two epochs a turn."""
     return CampaignSpec(
         name="up",
         task="malignancy of lung nodules, LIDC-IDRI, as rated by radiologists",
         order=names,
         model=MODEL,
-        training=TrainingSpec(epochs=1, learning_rate=2e-3, seed=SEED, threads=1),
+        training=TrainingSpec(epochs=2, learning_rate=2e-3, seed=SEED, threads=1),
         genesis=GenesisSpec(
             seed=SEED, weights_hash=weights_hash(initial_weights(MODEL, SEED)).hex()
         ),
