@@ -23,10 +23,11 @@ os.environ.setdefault("CDISTRIM_POLL_SECONDS", "0.05")
 
 
 @pytest.fixture(scope="session")
-def prefect_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+def prefect_process(tmp_path_factory: pytest.TempPathFactory) -> PrefectServer:
     """One Prefect server for the whole session: it takes longer to start than a campaign."""
-    with PrefectServer(tmp_path_factory.mktemp("prefect")) as server:
-        yield server
+    server = PrefectServer(tmp_path_factory.mktemp("prefect"))
+    server.start()
+    return server
 
 
 @pytest.fixture

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import http.client
 import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from cdistrim.cli.prefect_environment import lone_server_settings, private_settings
+from deployments.embedded import EmbeddedServer
 
 __all__ = ["PrefectServer"]
 
-_START_S = 180.0
+_FIRST_ANSWER_S = 180
 
 
 class PrefectServer:
-    """A server with its database in a directory.
+    """A server with its database in a directory; it ends with the tests' process.
+
+    Not before: what Prefect still has to say at the end of the process, it says to this server, or
+    else tries for a minute.
 
     Args:
         home: Prefect's home; the database is ``prefect.db`` in it.
@@ -30,18 +27,16 @@ class PrefectServer:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.port = _free_port()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._server = EmbeddedServer(home)
 
     @property
     def api_url(self) -> str:
         """Where clients find it."""
-        return f"http://127.0.0.1:{self.port}/api"
+        return self._server.api_url
 
-    @property
-    def database(self) -> Path:
-        """Its SQLite file."""
-        return self.home / "prefect.db"
+    def start(self) -> None:
+        """Start it; whoever asks meanwhile waits."""
+        self._server.start(os.environ | self.environment())
 
     def environment(self) -> dict[str, str]:
         """What a process needs to run flows against this server."""
@@ -52,6 +47,7 @@ class PrefectServer:
                 "PREFECT_HOME": str(self.home),
                 "PREFECT_PROFILES_PATH": str(self.home / "profiles.toml"),
                 "PREFECT_API_URL": self.api_url,
+                "PREFECT_API_REQUEST_TIMEOUT": str(_FIRST_ANSWER_S),
                 "PREFECT_LOGGING_LEVEL": "ERROR",
             }
         )
@@ -60,6 +56,7 @@ class PrefectServer:
     def used_here(self) -> Iterator[None]:
         """Let flows of this context run against this server."""
         from prefect.settings import (
+            PREFECT_API_REQUEST_TIMEOUT,
             PREFECT_API_URL,
             PREFECT_HOME,
             PREFECT_LOGGING_LEVEL,
@@ -69,6 +66,7 @@ class PrefectServer:
 
         with temporary_settings(
             {
+                PREFECT_API_REQUEST_TIMEOUT: _FIRST_ANSWER_S,
                 PREFECT_API_URL: self.api_url,
                 PREFECT_HOME: self.home,
                 PREFECT_LOGGING_LEVEL: "ERROR",
@@ -76,50 +74,3 @@ class PrefectServer:
             }
         ):
             yield
-
-    def __enter__(self) -> Self:
-        command = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--no-ui"]
-        with (self.home / "server.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, *command, "--port", str(self.port)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=os.environ | self.environment(),
-                start_new_session=True,
-            )
-        end = time.monotonic() + _START_S
-        while not self._answers():
-            assert self._process.poll() is None, (self.home / "server.log").read_text()
-            assert time.monotonic() < end, "the Prefect server does not answer"
-            time.sleep(0.2)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(20)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-
-    def _answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
-        try:
-            connection.request("GET", "/api/health")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except OSError:
-            return False
-        finally:
-            connection.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
