@@ -153,9 +153,14 @@ class Parts:
 
 
 def _is_dead(pid: int) -> bool:
-    """Whether a killed process has let go of its files and ports; its parent may still ask."""
+    """Whether a killed process has let go of its files and ports; its parent may still ask.
+
+    The first thread of a killed process may be dead while others still hold its files.
+    """
+    process = Path(f"/proc/{pid}")
     try:
         # The name in brackets may contain anything; the state is the first field after it.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+        ended = (process / "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+        return ended and len(list((process / "task").iterdir())) <= 1
     except (OSError, IndexError):
         return True
