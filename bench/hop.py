@@ -1,7 +1,7 @@
 """Seconds of a hop: from the end of one hospital's training to the start of the next one's.
 
 Everything in between counts, encryption, store, chain, votes and Prefect, except inference: the
-trainer's own measurement and the voters'. Its length depends on the number of cases alone.
+time in which the trainer or a voter measures. Its length depends on the number of cases alone.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cdistrim.measurements import INFERENCE
+
 __all__ = ["HOP_LABEL", "LargeHop", "hops_of", "measure_large_hop"]
 
 HOP_LABEL = (
     "a hop of {}: end of a training to start of the next, all votes, without inference "
     "(median, maximum)"
 )
-
-INFERENCE_STEPS = ("evaluate", "inference")
 
 
 def hops_of(sites: Sequence[Path]) -> list[float]:
@@ -32,20 +32,43 @@ def hops_of(sites: Sequence[Path]) -> list[float]:
         for site in sites
         for line in (site / "log" / "steps.jsonl").read_text().splitlines()
     ]
-    trainings = {step["slot"]: step for step in steps if step["step"] == "train"}
+    trainings = {step["slot"]: _Span.of(step) for step in steps if step["step"] == "train"}
+    inference = [_Span.of(step) for step in steps if step["step"] == INFERENCE]
     hops = []
     for slot, training in sorted(trainings.items()):
         following = trainings.get(slot + 1)
-        if following is None:
-            continue
-        between = following["ended"] - following["seconds"] - training["ended"]
-        inference = sum(
-            step["seconds"]
-            for step in steps
-            if step["slot"] == slot and step["step"] in INFERENCE_STEPS
-        )
-        hops.append(between - inference)
+        if following is not None:
+            hop = _Span(training.end, following.begin)
+            hops.append(hop.seconds - hop.covered_by(inference))
     return hops
+
+
+@dataclass(frozen=True, order=True)
+class _Span:
+    """From when to when, in seconds."""
+
+    begin: float
+    end: float
+
+    @classmethod
+    def of(cls, step: dict[str, Any]) -> _Span:
+        return cls(step["ended"] - step["seconds"], step["ended"])
+
+    @property
+    def seconds(self) -> float:
+        return max(0.0, self.end - self.begin)
+
+    def covered_by(self, others: Sequence[_Span]) -> float:
+        """Seconds of this span in which at least one of the others goes on.
+
+        Voters measure at the same time; what they wait for each other counts once.
+        """
+        covered, reached = 0.0, self.begin
+        for other in sorted(others):
+            part = _Span(max(other.begin, reached), min(other.end, self.end))
+            covered += part.seconds
+            reached = max(reached, part.end)
+        return covered
 
 
 @dataclass(frozen=True)

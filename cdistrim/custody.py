@@ -32,15 +32,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OpenedHead",
+    "ciphertext",
     "context_of",
     "erase_request_key",
     "has_released",
+    "head_hash",
     "open_as_custodian",
     "open_genesis",
     "open_granted_head",
     "prefix",
     "release_head_key",
     "request_key",
+    "see_whole",
 ]
 
 MODEL_LIMIT = 2 * 1024**3
@@ -100,9 +103,38 @@ def erase_request_key(site: Site, campaign: int, slot: int, attempt: int) -> Non
 # --- custodians -----------------------------------------------------------------------------------
 
 
-def _ciphertext(site: Site, campaign: int, record: ModelRecord) -> bytes:
+def ciphertext(site: Site, campaign: int, record: ModelRecord) -> bytes:
+    """A model's envelope out of the store, checked against the ledger.
+
+    Raises:
+        IntegrityError: It is missing, truncated or altered.
+    """
     where = prefix(site, campaign, "models", record.name)
-    return site.store.get(where, record.ciphertext_hash, limit=MODEL_LIMIT)
+    fingerprint = site.store.fingerprint(where, record.ciphertext_hash)
+    envelope = site.store.get(where, record.ciphertext_hash, limit=MODEL_LIMIT)
+    write_atomically(_whole_path(site, record), fingerprint.encode(), durable=False)
+    return envelope
+
+
+def see_whole(site: Site, campaign: int, record: ModelRecord) -> None:
+    """See that a model lies whole in the store; read only if it may have changed since last time.
+
+    For votes: whoever *uses* the bytes checks them, since a hostile store can give each reader
+    others, whatever it told a voter.
+
+    Raises:
+        IntegrityError: It is missing, truncated or altered.
+    """
+    where = prefix(site, campaign, "models", record.name)
+    path = _whole_path(site, record)
+    seen = path.read_bytes() if path.exists() else b""
+    if seen != site.store.fingerprint(where, record.ciphertext_hash).encode():
+        ciphertext(site, campaign, record)
+
+
+def _whole_path(site: Site, record: ModelRecord) -> Path:
+    """Where this site remembers how an object looked when its bytes were right."""
+    return site.memory / "whole" / record.ciphertext_hash.hex()
 
 
 def _data_key(site: Site, campaign: int, record: ModelRecord) -> DataKey:
@@ -135,7 +167,7 @@ def open_as_custodian(site: Site, campaign: int, record: ModelRecord) -> Weights
     """
     key = _data_key(site, campaign, record)
     context = _record_context(site, campaign, record)
-    return _open(_ciphertext(site, campaign, record), key, context, record)
+    return _open(ciphertext(site, campaign, record), key, context, record)
 
 
 def release_head_key(site: Site, view: CampaignView) -> bool:
@@ -197,6 +229,13 @@ class OpenedHead:
     good: int
     bad: int
     missing: int
+
+
+def head_hash(site: Site, view: CampaignView) -> bytes:
+    """Hash of the head's weights, as on the ledger."""
+    if view.head == GENESIS:
+        return view.genesis_hash
+    return site.ledger.model(view.number, view.head).weights_hash
 
 
 def open_genesis(site: Site, view: CampaignView) -> Weights:

@@ -24,6 +24,7 @@ from cdistrim.data.lidc import load_lidc
 from cdistrim.data.split import Split, SplitPlan, split_cases
 from cdistrim.demo_options import HOSPITALS, DemoOptions
 from cdistrim.evaluation import central_scores, score_candidates
+from cdistrim.measurements import INFERENCE
 from cdistrim.model import PRESETS, initial_weights
 from cdistrim.protocol import CampaignView
 from cdistrim.report.build import build_report
@@ -206,13 +207,20 @@ class Demonstration:
         return lines
 
     def _step_seconds(self) -> dict[int, dict[str, float]]:
-        """Seconds of each step by slot; votes of all sites together."""
+        """Seconds of the owner's steps by slot: one after the other, so they add up to its time.
+
+        The others vote while the owner waits for a ballot; inference is part of the steps.
+        """
         seconds: dict[int, dict[str, float]] = {}
-        for _, line in self._lines("steps.jsonl"):
-            steps = seconds.setdefault(int(str(line["slot"])), {})
-            step = str(line["step"])
-            steps[step] = steps.get(step, 0.0) + float(str(line["seconds"]))
-        return {slot: seconds[slot] for slot in sorted(seconds) if slot}
+        for name, line in self._lines("steps.jsonl"):
+            slot, step = int(str(line["slot"])), str(line["step"])
+            if slot and name == self._owner_of(slot) and step != INFERENCE:
+                steps = seconds.setdefault(slot, {})
+                steps[step] = steps.get(step, 0.0) + float(str(line["seconds"]))
+        return dict(sorted(seconds.items()))
+
+    def _owner_of(self, slot: int) -> str:
+        return self.spec.order[(slot - 1) % len(self.spec.order)]
 
     def _wall_seconds(self) -> float:
         """From the first step's beginning to the last one's end, by the sites' clocks."""

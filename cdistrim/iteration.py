@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cdistrim import custody, leftovers, progress
 from cdistrim.errors import CDistriMError, ConfigurationError, IntegrityError, OutOfOrderError
 from cdistrim.lease import Lease
 from cdistrim.ledger import Candidate
+from cdistrim.measurements import Measurer
 from cdistrim.protocol import (
     GENESIS,
     CampaignView,
@@ -29,7 +29,6 @@ from cdistrim.protocol import (
 )
 from cdistrim.restore import skip_sentence
 from cdistrim.sealing import Capsule, encrypt, new_data_key, public_digest
-from cdistrim.site import write_atomically
 from cdistrim.statistics import delong_test
 from cdistrim.weights import Weights, to_bytes, weights_hash
 
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from cdistrim.spec import CampaignSpec
     from cdistrim.training import TrainingProgress
 
-__all__ = ["IterationRef", "IterationSession", "session_of"]
+__all__ = ["IterationRef", "IterationSession", "Trained", "session_of"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,32 @@ class IterationRef:
     campaign: int
     slot: int
     attempt: int
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Trained weights with their hash, which takes a while to compute and is needed thrice."""
+
+    weights: Weights
+    digest: bytes
+
+    @classmethod
+    def of(cls, weights: Weights) -> Trained:
+        """With the hash of ``weights``."""
+        return cls(weights, weights_hash(weights))
+
+
+class _SealedCandidate:
+    """A candidate as it is deposited; its bytes go once they are in the store."""
+
+    def __init__(self, envelope: bytes, capsule: bytes) -> None:
+        self.envelope, self.capsule = envelope, capsule
+        self.ciphertext_hash = hashlib.sha256(envelope).digest()
+        self.capsule_hash = hashlib.sha256(capsule).digest()
+
+    def forget_bytes(self) -> None:
+        """The store has them."""
+        self.envelope = self.capsule = b""
 
 
 class IterationSession:
@@ -61,11 +86,11 @@ class IterationSession:
             site.turn, campaign=ref.campaign, slot=ref.slot, purpose="partner iteration"
         )
         self.head: Weights | None = None
-        self.candidate: Weights | None = None
+        self.candidate: Trained | None = None
         self.evidence: Evidence | None = None
-        self.ciphertext_hash = bytes(32)
-        self.capsule_hash = bytes(32)
-        self._capsule = b""
+        self._head_envelope = b""
+        self._sealed: _SealedCandidate | None = None
+        self._requested = b""
 
     # --- what the ledger says ---
 
@@ -134,17 +159,12 @@ class IterationSession:
         )
 
     def fetch(self) -> str:
-        """Bring the head's ciphertext onto this disk, checked against the ledger; its hash."""
+        """Bring the head's ciphertext here, checked against the ledger; its hash."""
         view = self.view()
         if view.head == GENESIS:
             return "genesis"
         record = self.site.ledger.model(view.number, view.head)
-        envelope = self.site.store.get(
-            custody.prefix(self.site, view.number, "models", record.name),
-            record.ciphertext_hash,
-            limit=custody.MODEL_LIMIT,
-        )
-        write_atomically(self._head_file, envelope, durable=False)
+        self._head_envelope = custody.ciphertext(self.site, view.number, record)
         return record.ciphertext_hash.hex()
 
     def lock(self) -> None:
@@ -172,8 +192,9 @@ class IterationSession:
         """
         self._need_lease()
         view, slot = self.view(), self.slot()
-        envelope = b"" if view.head == GENESIS else self._head_file.read_bytes()
-        opened = custody.open_granted_head(self.site, view, slot, envelope)
+        if view.head != GENESIS and not self._head_envelope:
+            raise OutOfOrderError(f"decrypt was called before fetch in slot {self.ref.slot}.")
+        opened = custody.open_granted_head(self.site, view, slot, self._head_envelope)
         if slot.state is SlotState.FETCH_GRANTED:
             self.site.ledger.report_opened(
                 campaign=self.ref.campaign,
@@ -184,6 +205,7 @@ class IterationSession:
                 missing=opened.missing,
             )
         self.head = opened.weights
+        self._head_envelope = b""
 
     # --- train ---
 
@@ -213,20 +235,19 @@ class IterationSession:
             slot=self.ref.slot,
             progress=tell,
         )
-        self.candidate = result.weights
+        self.candidate = Trained.of(result.weights)
         return result.loss_per_epoch[-1]
 
     def evaluate(self) -> Evidence:
         """AUC of head and candidate on this site's own cases, for the record."""
-        from cdistrim.training import predict
-
         head = self._in_memory(self.head, "evaluate", needs="decrypt")
-        candidate = self._in_memory(self.candidate, "evaluate", needs="train")
-        spec = self.spec()
+        candidate = self._trained("evaluate")
+        view, spec = self.view(), self.spec()
         cases = self.site.data.evaluation(reported=self.reported())
-        before = predict(head, cases, spec.model, threads=spec.training.threads)
-        after = predict(candidate, cases, spec.model, threads=spec.training.threads)
-        test = delong_test(cases.labels, after, before)
+        measurer = Measurer(self.site, spec, self.slot())
+        before = measurer.measure(cases, custody.head_hash(self.site, view), lambda: head)
+        after = measurer.measure(cases, candidate.digest, lambda: candidate.weights)
+        test = delong_test(cases.labels, after.scores, before.scores)
         positives = int(cases.labels.sum())
         self.evidence = Evidence(
             auc_head=test.auc_b,
@@ -240,42 +261,44 @@ class IterationSession:
     # --- upload ---
 
     def encrypt(self) -> str:
-        """Seal the candidate under a fresh key; only ciphertext goes to the disk. Its hash."""
+        """Seal the candidate under a fresh key; the hash of its ciphertext."""
         self._need_lease()
-        candidate = self._in_memory(self.candidate, "encrypt", needs="train")
+        candidate = self._trained("encrypt")
         ref = self.ref
         context = custody.context_of(
             self.site, ref.campaign, ref.slot, ref.attempt, self.site.account
         )
         key = new_data_key()
-        envelope = encrypt(to_bytes(candidate), key, context)
+        envelope = encrypt(to_bytes(candidate.weights), key, context)
         members = {member.account: member.sealing_key for member in self.site.ledger.members()}
         recipients = {account: members[account] for account in self._custodians()}
-        self._capsule = Capsule.seal(key, recipients, context).to_bytes()
-        write_atomically(self._candidate_file, envelope, durable=False)
-        self.ciphertext_hash = hashlib.sha256(envelope).digest()
-        self.capsule_hash = hashlib.sha256(self._capsule).digest()
-        return self.ciphertext_hash.hex()
+        capsule = Capsule.seal(key, recipients, context).to_bytes()
+        self._sealed = _SealedCandidate(envelope, capsule)
+        return self._sealed.ciphertext_hash.hex()
 
     def deposit(self) -> None:
         """Put the candidate and its capsule into the store, where they are in quarantine."""
+        if self._sealed is None:
+            raise OutOfOrderError(f"deposit was called before encrypt in slot {self.ref.slot}.")
         name = model_name(self.site.name, self.ref.slot)
         where = custody.prefix(self.site, self.ref.campaign, "models", name)
-        self.site.store.put(where, self._candidate_file.read_bytes())
+        self.site.store.put(where, self._sealed.envelope)
         where = custody.prefix(self.site, self.ref.campaign, "capsules", name)
-        self.site.store.put(where, self._capsule)
-        self._candidate_file.unlink()
+        self.site.store.put(where, self._sealed.capsule)
+        self._sealed.forget_bytes()
 
     def request_upload(self) -> None:
         """Fix the full record on the ledger and ask the partners for their votes."""
         if self.slot().state is not SlotState.TRAINING:
             return
+        candidate = self._candidate()
         self.site.ledger.request_upload(
             campaign=self.ref.campaign,
             slot=self.ref.slot,
             attempt=self.ref.attempt,
-            candidate=self._candidate(),
+            candidate=candidate,
         )
+        self._requested = candidate.weights_hash
 
     def confirm(self) -> ModelRecord:
         """See the accepted record on the ledger; in ``reported`` mode, confirm it first.
@@ -291,7 +314,7 @@ class IterationSession:
                 candidate=self._candidate(),
             )
         accepted = self.site.ledger.model(self.ref.campaign, self.ref.slot)
-        if self.candidate is not None and accepted.weights_hash != weights_hash(self.candidate):
+        if self._requested and accepted.weights_hash != self._requested:
             raise IntegrityError(
                 f"The ledger accepted weights {accepted.weights_hash.hex()} as {accepted.name}, "
                 "which is not what was trained here.",
@@ -318,11 +341,11 @@ class IterationSession:
         )
 
     def release_weights(self) -> None:
-        """The candidate is deposited: weights leave memory, local copies go, the lease is free."""
+        """The candidate is deposited: weights and ciphertext leave memory, the lease is free."""
         self.head = None
         self.candidate = None
-        for path in (self._head_file, self._candidate_file):
-            path.unlink(missing_ok=True)
+        self._head_envelope = b""
+        self._sealed = None
         if self.lease is not None:
             self.lease.release()
             self.lease = None
@@ -344,14 +367,6 @@ class IterationSession:
 
     # --- inside ---
 
-    @property
-    def _head_file(self) -> Path:
-        return leftovers.head_file(self.site, self.ref.campaign, self.ref.slot)
-
-    @property
-    def _candidate_file(self) -> Path:
-        return leftovers.candidate_file(self.site, self.ref.campaign, self.ref.slot)
-
     def _need_lease(self) -> None:
         if self.lease is None:
             raise OutOfOrderError("Weights were asked for before the site's lease was taken.")
@@ -360,6 +375,11 @@ class IterationSession:
         if weights is None:
             raise OutOfOrderError(f"{step} was called before {needs} in slot {self.ref.slot}.")
         return weights
+
+    def _trained(self, step: str) -> Trained:
+        if self.candidate is None:
+            raise OutOfOrderError(f"{step} was called before train in slot {self.ref.slot}.")
+        return self.candidate
 
     def _custodians(self) -> tuple[str, ...]:
         view, slot = self.view(), self.slot()
@@ -371,15 +391,17 @@ class IterationSession:
         return tuple(sorted(chosen | {self.site.account}))
 
     def _candidate(self) -> Candidate:
-        candidate = self._in_memory(self.candidate, "request_upload", needs="train")
+        candidate = self._trained("request_upload")
         if self.evidence is None:
             raise OutOfOrderError(f"The candidate of slot {self.ref.slot} was not evaluated.")
+        # `reported`: nothing is sealed before the upload is granted.
+        sealed = self._sealed
         return Candidate(
             parent=self.view().head,
-            weights_hash=weights_hash(candidate),
+            weights_hash=candidate.digest,
             evidence=self.evidence,
-            ciphertext_hash=self.ciphertext_hash,
-            capsule_hash=self.capsule_hash,
+            ciphertext_hash=sealed.ciphertext_hash if sealed else bytes(32),
+            capsule_hash=sealed.capsule_hash if sealed else bytes(32),
         )
 
 

@@ -15,23 +15,11 @@ from cdistrim.lease import Lease
 from cdistrim.protocol import SlotView, model_name
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cdistrim.site import Site
 
-__all__ = ["candidate_file", "clear_ended_slots", "clear_slot", "clear_when_idle", "head_file"]
+__all__ = ["clear_ended_slots", "clear_slot", "clear_when_idle"]
 
-_HALF_WRITTEN = (".request-*.part", ".head-*.part", ".candidate-*.part")
-
-
-def head_file(site: Site, campaign: int, slot: int) -> Path:
-    """Where the head's ciphertext lies while a slot is trained."""
-    return site.work / f"head-{campaign}-{slot}.cdm"
-
-
-def candidate_file(site: Site, campaign: int, slot: int) -> Path:
-    """Where the candidate's ciphertext lies until it is in the store."""
-    return site.work / f"candidate-{campaign}-{slot}.cdm"
+_HALF_WRITTEN = ".request-*.part"
 
 
 def clear_slot(site: Site, slot: SlotView) -> None:
@@ -42,8 +30,6 @@ def clear_slot(site: Site, slot: SlotView) -> None:
     """
     if not slot.state.ended or slot.owner != site.account:
         return
-    for path in (head_file, candidate_file):
-        path(site, slot.campaign, slot.number).unlink(missing_ok=True)
     name, record = model_name(site.name, slot.number), slot.candidate
     objects = {
         "models": record.ciphertext_hash if record else b"",
@@ -60,9 +46,8 @@ def clear_ended_slots(site: Site) -> None:
     Raises:
         UnavailableError: Ledger or store don't answer.
     """
-    for pattern in _HALF_WRITTEN:
-        for path in site.work.glob(pattern):
-            path.unlink(missing_ok=True)
+    for path in site.work.glob(_HALF_WRITTEN):
+        path.unlink(missing_ok=True)
     for path in sorted(site.work.glob("request-*-*-*.key")):
         campaign, number, attempt = (int(word) for word in path.stem.split("-")[1:])
         try:

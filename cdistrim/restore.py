@@ -58,8 +58,7 @@ def verify_restored_head(site: Site, ref: IterationRef) -> str:
             hint="Compare with other nodes: this one contradicts itself.",
         )
     record = site.ledger.model(view.number, view.head)
-    where = custody.prefix(site, view.number, "models", record.name)
-    site.store.get(where, record.ciphertext_hash, limit=custody.MODEL_LIMIT)
+    custody.ciphertext(site, view.number, record)
     return record.name
 
 

@@ -7,6 +7,7 @@
       passphrase         unlocks the keys; 0600; may come from elsewhere, see `site_keys`
       keys/              account and sealing key, encrypted
       data/              train.npz, holdout.npz: never leave this directory
+      memory/            scores of models, objects found whole: spares work, can be deleted
       approved/          one empty file a campaign spec that the local operator approved, by hash
       work/              ciphertext and one-time keys of the slot at hand; the lease
       log/               full texts of failures and the seconds of each step; never sent anywhere
@@ -120,7 +121,7 @@ class Site:
     @classmethod
     def create(cls, directory: Path, settings: SiteSettings) -> Site:
         """Write ``site.json`` and the directory tree; keys and data come from elsewhere."""
-        for part in ("keys", "data", "approved", "work", "log"):
+        for part in ("keys", "data", "memory", "approved", "work", "log"):
             (directory / part).mkdir(parents=True, exist_ok=True, mode=0o700)
         document = json.dumps(settings.model_dump(mode="json"), indent=2, sort_keys=True)
         write_atomically(directory / "site.json", document.encode() + b"\n")
@@ -135,6 +136,11 @@ class Site:
     def work(self) -> Path:
         """Where the slot at hand keeps ciphertext and its one-time key."""
         return self.directory / "work"
+
+    @property
+    def memory(self) -> Path:
+        """What the site found out and would otherwise find out again; it can be deleted."""
+        return self.directory / "memory"
 
     @property
     def turn(self) -> Path:

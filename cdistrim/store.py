@@ -148,6 +148,24 @@ class ObjectStore:
             except (FileNotFoundError, NotADirectoryError):
                 return False
 
+    def fingerprint(self, prefix: str, digest: bytes) -> str:
+        """What the backend says of an object besides its bytes: size, times, generation, …
+
+        As long as it stays the same, an honest store has not touched the object. A dishonest one
+        may say what it likes: never a reason to use bytes that were not hashed.
+
+        Raises:
+            IntegrityError: The object is missing.
+            StoreUnavailableError: The store can't be reached.
+            UsageError: The prefix or the digest is malformed.
+        """
+        path = self._name(prefix, digest)
+        with self._mapped("read", path):
+            try:
+                return str(self._fs.ukey(self._at(path)))
+            except (FileNotFoundError, NotADirectoryError):
+                raise self._missing(path) from None
+
     def list(self, prefix: str) -> tuple[Reference, ...]:
         """All objects under a prefix, at any depth, by path. Names are claims until fetched.
 
@@ -242,13 +260,16 @@ class ObjectStore:
                 # a range in an empty object is an HTTP error.
                 data = self._fs.cat_file(self._at(path), start=0, end=limit + 1) if size else b""
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                self._check_root()
-                raise IntegrityError(
-                    f"{path} is missing: the ledger names it by this SHA-256, "
-                    f"the store at {self.url} does not have it.",
-                    hint="Restore it from a backup, or ask its author to deposit it again.",
-                ) from None
+                raise self._missing(path) from None
         return bytes(data)
+
+    def _missing(self, path: str) -> IntegrityError:
+        self._check_root()
+        return IntegrityError(
+            f"{path} is missing: the ledger names it by this SHA-256, "
+            f"the store at {self.url} does not have it.",
+            hint="Restore it from a backup, or ask its author to deposit it again.",
+        )
 
     def _info(self, path: str) -> dict[str, Any]:
         info: dict[str, Any] = self._fs.info(self._at(path))

@@ -14,7 +14,6 @@ fails and is tried again until the deadline.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING
 from cdistrim import custody, policy
 from cdistrim.errors import LedgerRefusal, ModelRejectedError, UntrustedDataError
 from cdistrim.lease import Lease
-from cdistrim.measurements import measure_weights, recall_or_measure
+from cdistrim.measurements import Measurer
 from cdistrim.protocol import (
     GENESIS,
     CampaignView,
@@ -107,10 +106,8 @@ def _vote_on_fetch(site: Site, view: CampaignView) -> Answer:
 def _head_intact(site: Site, view: CampaignView) -> bool:
     if view.head == GENESIS:
         return True
-    head = site.ledger.model(view.number, view.head)
-    where = custody.prefix(site, view.number, "models", head.name)
     try:
-        site.store.get(where, head.ciphertext_hash, limit=custody.MODEL_LIMIT)
+        custody.see_whole(site, view.number, site.ledger.model(view.number, view.head))
     except UntrustedDataError as error:
         site.logger.warning("The head is not intact: %s", error)
         return False
@@ -130,11 +127,11 @@ def _vote_on_upload(site: Site, view: CampaignView, slot: SlotView) -> Answer:
         )
         return Answer(opinion.approve, opinion.sentence, record.evidence)
     with Lease(site.work, campaign=view.number, slot=slot.number, purpose="evaluation"):
-        return _vote_on_candidate(site, view, record, spec)
+        return _vote_on_candidate(site, view, record, Measurer(site, spec, slot), spec)
 
 
 def _vote_on_candidate(
-    site: Site, view: CampaignView, record: ModelRecord, spec: CampaignSpec
+    site: Site, view: CampaignView, record: ModelRecord, measurer: Measurer, spec: CampaignSpec
 ) -> Answer:
     try:
         # 1, 2: custody compares every hash with the ledger's.
@@ -149,12 +146,10 @@ def _vote_on_candidate(
         sentence = f"The candidate can't be trusted ({error.code})."
         return Answer(False, sentence, policy.NO_EVIDENCE)
     # 4
-    began = time.monotonic()
-    head = recall_or_measure(site, spec, _head_hash(site, view), lambda: _head(site, view))
-    measured = measure_weights(site, spec, candidate)
-    best = _best_head(site, view, spec)
-    seconds = time.monotonic() - began
-    site.record_step("inference", view.number, record.slot, record.attempt, seconds)
+    cases = site.data.holdout
+    head = measurer.measure(cases, custody.head_hash(site, view), lambda: _head(site, view))
+    measured = measurer.measure(cases, record.weights_hash, lambda: candidate)
+    best = _best_head(site, view, measurer)
     # 5: the bound needs no head in memory; the ratio is for where it does not settle the matter.
     try:
         if (measured.norm + head.norm) > spec.voting.max_update_ratio * head.norm:
@@ -167,12 +162,6 @@ def _vote_on_candidate(
         spec.voting, site.data.holdout.labels, head.scores, measured.scores, best=best
     )
     return Answer(opinion.approve, opinion.sentence, opinion.evidence)
-
-
-def _head_hash(site: Site, view: CampaignView) -> bytes:
-    if view.head == GENESIS:
-        return view.genesis_hash
-    return site.ledger.model(view.number, view.head).weights_hash
 
 
 def _head(site: Site, view: CampaignView) -> Weights:
@@ -194,7 +183,7 @@ def _reported_heads(site: Site, view: CampaignView) -> Iterator[policy.BestHead]
             yield policy.BestHead(slot.number, slot.candidate.evidence.auc_candidate)
 
 
-def _best_head(site: Site, view: CampaignView, spec: CampaignSpec) -> policy.BestHead | None:
+def _best_head(site: Site, view: CampaignView, measurer: Measurer) -> policy.BestHead | None:
     """The accepted model that this site once measured highest on its hold-out.
 
     What it measured is what it voted (or recorded, in its own slots), so the ledger remembers it.
@@ -212,9 +201,8 @@ def _best_head(site: Site, view: CampaignView, spec: CampaignSpec) -> policy.Bes
     if best is None or best.slot == view.head:
         return None
     record = site.ledger.model(view.number, best.slot)
-    measured = recall_or_measure(
-        site,
-        spec,
+    measured = measurer.measure(
+        site.data.holdout,
         record.weights_hash,
         lambda: custody.open_as_custodian(site, view.number, record),
     )

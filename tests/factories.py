@@ -33,7 +33,7 @@ def make_cases(
 
 
 def make_site_data(
-    seed: int = 0, *, train: int = 24, holdout: int = 24, shape: tuple[int, int, int] = SHAPE
+    seed: int = 0, *, train: int = 48, holdout: int = 24, shape: tuple[int, int, int] = SHAPE
 ) -> SiteData:
     """A hospital with as many cases of either class."""
     return SiteData(

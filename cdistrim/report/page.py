@@ -241,7 +241,7 @@ def _costs(report: CampaignReport) -> str:
     timed = [(str(slot.number), slot.seconds_by_step) for slot in report.slots]
     if any(seconds for _, seconds in timed):
         time = draw_bars("time", "Time per slot and step", timed, _seconds, "seconds")
-        parts.append(_figure(time, "As measured by the programs that ran the steps."))
+        parts.append(_figure(time, "Of the turn's own hospital; the others vote while it waits."))
     return _section("Gas and time", "", *parts)
 
 

@@ -53,6 +53,31 @@ def test_weights_other_than_the_recorded_ones_are_refused(
         custody.open_as_custodian(accepted.any, 1, replace(head, weights_hash=bytes(32)))
 
 
+def test_a_whole_model_is_read_once_and_again_when_it_changed(
+    accepted: Stepper, head: ModelRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = accepted.sites["hospital-3"]
+    where = custody.prefix(site, 1, "models", head.name)
+    reads: list[bytes] = []
+    get = site.store.get
+
+    def counted(prefix: str, digest: bytes, *, limit: int) -> bytes:
+        reads.append(digest)
+        return get(prefix, digest, limit=limit)
+
+    monkeypatch.setattr(site.store, "get", counted)
+    custody.see_whole(site, 1, head)
+    reads.clear()
+    custody.see_whole(site, 1, head)
+    assert reads == []
+
+    (path,) = (accepted.simulated.consortium.store / where).iterdir()
+    path.touch()
+    custody.see_whole(site, 1, head)
+    custody.see_whole(site, 1, head)
+    assert reads == [head.ciphertext_hash]
+
+
 def test_a_key_does_not_open_another_slots_model(accepted: Stepper, head: ModelRecord) -> None:
     with pytest.raises(SealError):
         custody.open_as_custodian(accepted.any, 1, replace(head, slot=2))

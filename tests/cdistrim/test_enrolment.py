@@ -25,7 +25,7 @@ def test_a_site_enrols_once_with_its_cases_and_a_commitment_to_them(simulate: Si
 
     enrolment = simulated.view().enrolment(site.account)
     assert enrolment is not None
-    assert (enrolment.cases, enrolment.evaluator) == (24, True)
+    assert (enrolment.cases, enrolment.evaluator) == (48, True)
     assert enrolment.data_commitment != bytes(32)
     assert len(simulated.view().enrolments) == 1
 

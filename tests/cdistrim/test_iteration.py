@@ -8,7 +8,6 @@ from cdistrim.errors import ConfigurationError, LeaseHeldError, OutOfOrderError
 from cdistrim.iteration import IterationRef, IterationSession
 from cdistrim.lease import Lease
 from cdistrim.protocol import SlotState
-from cdistrim.weights import weights_hash
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -26,7 +25,9 @@ def test_a_session_goes_from_the_token_to_the_accepted_model(simulate: Simulate)
     assert second.state is SlotState.WAITING
 
 
-@pytest.mark.parametrize("step", ["decrypt", "train", "evaluate", "encrypt", "request_upload"])
+@pytest.mark.parametrize(
+    "step", ["decrypt", "train", "evaluate", "encrypt", "deposit", "request_upload"]
+)
 def test_a_step_before_its_time_is_refused_and_changes_nothing(
     simulate: Simulate, step: str
 ) -> None:
@@ -74,7 +75,7 @@ def test_a_lost_process_trains_again_to_the_same_weights(simulate: Simulate) -> 
         session = steps.open_head()
         session.train()
         assert session.candidate is not None
-        hashes.append(weights_hash(session.candidate))
+        hashes.append(session.candidate.digest)
         session.release_weights()  # What the operating system does for a killed process.
 
     assert hashes[0] == hashes[1]
@@ -118,7 +119,7 @@ def test_what_killed_processes_left_goes_when_the_slot_is_over(simulate: Simulat
     session.train()
     steps.ask_upload(session)
     site = session.site
-    half = site.work / ".candidate-1-1.cdm.abc.part"
+    half = site.work / ".request-1-1-1.key.abc.part"
     half.write_bytes(b"half")
     steps.vote()
     assert len(site.store.list(f"{steps_prefix(steps)}/models/hospital-1-1")) == 2

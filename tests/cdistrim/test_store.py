@@ -118,6 +118,21 @@ def test_putting_the_same_again_writes_nothing(backend: Backend) -> None:
     assert backend.attacker.modified(backend.path()) == before
 
 
+def test_a_fingerprint_stays_the_same_until_the_object_is_touched(backend: Backend) -> None:
+    backend.store.put(WHERE, DATA)
+    first = backend.store.fingerprint(WHERE, DIGEST)
+    backend.store.put(WHERE, DATA)
+    assert backend.reopen(backend.store.url).fingerprint(WHERE, DIGEST) == first
+    backend.attacker.pipe_file(backend.path(), DATA)
+    assert backend.store.fingerprint(WHERE, DIGEST) != first
+
+
+def test_a_missing_object_has_no_fingerprint(backend: Backend) -> None:
+    backend.store.put(WHERE, DATA)
+    with pytest.raises(IntegrityError, match="is missing"):
+        backend.store.fingerprint(WHERE, bytes(32))
+
+
 @pytest.mark.parametrize(
     "altered",
     [DATA[:-1], DATA + b"x", b"X" + DATA[1:], b""],

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 from cdistrim import custody
 from cdistrim.errors import LeaseHeldError
+from cdistrim.iteration import Trained
 from cdistrim.lease import Lease
 from cdistrim.protocol import SkipReason, SlotState, Step
 from cdistrim.voting import answer_ballot
@@ -25,7 +28,8 @@ def asked_with(steps: Stepper, change: Callable[[Weights], None]) -> None:
     session.train()
     session.evaluate()
     assert session.candidate is not None
-    change(session.candidate)
+    change(session.candidate.weights)
+    session.candidate = Trained.of(session.candidate.weights)
     session.encrypt()
     session.deposit()
     session.request_upload()
@@ -40,6 +44,19 @@ def inflate(weights: Weights) -> None:
     for value in weights.values():
         if value.is_floating_point():
             value.mul_(1000.0)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def alter(path: Path) -> None:
+    """One bit, with the file's times put back."""
+    times = path.stat()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def rename(weights: Weights) -> None:
@@ -93,12 +110,16 @@ def test_a_fetch_is_refused_where_the_spec_is_not_approved(simulate: Simulate) -
     assert steps.simulated.slots()[0].skip_reason is SkipReason.FETCH_REFUSED
 
 
-def test_a_fetch_is_refused_where_the_head_is_damaged(simulate: Simulate) -> None:
+@pytest.mark.parametrize("damage", [Path.unlink, truncate, alter])
+def test_a_fetch_is_refused_where_the_head_is_damaged(
+    simulate: Simulate, damage: Callable[[Path], None]
+) -> None:
     steps = Stepper(simulate(size=2))
     steps.accept()
     where = custody.prefix(steps.any, 1, "models", "hospital-1-1")
     (path,) = (steps.simulated.consortium.store / where).iterdir()
-    path.unlink()
+    path.chmod(0o600)
+    damage(path)
     steps.session().request_token()
 
     (answer,) = steps.vote()

@@ -22,6 +22,7 @@ from cdistrim.data.split import Split
 from cdistrim.demo_options import HOSPITALS
 from cdistrim.devnet.directory import read_status
 from cdistrim.spec import CampaignSpec
+from cdistrim.weights import Weights
 from tests.factories import make_cases, make_site_data
 from tests.simulated import tiny_spec
 
@@ -47,13 +48,20 @@ class SmallDemonstration(cdistrim.demonstration.Demonstration):
 
 
 def _poison(part: str) -> None:
-    from cdistrim.iteration import _sessions
+    from cdistrim.iteration import Trained, _sessions
 
     for session in _sessions.values():
-        weights = getattr(session, part)
-        for value in (weights or {}).values():
-            if value.is_floating_point():
-                value.fill_(float("nan"))
+        if part == "head" and session.head is not None:
+            _fill_with_nan(session.head)
+        elif part == "candidate" and session.candidate is not None:
+            _fill_with_nan(session.candidate.weights)
+            session.candidate = Trained.of(session.candidate.weights)
+
+
+def _fill_with_nan(weights: Weights) -> None:
+    for value in weights.values():
+        if value.is_floating_point():
+            value.fill_(float("nan"))
 
 
 def _kill_chain(run: Path) -> None:

@@ -64,7 +64,7 @@ def test_a_site_is_made_checked_and_becomes_a_member(devnet: Devnet, tmp_path: P
     Site.create(directory, site.settings.model_copy(update={"contract": contract}))
     member = call("site", "check", directory)
     assert member.code == 0, member.err
-    for word in ("ledger: member", "training: 24 cases", "store: writable", site.account):
+    for word in ("ledger: member", "training: 48 cases", "store: writable", site.account):
         assert word in member.out
 
 

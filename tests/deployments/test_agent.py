@@ -178,6 +178,8 @@ def test_an_agent_whose_deployment_is_deleted_ends_to_be_started_again(
     victim: SimulatedConsortium, prefect_process: PrefectServer
 ) -> None:
     site, attacker = victim.site("hospital-1"), _Attacker(prefect_process)
+    if former := attacker.find(LAST_REGISTERED, site.name):
+        attacker.delete(former)  # Of an agent of another test: this one's is waited for.
     with _agent(site, prefect_process) as agent:
         _wait_for(lambda: bool(attacker.find(LAST_REGISTERED, site.name)))
         attacker.delete(attacker.find("cast_votes", site.name))

@@ -66,6 +66,16 @@ def up(tmp_path: Path, port: int) -> Iterator[LocalConsortium]:
         consortium.stop()
 
 
+def _kill_runs_of(consortium: LocalConsortium, part: str) -> None:
+    """Kill the processes in which a part runs flows; the part itself goes on."""
+    parent = consortium.parts.pids()[part]
+    for pid in consortium.parts.marked():
+        with suppress(OSError):
+            status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            if int(status[1]) == parent:
+                os.kill(pid, signal.SIGKILL)
+
+
 def _wait_for(consortium: LocalConsortium, what: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE_S
     while not what():
@@ -100,6 +110,11 @@ class _Api:
     def state(self, run: str) -> str:
         return str(self._ask("GET", f"/flow_runs/{run}")["state_type"])
 
+    def retry(self, run: str) -> None:
+        """What the button "Retry" of a flow run's page sends."""
+        state = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retry from the UI"}
+        self._ask("POST", f"/flow_runs/{run}/set_state", {"state": state, "force": True})
+
     def completed(self) -> Counter[str]:
         """Completed runs by deployment, ``flow/site``."""
         flows = {one["id"]: one["name"] for one in self._list("flows")}
@@ -128,6 +143,10 @@ def test_a_campaign_is_started_at_the_server_and_ends_on_the_ledger(up: LocalCon
     ledger = Coordinator(up.directory / "coordinator").ledger
     _wait_for(up, lambda: ledger.campaigns() == 1)
     _wait_for(up, lambda: is_held(Site(up.directory / "hospital-1").turn))
+    # A campaign's process is killed; somebody presses "Retry" in the UI.
+    _kill_runs_of(up, "coordinator")
+    _wait_for(up, lambda: api.state(run) == "CRASHED")
+    api.retry(run)
     # An agent that is killed in the middle is started again, and its slot goes on.
     os.kill(up.parts.pids()["hospital-1"], signal.SIGKILL)
     _wait_for(up, lambda: ledger.campaign(1).state.ended)
@@ -154,6 +173,7 @@ def test_a_campaign_is_started_at_the_server_and_ends_on_the_ledger(up: LocalCon
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_second_start_continues_and_clears_what_a_killed_one_left(
     tmp_path: Path, port: int
 ) -> None:
@@ -165,13 +185,22 @@ def test_a_second_start_continues_and_clears_what_a_killed_one_left(
     first._chain.stop()
     said: list[str] = []
     second = LocalConsortium(
-        tmp_path / "up", sites=2, port=port, say=said.append, data=_data, spec=tiny_spec
+        tmp_path / "up",
+        sites=2,
+        port=port,
+        cron="* * * * *",
+        say=said.append,
+        data=_data,
+        spec=tiny_spec,
     )
     try:
         second.start()
         assert any("of an earlier run" in line for line in said)
         assert left not in second.parts.marked()
-        assert Coordinator(tmp_path / "up" / "coordinator").settings.contract == contract
+        coordinator = Coordinator(tmp_path / "up" / "coordinator")
+        assert coordinator.settings.contract == contract
+        # Nobody asks for a campaign but the schedule, which has its minute.
+        _wait_for(second, lambda: coordinator.ledger.campaigns() == 1)
     finally:
         second.stop()
         for pid in first.parts.pids().values():

@@ -13,7 +13,7 @@ import torch
 
 from cdistrim.devnet import Devnet
 from cdistrim.errors import IntegrityError, SealError
-from cdistrim.iteration import IterationRef, IterationSession
+from cdistrim.iteration import IterationRef, IterationSession, Trained
 from cdistrim.lease import Lease
 from cdistrim.protocol import CampaignState, Step
 from cdistrim.site import Site, site_bound_to
@@ -136,10 +136,12 @@ def push(change: Callable[[Weights], Weights]) -> Callable[[Site, IterationRef],
             with suppress(SealError):
                 session.decrypt()
         assert session.head is not None
-        session.candidate = {name: value.clone() for name, value in session.head.items()}
+        weights = {name: value.clone() for name, value in session.head.items()}
+        session.candidate = Trained.of(weights)
         session.evaluate()
-        sealed = change(session.candidate)
-        recorded, session.candidate = session.candidate, sealed
+        sealed = Trained.of(change(weights))
+        recorded = Trained.of(weights)
+        session.candidate = sealed
         session.encrypt()
         session.deposit()
         session.candidate = recorded

@@ -96,7 +96,7 @@ def test_a_site_without_a_data_file_is_refused(tmp_path: Path) -> None:
 def test_a_site_with_one_class_is_refused_with_its_counts(tmp_path: Path) -> None:
     data = make_site_data()
     SiteData(data.train.subset(np.flatnonzero(data.train.labels)), data.holdout).save(tmp_path)
-    with pytest.raises(DataError, match="0 cases of class 0 and 12 of class 1"):
+    with pytest.raises(DataError, match="0 cases of class 0 and 24 of class 1"):
         load_site_data(tmp_path)
 
 
