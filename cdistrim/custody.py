@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OpenedHead",
+    "SealedModel",
     "ciphertext",
     "context_of",
+    "deposit",
     "erase_request_key",
     "has_released",
     "head_hash",
@@ -48,6 +50,19 @@ __all__ = [
 
 MODEL_LIMIT = 2 * 1024**3
 DOCUMENT_LIMIT = 4 * 1024**2
+
+
+class SealedModel:
+    """A model as it is deposited: its envelope and its capsule, with their SHA-256."""
+
+    def __init__(self, envelope: bytes, capsule: bytes) -> None:
+        self.envelope, self.capsule = envelope, capsule
+        self.ciphertext_hash = hashlib.sha256(envelope).digest()
+        self.capsule_hash = hashlib.sha256(capsule).digest()
+
+    def forget_bytes(self) -> None:
+        """The store has them; the hashes stay."""
+        self.envelope = self.capsule = b""
 
 
 def prefix(site: Site, campaign: int, *parts: object) -> str:
@@ -112,8 +127,22 @@ def ciphertext(site: Site, campaign: int, record: ModelRecord) -> bytes:
     where = prefix(site, campaign, "models", record.name)
     fingerprint = site.store.fingerprint(where, record.ciphertext_hash)
     envelope = site.store.get(where, record.ciphertext_hash, limit=MODEL_LIMIT)
-    write_atomically(_whole_path(site, record), fingerprint.encode(), durable=False)
+    _remember_whole(site, record.ciphertext_hash, fingerprint)
     return envelope
+
+
+def deposit(site: Site, campaign: int, name: str, sealed: SealedModel) -> None:
+    """Put a model's envelope and capsule into the store.
+
+    Raises:
+        IntegrityError: Other bytes lie there under a name of theirs.
+    """
+    where = prefix(site, campaign, "models", name)
+    site.store.put(where, sealed.envelope, digest=sealed.ciphertext_hash)
+    fingerprint = site.store.fingerprint(where, sealed.ciphertext_hash)
+    _remember_whole(site, sealed.ciphertext_hash, fingerprint)
+    where = prefix(site, campaign, "capsules", name)
+    site.store.put(where, sealed.capsule, digest=sealed.capsule_hash)
 
 
 def see_whole(site: Site, campaign: int, record: ModelRecord) -> None:
@@ -126,15 +155,19 @@ def see_whole(site: Site, campaign: int, record: ModelRecord) -> None:
         IntegrityError: It is missing, truncated or altered.
     """
     where = prefix(site, campaign, "models", record.name)
-    path = _whole_path(site, record)
+    path = _whole_path(site, record.ciphertext_hash)
     seen = path.read_bytes() if path.exists() else b""
     if seen != site.store.fingerprint(where, record.ciphertext_hash).encode():
         ciphertext(site, campaign, record)
 
 
-def _whole_path(site: Site, record: ModelRecord) -> Path:
+def _remember_whole(site: Site, digest: bytes, fingerprint: str) -> None:
+    write_atomically(_whole_path(site, digest), fingerprint.encode(), durable=False)
+
+
+def _whole_path(site: Site, digest: bytes) -> Path:
     """Where this site remembers how an object looked when its bytes were right."""
-    return site.memory / "whole" / record.ciphertext_hash.hex()
+    return site.memory / "whole" / digest.hex()
 
 
 def _data_key(site: Site, campaign: int, record: ModelRecord) -> DataKey:
@@ -265,7 +298,7 @@ def open_granted_head(
         site: The slot's owner.
         view: The campaign; ``view.head`` is what gets opened.
         slot: The site's own slot, granted.
-        envelope: The head's ciphertext; empty for the genesis head.
+        envelope: What :func:`ciphertext` gave; empty for the genesis head.
 
     Raises:
         SealError: No release opened (yet): wait for custodians, or try again.
@@ -274,11 +307,6 @@ def open_granted_head(
     if view.head == GENESIS:
         return OpenedHead(open_genesis(site, view), 0, 0, 0)
     record = site.ledger.model(view.number, view.head)
-    if hashlib.sha256(envelope).digest() != record.ciphertext_hash:
-        raise IntegrityError(
-            f"The local copy of {record.name} is not what the ledger names.",
-            hint="It is fetched again when the slot is rerun.",
-        )
     one_time = request_key(site, view.number, slot.number, slot.attempt)
     context = _record_context(site, view.number, record)
     where = prefix(site, view.number, "releases", f"{slot.number}-{slot.attempt}")

@@ -8,8 +8,8 @@ the same weights. Each step first asks the ledger whether its effect is there al
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cdistrim import custody, leftovers, progress
@@ -49,30 +49,16 @@ class IterationRef:
     attempt: int
 
 
-@dataclass(frozen=True, eq=False)
 class Trained:
     """Trained weights with their hash, which takes a while to compute and is needed thrice."""
 
-    weights: Weights
-    digest: bytes
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
 
-    @classmethod
-    def of(cls, weights: Weights) -> Trained:
-        """With the hash of ``weights``."""
-        return cls(weights, weights_hash(weights))
-
-
-class _SealedCandidate:
-    """A candidate as it is deposited; its bytes go once they are in the store."""
-
-    def __init__(self, envelope: bytes, capsule: bytes) -> None:
-        self.envelope, self.capsule = envelope, capsule
-        self.ciphertext_hash = hashlib.sha256(envelope).digest()
-        self.capsule_hash = hashlib.sha256(capsule).digest()
-
-    def forget_bytes(self) -> None:
-        """The store has them."""
-        self.envelope = self.capsule = b""
+    @cached_property
+    def digest(self) -> bytes:
+        """The weights' hash, as it goes on the ledger; computed when first asked for."""
+        return weights_hash(self.weights)
 
 
 class IterationSession:
@@ -89,7 +75,7 @@ class IterationSession:
         self.candidate: Trained | None = None
         self.evidence: Evidence | None = None
         self._head_envelope = b""
-        self._sealed: _SealedCandidate | None = None
+        self._sealed: custody.SealedModel | None = None
         self._requested = b""
 
     # --- what the ledger says ---
@@ -235,7 +221,7 @@ class IterationSession:
             slot=self.ref.slot,
             progress=tell,
         )
-        self.candidate = Trained.of(result.weights)
+        self.candidate = Trained(result.weights)
         return result.loss_per_epoch[-1]
 
     def evaluate(self) -> Evidence:
@@ -273,7 +259,7 @@ class IterationSession:
         members = {member.account: member.sealing_key for member in self.site.ledger.members()}
         recipients = {account: members[account] for account in self._custodians()}
         capsule = Capsule.seal(key, recipients, context).to_bytes()
-        self._sealed = _SealedCandidate(envelope, capsule)
+        self._sealed = custody.SealedModel(envelope, capsule)
         return self._sealed.ciphertext_hash.hex()
 
     def deposit(self) -> None:
@@ -281,10 +267,7 @@ class IterationSession:
         if self._sealed is None:
             raise OutOfOrderError(f"deposit was called before encrypt in slot {self.ref.slot}.")
         name = model_name(self.site.name, self.ref.slot)
-        where = custody.prefix(self.site, self.ref.campaign, "models", name)
-        self.site.store.put(where, self._sealed.envelope)
-        where = custody.prefix(self.site, self.ref.campaign, "capsules", name)
-        self.site.store.put(where, self._sealed.capsule)
+        custody.deposit(self.site, self.ref.campaign, name, self._sealed)
         self._sealed.forget_bytes()
 
     def request_upload(self) -> None:

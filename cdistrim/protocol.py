@@ -8,7 +8,7 @@ it, so a rerun of anything continues where the ledger says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
@@ -366,7 +366,11 @@ class Deed(Enum):
 
 @dataclass(frozen=True)
 class Duty:
-    """Somebody's next step; ``step`` says which ballot a vote is for."""
+    """Somebody's next step.
+
+    ``step`` says which ballot a vote is for; ``spare`` that the votes of others will decide it, if
+    they say yes. Whoever has a machine of its own votes all the same.
+    """
 
     deed: Deed
     partner: str
@@ -374,12 +378,23 @@ class Duty:
     slot: int
     attempt: int
     step: Step | None = None
+    spare: bool = False
 
     @property
     def key(self) -> str:
         """Idempotency key: the same for the same duty, whoever computes it."""
         what = self.deed.value if self.step is None else f"{self.deed.value}-{self.step.name}"
         return f"{self.campaign}/{self.slot}/{self.attempt}/{what.lower()}/{self.partner}"
+
+
+def _turns_after(view: CampaignView, owner: str) -> Callable[[str], int]:
+    """Sorts whoever is next to the end: it will be busy soon."""
+    places = {partner: place for place, partner in enumerate(view.order)}
+
+    def soonest_last(partner: str) -> int:
+        return (places[owner] - places[partner]) % len(places)
+
+    return soonest_last
 
 
 def duties(view: CampaignView) -> Iterator[Duty]:
@@ -404,7 +419,16 @@ def duties(view: CampaignView) -> Iterator[Duty]:
             if partner != slot.owner:
                 yield Duty(Deed.RELEASE, partner, view.number, slot.number, slot.attempt)
     if slot.ballot is not None:
-        for partner in slot.ballot.electorate:
-            if slot.ballot.waits_for(partner):
-                step = slot.ballot.step
-                yield Duty(Deed.VOTE, partner, view.number, slot.number, slot.attempt, step)
+        ballot = slot.ballot
+        waiting = filter(ballot.waits_for, ballot.electorate)
+        missing = ballot.quorum - ballot.yes
+        for place, partner in enumerate(sorted(waiting, key=_turns_after(view, slot.owner))):
+            yield Duty(
+                Deed.VOTE,
+                partner,
+                view.number,
+                slot.number,
+                slot.attempt,
+                ballot.step,
+                spare=place >= missing,
+            )

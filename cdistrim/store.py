@@ -79,15 +79,18 @@ class ObjectStore:
         self._local = scheme in ("file", "local")
         self._root: str = self._fs._strip_protocol(self.url)
 
-    def put(self, prefix: str, data: bytes) -> Reference:
+    def put(self, prefix: str, data: bytes, *, digest: bytes = b"") -> Reference:
         """Deposit an object; harmless if it is there already.
+
+        Args:
+            digest: SHA-256 of ``data`` where the caller has computed it already.
 
         Raises:
             IntegrityError: Another object has its name: somebody altered the store.
             StoreUnavailableError: The store can't be reached or written to.
             UsageError: The prefix is malformed.
         """
-        digest = hashlib.sha256(data).digest()
+        digest = digest or hashlib.sha256(data).digest()
         reference = Reference(self._name(prefix, digest), digest, len(data))
         # Asked first and not left to the exclusive write below: some backends ignore exclusivity.
         if not self.exists(prefix, digest):

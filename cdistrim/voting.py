@@ -61,9 +61,11 @@ def answer_ballot(site: Site, view: CampaignView) -> Answer | None:
     if slot is None or slot.ballot is None or not slot.ballot.waits_for(site.account):
         return None
     if slot.ballot.step is Step.FETCH:
-        answer = _vote_on_fetch(site, view)
+        answer: Answer | None = _vote_on_fetch(site, view)
     else:
         answer = _vote_on_upload(site, view, slot)
+    if answer is None:
+        return None
     try:
         site.ledger.cast_vote(
             campaign=view.number,
@@ -114,7 +116,8 @@ def _head_intact(site: Site, view: CampaignView) -> bool:
     return True
 
 
-def _vote_on_upload(site: Site, view: CampaignView, slot: SlotView) -> Answer:
+def _vote_on_upload(site: Site, view: CampaignView, slot: SlotView) -> Answer | None:
+    """None if the others decided before this site began to measure."""
     spec = site.spec(view)
     record = slot.candidate
     if record is None or not site.has_approved(view.spec_hash):
@@ -127,12 +130,12 @@ def _vote_on_upload(site: Site, view: CampaignView, slot: SlotView) -> Answer:
         )
         return Answer(opinion.approve, opinion.sentence, record.evidence)
     with Lease(site.work, campaign=view.number, slot=slot.number, purpose="evaluation"):
-        return _vote_on_candidate(site, view, record, Measurer(site, spec, slot), spec)
+        return _vote_on_candidate(site, view, slot, record, spec)
 
 
 def _vote_on_candidate(
-    site: Site, view: CampaignView, record: ModelRecord, measurer: Measurer, spec: CampaignSpec
-) -> Answer:
+    site: Site, view: CampaignView, slot: SlotView, record: ModelRecord, spec: CampaignSpec
+) -> Answer | None:
     try:
         # 1, 2: custody compares every hash with the ledger's.
         candidate = custody.open_as_custodian(site, view.number, record)
@@ -146,6 +149,9 @@ def _vote_on_candidate(
         sentence = f"The candidate can't be trusted ({error.code})."
         return Answer(False, sentence, policy.NO_EVIDENCE)
     # 4
+    if not _still_waits(site, slot, Step.UPLOAD):
+        return None
+    measurer = Measurer(site, spec, slot)
     cases = site.data.holdout
     head = measurer.measure(cases, custody.head_hash(site, view), lambda: _head(site, view))
     measured = measurer.measure(cases, record.weights_hash, lambda: candidate)

@@ -8,6 +8,7 @@ owner still imports: its socket takes connections from the beginning and answers
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import socket
@@ -18,8 +19,12 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cdistrim.errors import ServerUnavailableError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["EmbeddedServer"]
 
@@ -88,6 +93,25 @@ class EmbeddedServer:
             self._socket.close()
 
 
+class _OneAtATime:
+    """Lets HTTP requests in one after the other.
+
+    SQLite has one writer. Of two requests that begin to write together one is answered with 503,
+    and Prefect's client waits two seconds before it asks again; waiting here takes milliseconds.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._turn = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        async with self._turn:
+            await self._app(scope, receive, send)
+
+
 def _end_with(owner: int) -> None:
     while os.getppid() == owner:
         time.sleep(_WATCH_S)
@@ -100,7 +124,9 @@ def _serve(descriptor: int, owner: int) -> None:
     from prefect.server.api.server import create_app
 
     app = create_app(ephemeral=True, final=True)
-    config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        _OneAtATime(app), log_level="error", lifespan="on", timeout_graceful_shutdown=1
+    )
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
 
 

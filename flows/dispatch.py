@@ -66,13 +66,15 @@ class Embedded:
     Args:
         sites: Directory of each site, by account.
 
-    An error at a site ends the campaign flow: the demo shows it, and a rerun continues.
+    The sites share the cores here, so no more of them vote at a time than are needed to decide a
+    ballot. An error at a site ends the campaign flow: the demo shows it, and a rerun continues.
     """
 
     def __init__(self, sites: Mapping[str, Path]) -> None:
         self._sites = dict(sites)
         self._threads: dict[str, threading.Thread] = {}
         self._latest: dict[str, threading.Thread] = {}
+        self._voting: list[threading.Thread] = []
         self._failure: BaseException | None = None
 
     def dispatch(self, duty: Duty) -> None:
@@ -86,12 +88,16 @@ class Embedded:
         # One thing at a time at a site; what is due twice comes up again at the next look.
         if duty.key in self._threads or self._busy(duty.partner):
             return
+        if duty.spare and any(thread.is_alive() for thread in self._voting):
+            return
         context = contextvars.copy_context()
         thread = threading.Thread(
             target=context.run, args=(self._work, duty), name=duty.key, daemon=True
         )
         self._threads[duty.key] = thread
         self._latest[duty.partner] = thread
+        if duty.deed is Deed.VOTE:
+            self._voting = [one for one in self._voting if one.is_alive()] + [thread]
         thread.start()
 
     def _busy(self, partner: str) -> bool:

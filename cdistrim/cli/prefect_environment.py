@@ -54,6 +54,10 @@ def embed_prefect(home: Path) -> None:
             "PREFECT_API_URL": server.api_url,
             "PREFECT_API_REQUEST_TIMEOUT": "180",  # The first answer comes when the server is up.
             "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+            # Between two of our own processes these only cost time, with every flow's new client.
+            "PREFECT_API_ENABLE_HTTP2": "false",
+            "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
+            "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
             "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "CRITICAL"),
             "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field
 from typing import Any
 
 from cdistrim.errors import IntegrityError, LedgerUnavailableError
@@ -14,6 +15,15 @@ from cdistrim.ledger.views import ballot_view, campaign_view, model_record, slot
 from cdistrim.protocol import CampaignView, LedgerEvent, ModelRecord, SlotView, Step
 
 __all__ = ["ReadOnlyLedger"]
+
+
+@dataclass(frozen=True)
+class _Present:
+    """A block, and what was read of the contract as of it: it can't change any more."""
+
+    block: int
+    tip: bytes
+    views: dict[tuple[object, ...], Any] = field(default_factory=dict)
 
 
 class ReadOnlyLedger:
@@ -35,6 +45,7 @@ class ReadOnlyLedger:
         self._chain_id = chain_id
         self._confirmations = confirmations
         self._events = EventLog(node, address, first_block)
+        self._latest = _Present(0, b"")
 
     @property
     def address(self) -> str:
@@ -59,9 +70,9 @@ class ReadOnlyLedger:
 
     def members(self) -> tuple[Member, ...]:
         """All active members; their keys are the events', checked against the digests."""
-        block = self._block()
-        found = self._view("members", block=block)
-        self._events.reach(block)
+        present = self._present()
+        found = self._view("members", present=present)
+        self._events.reach(present.block)
         keys = {e["account"]: e["sealingKey"] for e in self._events.arguments("MemberAdmitted")}
         members = []
         for member in found:
@@ -82,20 +93,20 @@ class ReadOnlyLedger:
 
     def campaign(self, number: int) -> CampaignView:
         """A campaign's present, consistent as of one block."""
-        block = self._block()
-        snapshot = self._view("snapshotOf", number, block=block)
+        present = self._present()
+        snapshot = self._view("snapshotOf", number, present=present)
         slot, ballot = snapshot["slot"], snapshot["ballot"]
-        casts = self._casts(number, slot["number"], slot["attempt"], ballot, block)
+        casts = self._casts(number, slot["number"], slot["attempt"], ballot, present.block)
         return campaign_view(snapshot, casts, now=max(self.now(), snapshot["timestamp"]))
 
     def slot(self, campaign: int, number: int) -> SlotView:
         """A planned, open or ended slot with its latest ballot."""
-        block = self._block()
-        slot = self._view("slotOf", campaign, number, block=block)
+        present = self._present()
+        slot = self._view("slotOf", campaign, number, present=present)
         attempt = slot["attempt"]
         step = Step.FETCH if slot["candidate"]["weightsHash"] == NO_HASH else Step.UPLOAD
-        ballot = self._view("ballotOf", campaign, number, attempt, step, block=block)
-        casts = self._casts(campaign, number, attempt, ballot, block)
+        ballot = self._view("ballotOf", campaign, number, attempt, step, present=present)
+        casts = self._casts(campaign, number, attempt, ballot, present.block)
         return slot_view(slot, ballot_view(ballot, casts))
 
     def model(self, campaign: int, slot: int) -> ModelRecord:
@@ -104,17 +115,29 @@ class ReadOnlyLedger:
 
     def history(self, campaign: int) -> tuple[LedgerEvent, ...]:
         """All events of a campaign, oldest first."""
-        block = self._block()
+        block = self._present().block
         self._events.reach(block)
         return self._events.of_campaign(campaign, block)
 
-    def _block(self) -> int:
-        return max(0, self._node.block_number() - self._confirmations)
+    def _present(self) -> _Present:
+        """The block to read at. Whoever looks again while nothing happens asks for it alone."""
+        tip = self._node.block("latest")
+        if tip is None:
+            raise LedgerUnavailableError(
+                f"The chain at {self._node.name} has no block.", hint="Check the node."
+            )
+        digest = bytes(tip["hash"])
+        if digest != self._latest.tip:
+            self._latest = _Present(max(0, int(tip["number"]) - self._confirmations), digest)
+        return self._latest
 
-    def _view(self, function: str, *arguments: object, block: int | None = None) -> Any:  # noqa: ANN401
-        where = self._block() if block is None else block
-        data = self._node.call(self._address, artifact().encode(function, arguments), where)
-        return artifact().decode_result(function, data)
+    def _view(self, function: str, *arguments: object, present: _Present | None = None) -> Any:  # noqa: ANN401
+        at = present or self._present()
+        key = (function, *arguments)
+        if key not in at.views:
+            data = self._node.call(self._address, artifact().encode(function, arguments), at.block)
+            at.views[key] = artifact().decode_result(function, data)
+        return at.views[key]
 
     def _casts(
         self, campaign: int, slot: int, attempt: int, ballot: dict[str, Any], block: int

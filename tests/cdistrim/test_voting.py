@@ -29,7 +29,7 @@ def asked_with(steps: Stepper, change: Callable[[Weights], None]) -> None:
     session.evaluate()
     assert session.candidate is not None
     change(session.candidate.weights)
-    session.candidate = Trained.of(session.candidate.weights)
+    session.candidate = Trained(session.candidate.weights)
     session.encrypt()
     session.deposit()
     session.request_upload()

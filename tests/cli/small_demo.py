@@ -55,7 +55,7 @@ def _poison(part: str) -> None:
             _fill_with_nan(session.head)
         elif part == "candidate" and session.candidate is not None:
             _fill_with_nan(session.candidate.weights)
-            session.candidate = Trained.of(session.candidate.weights)
+            session.candidate = Trained(session.candidate.weights)
 
 
 def _fill_with_nan(weights: Weights) -> None:

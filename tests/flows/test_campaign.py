@@ -137,14 +137,12 @@ def push(change: Callable[[Weights], Weights]) -> Callable[[Site, IterationRef],
                 session.decrypt()
         assert session.head is not None
         weights = {name: value.clone() for name, value in session.head.items()}
-        session.candidate = Trained.of(weights)
+        session.candidate = Trained(weights)
         session.evaluate()
-        sealed = Trained.of(change(weights))
-        recorded = Trained.of(weights)
-        session.candidate = sealed
+        session.candidate = Trained(change(weights))
         session.encrypt()
         session.deposit()
-        session.candidate = recorded
+        session.candidate = Trained(weights)
         session.request_upload()
         await_ballot(site, ref, Step.UPLOAD)
         session.close()
