@@ -87,12 +87,16 @@ async def serve(service: Service, say: Callable[[str], None]) -> None:
     """
     while True:
         try:
-            if await _serve_once(service):
-                say("A deployment was deleted at the Prefect server")
-                return
+            gone = await _serve_once(service)
+        except ObjectNotFound:
+            gone = True  # Between registering and serving.
         except Exception as error:  # noqa: BLE001  client and runner raise groups of all kinds
             # The site minds the ledger meanwhile: this process must live on.
+            gone = False
             say(f"Serving is interrupted ({type(error).__name__}); trying again")
+        if gone:
+            say("A deployment was deleted at the Prefect server")
+            return
         await asyncio.sleep(RECONNECT_S)
 
 

@@ -161,6 +161,24 @@ def test_a_vote_is_asked_of_those_who_have_not_voted() -> None:
     assert [duty.step for duty in duties(view) if duty.deed is Deed.VOTE] == [Step.UPLOAD]
 
 
+@pytest.mark.parametrize("state", [SlotState.FETCH_REQUESTED, SlotState.UPLOAD_REQUESTED])
+def test_whose_turn_is_next_is_asked_last_and_is_spare_while_the_others_suffice(
+    state: SlotState,
+) -> None:
+    view = running(slot_in(state, waiting=(BOB, CAROL)))
+    votes = [duty for duty in duties(view) if duty.deed is Deed.VOTE]
+    assert [(duty.partner, duty.spare) for duty in votes] == [(CAROL, False), (BOB, True)]
+
+
+def test_a_voter_is_no_longer_spare_once_another_said_no() -> None:
+    slot = slot_in(SlotState.UPLOAD_REQUESTED, waiting=(BOB,))
+    assert slot.ballot is not None
+    votes = (Vote(ALICE, approve=True), Vote(CAROL, approve=False))
+    view = running(replace(slot, ballot=replace(slot.ballot, yes=1, no=1, votes=votes)))
+    (vote,) = (duty for duty in duties(view) if duty.deed is Deed.VOTE)
+    assert (vote.partner, vote.spare) == (BOB, False)
+
+
 def test_a_decided_ballot_asks_nobody() -> None:
     slot = slot_in(SlotState.TRAINING, waiting=(CAROL,))
     assert asked(running(slot)) == {(Deed.ITERATE, ALICE)}
