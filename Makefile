@@ -22,6 +22,7 @@ help:  ## list the targets
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "C-DistriM needs Python 3.11; set PYTHON=/path/to/python3.11")'
+	@echo "Installing Python packages into $(VENV): some minutes without a word, once."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

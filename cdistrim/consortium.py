@@ -41,12 +41,18 @@ class Consortium:
         """
         try:
             document = json.loads((directory / _FILE).read_bytes())
+            names, contract = list(document["sites"]), str(document["contract"])
+        except (ValueError, KeyError, TypeError):
+            raise ConfigurationError(
+                f"{directory / _FILE} is damaged: it names no sites and no contract.",
+                hint="Restore it from a backup, or start anew in another directory.",
+            ) from None
         except FileNotFoundError:
             raise ConfigurationError(
                 f"There is no consortium in {directory}.", hint="Check the run's id."
             ) from None
-        sites = {name: directory / name for name in document["sites"]}
-        return cls(directory, sites, document["contract"])
+        sites = {name: directory / name for name in names}
+        return cls(directory, sites, contract)
 
     @property
     def store(self) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +16,7 @@ from cdistrim.errors import ConfigurationError, UsageError
 from cdistrim.site import write_atomically
 from cdistrim.spec import PolicyName, VotingMode
 
-__all__ = ["CYCLES", "HOSPITALS", "DemoOptions", "new_run_id", "run_directory"]
+__all__ = ["CYCLES", "HOSPITALS", "DemoOptions", "continuation", "new_run_id", "run_directory"]
 
 HOSPITALS = ("hospital-1", "hospital-2", "hospital-3", "hospital-4")
 CYCLES = 3
@@ -42,6 +44,15 @@ def run_directory(runs: Path, run_id: str) -> Path:
             "digit. --runs says where runs are kept.",
         )
     return runs / run_id
+
+
+def continuation(directory: Path) -> str:
+    """The command that goes on with a run, as it can be typed here."""
+    program = Path(sys.argv[0])
+    command = [str(program) if program.name == "cdistrim" else "cdistrim", "demo"]
+    if directory.parent != Path("runs"):
+        command += ["--runs", str(directory.parent)]
+    return shlex.join([*command, "--resume", directory.name])
 
 
 class DemoOptions(BaseModel):
@@ -73,6 +84,11 @@ class DemoOptions(BaseModel):
                 f"--store {self.store!r} is no store URL.",
                 hint="Write it like gs://bucket/path or file:///path.",
             )
+        if self.store:
+            # Before the run remembers it: a run goes on with the store that it began with.
+            from cdistrim.store import ObjectStore
+
+            ObjectStore(self.store)
 
     def save(self, directory: Path) -> None:
         """Write the options into the run's directory.

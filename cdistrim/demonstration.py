@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -107,7 +108,7 @@ class Demonstration:
 
     def prepare(self, ledger_url: str, chain_id: int, note: Callable[[str], None]) -> None:
         """Found the consortium, or find it again after a crash."""
-        note("building volumes from LIDC-IDRI annotations (cached)")
+        note("volumes from LIDC-IDRI annotations: built once, then read from a cache")
         data = dict(zip(HOSPITALS, self.split.sites, strict=True))
         if self.options.sabotage:
             data[self.options.sabotage] = _with_flipped_labels(data[self.options.sabotage])
@@ -180,8 +181,10 @@ class Demonstration:
     def _central(self, display: Display) -> np.ndarray:
         """Scores after central training on the honest pooled data; kept, so a rerun is quick."""
         kept = self.directory / "central.json"
-        if kept.exists():
-            return np.array(json.loads(kept.read_bytes()))
+        with suppress(OSError, ValueError):  # Damaged or not there: train again.
+            scores = np.array(json.loads(kept.read_bytes()), dtype=float)
+            if scores.shape == self.split.test.labels.shape:
+                return scores
         display.note("training on the pooled data, to compare")
         scores = central_scores(
             [data.train for data in self.split.sites],

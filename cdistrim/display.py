@@ -25,7 +25,7 @@ from cdistrim.pace import Pace
 from cdistrim.progress import Listener
 from cdistrim.protocol import CampaignView
 from cdistrim.report import wording
-from cdistrim.report.figures import CampaignReport, SlotFigure, SlotOutcome
+from cdistrim.report.figures import AucBasis, CampaignReport, SlotFigure, SlotOutcome
 
 __all__ = [
     "Display",
@@ -115,7 +115,8 @@ class PlainDisplay:
             time_ = "" if took is None else f" [{wording.duration(took)}{_left(self._pace)}]"
             verdict = "accepted" if accepted else "skipped"
             change = _change(auc_before, auc_after)
-            self._line(f"slot {slot}: {_name(hospital)} {verdict}{change}: {_say(sentence)}{time_}")
+            who = f"{_name(hospital)}{change}{' at the voters' if change else ''}"
+            self._line(f"slot {slot}: {verdict}: {who} ({_say(sentence)}){time_}")
 
     def note(self, text: str) -> None:
         """As :class:`~cdistrim.progress.Listener`."""
@@ -185,9 +186,10 @@ class LiveDisplay:
         with self._lock:
             if slot > self._now.slot:
                 self._begin(slot, hospital)
-            who = _name(hospital)
-            self._now.step = _name(name) if who == self._now.hospital else f"{who}: {_name(name)}"
-            self._now.epoch = None
+            # What the others do meanwhile shows as their votes.
+            if _name(hospital) == self._now.hospital:
+                self._now.step = _name(name)
+                self._now.epoch = None
 
     def training(
         self, slot: int, epoch: int, epochs: int, batch: int, batches: int, loss: float
@@ -305,8 +307,10 @@ def final_table(report: CampaignReport, width: int = _PLAIN_WIDTH) -> Table:
     table.add_column("slot", justify="right", no_wrap=True)
     table.add_column("hospital", overflow="ellipsis", no_wrap=True, max_width=20)
     table.add_column("cases", justify="right", no_wrap=True)
-    table.add_column("AUC before → after", justify="right", no_wrap=True)
-    table.add_column("votes", justify="right", no_wrap=True)
+    tested = any(slot.auc_basis is AucBasis.TEST_SET for slot in report.slots)
+    auc = "test AUC" if tested else "AUC"
+    table.add_column(f"{auc} before → after", justify="right", no_wrap=True)
+    table.add_column("yes:no", justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     if wide:
         table.add_column("gas", justify="right", no_wrap=True)
@@ -317,7 +321,7 @@ def final_table(report: CampaignReport, width: int = _PLAIN_WIDTH) -> Table:
             Text(_name(slot.partner)),
             Text(wording.count(slot.cases)),
             Text(_aucs(slot, wide=wide)),
-            Text(f"{slot.yes}/{slot.voters} yes" if slot.voters else wording.NONE),
+            Text(f"{slot.yes}:{slot.no}" if slot.voters else wording.NONE),
             Text(slot.outcome.value, style=_STYLES[slot.outcome]),
             *([Text(wording.count(slot.gas))] if wide else []),
             Text(wording.NONE if slot.seconds is None else f"{slot.seconds:,.1f}"),

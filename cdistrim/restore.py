@@ -65,9 +65,9 @@ def verify_restored_head(site: Site, ref: IterationRef) -> str:
 def skip_sentence(slot: SlotView) -> str:
     """Why a slot was skipped, in plain words with the votes."""
     ballot = slot.ballot
-    count = f"{ballot.no} no, {ballot.yes} yes, {ballot.quorum} needed" if ballot else ""
+    count = f"{ballot.yes} yes, {ballot.no} no, {ballot.quorum} needed" if ballot else ""
     return {
-        SkipReason.NONE: f"accepted ({count})",
+        SkipReason.NONE: count or "no ballot",
         SkipReason.FETCH_REFUSED: f"the partners refused the fetch ({count})",
         SkipReason.DEGRADED: f"the candidate was voted down ({count}); the head is restored",
         SkipReason.DEADLINE_PASSED: "a deadline passed",

@@ -133,7 +133,7 @@ class ObjectStore:
             raise IntegrityError(
                 f"{path} was truncated or altered: its {len(data)} bytes have the SHA-256 "
                 f"{found.hex()}, not {digest.hex()}.",
-                hint="Restore it from a backup, or ask its author to deposit it again.",
+                hint="Restore it from a backup of the store.",
             )
         return data
 
@@ -271,7 +271,7 @@ class ObjectStore:
         return IntegrityError(
             f"{path} is missing: the ledger names it by this SHA-256, "
             f"the store at {self.url} does not have it.",
-            hint="Restore it from a backup, or ask its author to deposit it again.",
+            hint="Restore it from a backup of the store.",
         )
 
     def _info(self, path: str) -> dict[str, Any]:
@@ -299,6 +299,11 @@ class ObjectStore:
         if not bucket:
             return
         try:
+            if self._local and self._fs.info(bucket)["type"] != "directory":
+                raise StoreUnavailableError(
+                    f"The store at {self.url} is no directory.",
+                    hint="See what lies there, or correct the store's URL.",
+                )
             self._fs.info(bucket)
         except FileNotFoundError as error:
             raise StoreUnavailableError(

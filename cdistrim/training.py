@@ -53,7 +53,7 @@ CLIP_NORM = 1.0
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """After a batch. Epochs and batches count from 1; ``loss`` is that batch's."""
+    """After a batch. Epochs and batches count from 1; ``loss`` is the epoch's mean so far."""
 
     epoch: int
     epochs: int
@@ -253,7 +253,13 @@ class _Classifier(pl.LightningModule):
         if self.report is not None:
             epochs = self.training_spec.epochs
             self.report(
-                TrainingProgress(self.current_epoch + 1, epochs, index + 1, self.batches, value)
+                TrainingProgress(
+                    self.current_epoch + 1,
+                    epochs,
+                    index + 1,
+                    self.batches,
+                    float(np.mean(self.losses)),
+                )
             )
         return loss
 

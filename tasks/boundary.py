@@ -83,16 +83,20 @@ def guarded(where: str, call: Callable[[], R]) -> R:
 
 def _may_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     data = state.data
-    return isinstance(data, SiteFailure) and data.retryable
+    if not isinstance(data, SiteFailure) or not data.retryable:
+        return False
+    progress.listener().note(f"{bound_site().name}: {data} Trying again.")
+    return True
 
 
 def step(
-    *, retries: int = 0
+    *, retries: int = 0, shown: bool = True
 ) -> Callable[[Callable[Concatenate[IterationRef, P], R]], Task[Concatenate[IterationRef, P], R]]:
     """Make a protocol step a Prefect task: guarded, timed, shown, retried where that is safe.
 
     Args:
         retries: How often to try again after trouble with a service. Only for idempotent steps.
+        shown: Whether its beginning is told to the display; otherwise the step tells what it did.
     """
 
     def decorate(
@@ -103,7 +107,8 @@ def step(
         @functools.wraps(body)
         def run(ref: IterationRef, *args: P.args, **kwargs: P.kwargs) -> R:
             site = guarded(name, bound_site)
-            progress.listener().step(ref.slot, site.name, name)
+            if shown:
+                progress.listener().step(ref.slot, site.name, name)
             started = time.monotonic()
             try:
                 return guarded(f"{name} of slot {ref.slot}", lambda: body(ref, *args, **kwargs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cdistrim import progress
 from cdistrim.custody import release_head_key
 from cdistrim.iteration import IterationRef
 from cdistrim.site import bound_site
@@ -11,8 +12,11 @@ from tasks.boundary import step
 __all__ = ["release_key"]
 
 
-@step(retries=5)
+@step(retries=5, shown=False)
 def release_key(ref: IterationRef) -> bool:
     """Whether this call released; False without a grant, or if this site is no custodian."""
     site = bound_site()
-    return release_head_key(site, observe(site.ledger, ref.campaign))
+    released = release_head_key(site, observe(site.ledger, ref.campaign))
+    if released:
+        progress.listener().step(ref.slot, site.name, "release_key")
+    return released

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -15,7 +16,8 @@ import typer
 
 from cdistrim import __version__
 from cdistrim.cli import campaign, consortium, demo, devnet, site
-from cdistrim.errors import CDistriMError
+from cdistrim.cli.endings import last_lines
+from cdistrim.errors import CDistriMError, ConfigurationError
 
 __all__ = ["app", "main"]
 
@@ -62,6 +64,14 @@ def main() -> None:
             typer.echo("Stopped; what the ledger has is kept. A rerun continues there.", err=True)
             _leave(_TERMINATED if _signals else _INTERRUPTED)
         raise
+    except OSError as error:
+        if TRACEBACK_VARIABLE in os.environ or error.filename is None:
+            raise
+        _complain(
+            f"{error.filename} can't be used: {error.strerror or type(error).__name__}.",
+            "See what lies there, and whether this account may use it; then run the same again.",
+        )
+        _leave(ConfigurationError.exit_code)
     except Exception as error:
         if TRACEBACK_VARIABLE in os.environ:
             raise
@@ -92,4 +102,13 @@ def _complain(what: str, hint: str) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    sys.exit(code)
+    """End this process at once, what it holds is released by then.
+
+    Not by the interpreter's own way: it would stop threads that are inside of torch, which aborts.
+    """
+    for line in last_lines():
+        typer.echo(line, err=True)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cdistrim.demo_options import DemoOptions, new_run_id, run_directory
+from cdistrim.cli.endings import say_at_the_end
+from cdistrim.demo_options import DemoOptions, continuation, new_run_id, run_directory
 from cdistrim.errors import UsageError
 from cdistrim.spec import PolicyName, VotingMode
 
@@ -38,6 +39,7 @@ def demo(
     run_id: str = typer.Option("", help="Name of a new run; default: date and time."),
 ) -> None:
     """Run a campaign of four hospitals on LIDC-IDRI nodules and write its report."""
+    _refuse_empty(context)
     if resume:
         _refuse_other_options(context)
         directory = run_directory(runs, resume)
@@ -56,11 +58,22 @@ def demo(
         if directory.exists():
             raise UsageError(
                 f"There is a run {directory.name} already.",
-                hint=f"Continue it with `cdistrim demo --resume {directory.name}`.",
+                hint=f"Continue it with `{continuation(directory)}`.",
             )
     options.check()
     options.save(directory)
     _run(directory, options)
+
+
+def _refuse_empty(context: typer.Context) -> None:
+    """An empty id, e.g. of a variable that was not set, is not the same as none."""
+    for name in ("resume", "run_id"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE" and not context.params[name]:
+            raise UsageError(
+                f"--{name.replace('_', '-')} is empty.",
+                hint="Give the id of a run, or leave it out.",
+            )
 
 
 def _refuse_other_options(context: typer.Context) -> None:
@@ -102,7 +115,8 @@ def _run(directory: Path, options: DemoOptions) -> None:
             view = demonstration.view()
     except BaseException:
         display.finished()
-        typer.echo(f"Continue with: cdistrim demo --resume {directory.name}", err=True)
+        # After the reason, which the command line says when it has caught this.
+        say_at_the_end(f"Continue with: {continuation(directory)}")
         raise
     display.finished()
     show_table(report, sys.stdout)

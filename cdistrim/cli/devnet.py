@@ -30,7 +30,11 @@ def stop(directory: Path = DIRECTORY) -> None:
     """Save the state and stop the chain."""
     from cdistrim.devnet import Devnet
 
-    Devnet(directory).stop()
+    devnet = Devnet(directory)
+    if devnet.status() is None:
+        typer.echo(f"No devnet runs in {directory}.")
+        raise typer.Exit(11)
+    devnet.stop()
     typer.echo(f"The devnet in {directory} is stopped; its state is kept.")
 
 

@@ -76,7 +76,8 @@ def locked(directory: Path, timeout: float) -> Iterator[None]:
                 if time.monotonic() > end:
                     raise ConfigurationError(
                         f"Another process runs the devnet in {directory}.",
-                        hint="Stop it with `cdistrim devnet stop`, or use another directory.",
+                        hint="It may be at work: wait until it is done. "
+                        f"`cdistrim devnet stop {directory}` ends the chain under it.",
                     ) from None
                 time.sleep(0.05)
         yield

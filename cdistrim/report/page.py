@@ -40,7 +40,10 @@ _BASIS = {
 
 
 _CHECKS: Sequence[str] = (
-    "Read the contract's events on the chain; they are the log at the end of this page.",
+    (
+        "Read the contract's events on the chain; they are the log at the end of this page. (A "
+        "demo's chain has stopped; cdistrim devnet start runs/<id>/devnet starts it again.)"
+    ),
     "Hash the spec as canonical JSON (sorted keys, no white space, UTF-8) with SHA-256.",
     "Hash each stored object with SHA-256; a holder of a model hashes its weights too.",
     "Compare the hashes with those on this page and on the ledger.",
@@ -156,7 +159,8 @@ def _ended(report: CampaignReport) -> str:
 def _lineage(report: CampaignReport) -> str:
     return _section(
         "Lineage of the model",
-        "Each circle is one hospital's turn; the figure above it is the candidate's AUC.",
+        "Each circle is one hospital's turn; the figure above it is the candidate's AUC, as in the "
+        "table of turns.",
         _figure(
             draw_lineage(report),
             "Filled: accepted. Crossed: refused, and the dashed arrow leads back to the head that "
@@ -176,12 +180,18 @@ def _aucs(report: CampaignReport) -> str:
     )
 
 
+_GROUNDS = {
+    "delong": "A voter refuses what is significantly worse, not every small loss.",
+    "strict": "A voter refuses every loss.",
+}
+
+
 def _votes(report: CampaignReport) -> str:
     return _section(
         "Votes on the candidates",
         "Who voted how, with the change of AUC that the voter measured on its own hold-out. The "
         "trainer's request counts as its yes; silence counts as no. A ballot ends once it is "
-        "decided, so later voters may be missing.",
+        f"decided, so later voters may be missing. {_GROUNDS.get(report.policy, '')}",
         vote_table(report),
     )
 

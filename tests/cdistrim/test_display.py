@@ -66,7 +66,7 @@ def test_the_plain_display_writes_a_line_per_event_without_control_codes() -> No
     assert all(c.isprintable() or c == "\n" for c in text)
     assert "campaign 1: 4 hospitals, 12 slots" in text
     assert "slot 1: epoch 1/1, loss 0.5000" in text
-    assert "skipped AUC 0.800 → 0.600: Refused" in text
+    assert "AUC 0.800 → 0.600 at the voters (Refused" in text
     assert len(text.splitlines()) == 7
 
 
@@ -207,7 +207,7 @@ def test_the_final_table_fits_100_columns_and_is_plain_where_no_terminal_is() ->
         assert slot.outcome.value in row
         if slot.auc_after is not None:
             assert f"{slot.auc_after.value:.3f} ({slot.auc_after.low:.2f}" in row
-            assert f"{slot.yes}/{slot.voters} yes" in row
+            assert f"{slot.yes}:{slot.no}" in row
 
 
 def test_a_narrow_table_leaves_columns_out_instead_of_cutting_figures() -> None:
