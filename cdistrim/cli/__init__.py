@@ -15,8 +15,7 @@ from typing import NoReturn
 import typer
 
 from cdistrim import __version__
-from cdistrim.cli import campaign, consortium, demo, devnet, site
-from cdistrim.cli.endings import last_lines
+from cdistrim.cli import campaign, consortium, demo, devnet, endings, site
 from cdistrim.errors import CDistriMError, ConfigurationError
 
 __all__ = ["app", "main"]
@@ -102,13 +101,15 @@ def _complain(what: str, hint: str) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """End this process at once, what it holds is released by then.
+    """End this process; at once if threads may be at work, which is nothing to wait for.
 
-    Not by the interpreter's own way: it would stop threads that are inside of torch, which aborts.
+    The interpreter's own way would stop threads that are inside of torch, which aborts.
     """
-    for line in last_lines():
+    for line in endings.last_lines():
         typer.echo(line, err=True)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code)
+    if endings.threads_may_work():
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cdistrim.cli.endings import say_at_the_end
+from cdistrim.cli import endings
 from cdistrim.demo_options import DemoOptions, continuation, new_run_id, run_directory
 from cdistrim.errors import UsageError
 from cdistrim.spec import PolicyName, VotingMode
@@ -116,7 +116,7 @@ def _run(directory: Path, options: DemoOptions) -> None:
     except BaseException:
         display.finished()
         # After the reason, which the command line says when it has caught this.
-        say_at_the_end(f"Continue with: {continuation(directory)}")
+        endings.abandon(f"Continue with: {continuation(directory)}")
         raise
     display.finished()
     show_table(report, sys.stdout)

@@ -32,8 +32,8 @@ def stop(directory: Path = DIRECTORY) -> None:
 
     devnet = Devnet(directory)
     if devnet.status() is None:
-        typer.echo(f"No devnet runs in {directory}.")
-        raise typer.Exit(11)
+        typer.echo(f"No devnet runs in {directory}; there is nothing to stop.")
+        return
     devnet.stop()
     typer.echo(f"The devnet in {directory} is stopped; its state is kept.")
 

@@ -1,17 +1,22 @@
-"""Lines that a command says last, below the reason why it ended."""
+"""How a command ends that is given up in the middle: its last words, and its threads."""
 
 from __future__ import annotations
 
-__all__ = ["last_lines", "say_at_the_end"]
+__all__ = ["abandon", "last_lines", "threads_may_work"]
 
 _lines: list[str] = []
 
 
-def say_at_the_end(line: str) -> None:
-    """Have the command line print ``line`` as the last thing if the command fails."""
+def abandon(line: str) -> None:
+    """Threads that do a site's duty may still be at work; ``line`` is to be said last."""
     _lines.append(line)
 
 
+def threads_may_work() -> bool:
+    """Whether a command was abandoned with threads at work."""
+    return bool(_lines)
+
+
 def last_lines() -> tuple[str, ...]:
-    """What is to be said."""
+    """What is to be said below the reason why the command ended."""
     return tuple(_lines)
