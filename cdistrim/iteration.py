@@ -290,11 +290,13 @@ class IterationSession:
             IntegrityError: The ledger accepted another record than this session sent.
         """
         if self.slot().state is SlotState.UPLOAD_GRANTED:
+            candidate = self._candidate()
+            self._requested = candidate.weights_hash
             self.site.ledger.confirm_upload(
                 campaign=self.ref.campaign,
                 slot=self.ref.slot,
                 attempt=self.ref.attempt,
-                candidate=self._candidate(),
+                candidate=candidate,
             )
         accepted = self.site.ledger.model(self.ref.campaign, self.ref.slot)
         if self._requested and accepted.weights_hash != self._requested:

@@ -387,8 +387,8 @@ class Duty:
         return f"{self.campaign}/{self.slot}/{self.attempt}/{what.lower()}/{self.partner}"
 
 
-def _turns_after(view: CampaignView, owner: str) -> Callable[[str], int]:
-    """Sorts whoever is next to the end: it will be busy soon."""
+def _next_owner_last(view: CampaignView, owner: str) -> Callable[[str], int]:
+    """A key to sort voters by: whoever's turn follows ``owner``'s is last, it will be busy soon."""
     places = {partner: place for place, partner in enumerate(view.order)}
 
     def soonest_last(partner: str) -> int:
@@ -422,7 +422,7 @@ def duties(view: CampaignView) -> Iterator[Duty]:
         ballot = slot.ballot
         waiting = filter(ballot.waits_for, ballot.electorate)
         missing = ballot.quorum - ballot.yes
-        for place, partner in enumerate(sorted(waiting, key=_turns_after(view, slot.owner))):
+        for place, partner in enumerate(sorted(waiting, key=_next_owner_last(view, slot.owner))):
             yield Duty(
                 Deed.VOTE,
                 partner,

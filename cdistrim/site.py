@@ -9,7 +9,7 @@
       data/              train.npz, holdout.npz: never leave this directory
       memory/            scores of models, objects found whole: spares work, can be deleted
       approved/          one empty file a campaign spec that the local operator approved, by hash
-      work/              ciphertext and one-time keys of the slot at hand; the lease
+      work/              the one-time key of the slot at hand; the leases
       log/               full texts of failures and the seconds of each step; never sent anywhere
 
 Nothing in a flow's parameters says which site it is: a process (or, where one process plays several
@@ -134,7 +134,7 @@ class Site:
 
     @property
     def work(self) -> Path:
-        """Where the slot at hand keeps ciphertext and its one-time key."""
+        """Where the slot at hand keeps its one-time key, and where the leases lie."""
         return self.directory / "work"
 
     @property

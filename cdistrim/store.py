@@ -299,12 +299,7 @@ class ObjectStore:
         if not bucket:
             return
         try:
-            if self._local and self._fs.info(bucket)["type"] != "directory":
-                raise StoreUnavailableError(
-                    f"The store at {self.url} is no directory.",
-                    hint="See what lies there, or correct the store's URL.",
-                )
-            self._fs.info(bucket)
+            found = self._fs.info(bucket)
         except FileNotFoundError as error:
             raise StoreUnavailableError(
                 f"There is no store at {self.url}.",
@@ -312,6 +307,12 @@ class ObjectStore:
             ) from error
         except OSError:
             _logger.debug("this site may not look at the bucket itself")
+            return
+        if self._local and found["type"] != "directory":
+            raise StoreUnavailableError(
+                f"The store at {self.url} is no directory.",
+                hint="See what lies there, or correct the store's URL.",
+            )
 
     @contextmanager
     def _mapped(self, verb: str, path: str) -> Iterator[None]:

@@ -90,15 +90,17 @@ def check_weights(weights: Weights, spec: ModelSpec) -> None:
                 f"tensor {name} is {value.dtype} {tuple(value.shape)}, the architecture has "
                 f"{dtype} {shape}"
             )
-        # Whatever is not finite shows in the norm, which is quicker; it may overflow, too.
-        if value.is_floating_point() and not math.isfinite(float(value.norm())):
-            count = int((~torch.isfinite(value)).sum())
-        else:
-            count = 0
-        if count:
+        if count := _not_finite(value):
             raise _rejected(f"tensor {name} holds {count} values that are not finite")
         if name.endswith("running_var") and bool((value < 0).any()):
             raise _rejected(f"tensor {name} holds a negative variance")
+
+
+def _not_finite(value: torch.Tensor) -> int:
+    """How many values are not finite. Such values show in the norm, which is quicker to have."""
+    if not value.is_floating_point() or math.isfinite(float(value.norm())):
+        return 0
+    return int((~torch.isfinite(value)).sum())  # None where the norm itself overflowed.
 
 
 @cache

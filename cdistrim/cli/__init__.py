@@ -63,17 +63,15 @@ def main() -> None:
             typer.echo("Stopped; what the ledger has is kept. A rerun continues there.", err=True)
             _leave(_TERMINATED if _signals else _INTERRUPTED)
         raise
-    except OSError as error:
-        if TRACEBACK_VARIABLE in os.environ or error.filename is None:
-            raise
-        _complain(
-            f"{error.filename} can't be used: {error.strerror or type(error).__name__}.",
-            "See what lies there, and whether this account may use it; then run the same again.",
-        )
-        _leave(ConfigurationError.exit_code)
     except Exception as error:
         if TRACEBACK_VARIABLE in os.environ:
             raise
+        if isinstance(error, OSError) and error.filename is not None:
+            _complain(
+                f"{error.filename} can't be used: {error.strerror or type(error).__name__}.",
+                "See what lies there and whether this account may use it; then run it again.",
+            )
+            _leave(ConfigurationError.exit_code)
         _complain(
             f"Unexpected {type(error).__name__}: {str(error)[:500]}",
             "What the ledger has is kept; a rerun continues there. If it happens again, report it "
