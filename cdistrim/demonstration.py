@@ -214,16 +214,17 @@ class Demonstration:
 
         The others vote while the owner waits for a ballot; inference is part of the steps.
         """
+        ledger = self._first_site.ledger
+        names = {member.account: member.name for member in ledger.members()}
+        slots = range(1, self.view().slots + 1)
+        owners = {slot: names[ledger.slot(1, slot).owner] for slot in slots}
         seconds: dict[int, dict[str, float]] = {}
         for name, line in self._lines("steps.jsonl"):
             slot, step = int(str(line["slot"])), str(line["step"])
-            if slot and name == self._owner_of(slot) and step != INFERENCE:
+            if name == owners.get(slot) and step != INFERENCE:
                 steps = seconds.setdefault(slot, {})
                 steps[step] = steps.get(step, 0.0) + float(str(line["seconds"]))
         return dict(sorted(seconds.items()))
-
-    def _owner_of(self, slot: int) -> str:
-        return self.spec.order[(slot - 1) % len(self.spec.order)]
 
     def _wall_seconds(self) -> float:
         """From the first step's beginning to the last one's end, by the sites' clocks."""

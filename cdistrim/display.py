@@ -44,13 +44,10 @@ _PLAIN_WIDTH = 100
 
 
 class Display(Listener, Protocol):
-    """A listener that is also told of the campaign and its slots."""
+    """A listener that is also told of the campaign."""
 
     def campaign_started(self, view: CampaignView) -> None:
         """The campaign starts, or goes on from where ``view`` has it."""
-
-    def slot_started(self, number: int, total: int, hospital: str) -> None:
-        """A slot opens; numbers start at 1."""
 
     def finished(self) -> None:
         """Nothing follows; the terminal is given back. Harmless when called again."""
@@ -63,7 +60,6 @@ class PlainDisplay:
         self._stream = stream
         self._lock = threading.Lock()
         self._pace = Pace(clock)
-        self._slot = 0
 
     def campaign_started(self, view: CampaignView) -> None:
         """As :class:`Display`."""
@@ -74,16 +70,15 @@ class PlainDisplay:
             hospitals = f"{len(view.order)} hospitals"
             self._line(f"campaign {view.number}: {hospitals}, {view.slots} slots{over}")
 
-    def slot_started(self, number: int, total: int, hospital: str) -> None:
-        """As :class:`Display`."""
+    def slot_started(self, slot: int, hospital: str) -> None:
+        """As :class:`~cdistrim.progress.Listener`."""
         with self._lock:
-            self._begin(number, total, hospital)
+            self._pace.begin(slot)
+            self._line(f"slot {slot}/{self._pace.slots}: {_name(hospital)}")
 
     def step(self, slot: int, hospital: str, name: str) -> None:
         """As :class:`~cdistrim.progress.Listener`."""
         with self._lock:
-            if slot > self._slot:
-                self._begin(slot, self._pace.slots, hospital)
             self._line(f"slot {slot}: {_name(hospital)}: {_name(name)}")
 
     def training(
@@ -128,11 +123,6 @@ class PlainDisplay:
         with self._lock:
             self._stream.flush()
 
-    def _begin(self, number: int, total: int, hospital: str) -> None:
-        self._slot = number
-        self._pace.begin()
-        self._line(f"slot {number}/{total}: {_name(hospital)}")
-
     def _line(self, text: str) -> None:
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
@@ -175,19 +165,17 @@ class LiveDisplay:
             self._started = self._clock()
         self._live.start()
 
-    def slot_started(self, number: int, total: int, hospital: str) -> None:
-        """As :class:`Display`."""
+    def slot_started(self, slot: int, hospital: str) -> None:
+        """As :class:`~cdistrim.progress.Listener`."""
         with self._lock:
-            self._pace.slots = total
-            self._begin(number, hospital)
+            self._pace.begin(slot)
+            self._now = _Now(slot=slot, hospital=_name(hospital))
 
     def step(self, slot: int, hospital: str, name: str) -> None:
         """As :class:`~cdistrim.progress.Listener`."""
         with self._lock:
-            if slot > self._now.slot:
-                self._begin(slot, hospital)
             # What the others do meanwhile shows as their votes.
-            if _name(hospital) == self._now.hospital:
+            if (slot, _name(hospital)) == (self._now.slot, self._now.hospital):
                 self._now.step = _name(name)
                 self._now.epoch = None
 
@@ -243,10 +231,6 @@ class LiveDisplay:
     def finished(self) -> None:
         """As :class:`Display`."""
         self._live.stop()
-
-    def _begin(self, number: int, hospital: str) -> None:
-        self._pace.begin()
-        self._now = _Now(slot=number, hospital=_name(hospital))
 
     def render(self) -> RenderableType:
         """The panel as it is now."""

@@ -128,6 +128,7 @@ class IterationSession:
         """
         if not self._turn.held:
             self._turn.acquire()
+            progress.listener().slot_started(self.ref.slot, self.site.name)
             leftovers.clear_ended_slots(self.site)
 
     def request_token(self) -> None:

@@ -19,10 +19,11 @@ class Pace:
     _durations: list[float] = field(default_factory=list)
     _began: float | None = None
 
-    def begin(self) -> None:
-        """A slot begins now; one whose end was not told ends."""
+    def begin(self, slot: int) -> None:
+        """A slot begins now; those before it are over, whether that was told or not."""
         if self._began is not None:
             self.end()
+        self.ended = slot - 1
         self._began = self.clock()
 
     def end(self) -> float | None:

@@ -10,8 +10,11 @@ __all__ = ["Listener", "Silent", "listen_with", "listener"]
 class Listener(Protocol):
     """What a display, or nobody, does with progress. Called from several threads."""
 
+    def slot_started(self, slot: int, hospital: str) -> None:
+        """The slot's owner is at its turn, for the first time or again; slots count from 1."""
+
     def step(self, slot: int, hospital: str, name: str) -> None:
-        """A protocol step begins."""
+        """A protocol step begins, of the slot's owner or of a partner that owes it something."""
 
     def training(
         self, slot: int, epoch: int, epochs: int, batch: int, batches: int, loss: float
@@ -38,6 +41,9 @@ class Listener(Protocol):
 
 class Silent:
     """Listens to nothing."""
+
+    def slot_started(self, slot: int, hospital: str) -> None:
+        """Ignore."""
 
     def step(self, slot: int, hospital: str, name: str) -> None:
         """Ignore."""

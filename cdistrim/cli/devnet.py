@@ -31,11 +31,12 @@ def stop(directory: Path = DIRECTORY) -> None:
     from cdistrim.devnet import Devnet
 
     devnet = Devnet(directory)
-    if devnet.status() is None:
-        typer.echo(f"No devnet runs in {directory}; there is nothing to stop.")
-        return
-    devnet.stop()
-    typer.echo(f"The devnet in {directory} is stopped; its state is kept.")
+    ran = devnet.status() is not None
+    devnet.stop()  # Also what does not answer, or was left by a killed supervisor.
+    if ran:
+        typer.echo(f"The devnet in {directory} is stopped; its state is kept.")
+    else:
+        typer.echo(f"No devnet answered in {directory}; now none runs there.")
 
 
 @app.command()

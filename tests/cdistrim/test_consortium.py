@@ -23,6 +23,16 @@ def test_founding_twice_finds_the_same_consortium(simulate: Simulate) -> None:
     assert simulated.found().accounts() == accounts
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"sites": []}'])
+def test_a_damaged_consortium_file_is_named(simulate: Simulate, content: str) -> None:
+    simulated = simulate(size=2)
+    simulated.found()
+    (simulated.directory / "consortium.json").write_text(content)
+
+    with pytest.raises(ConfigurationError, match=r"consortium\.json is damaged"):
+        Consortium.open(simulated.directory)
+
+
 def test_founding_that_was_killed_keeps_the_keys(simulate: Simulate) -> None:
     simulated = simulate(size=2)
     first = simulated.found()

@@ -48,7 +48,7 @@ def view() -> CampaignView:
 
 def play(display: Display, name: str = "hospital-1") -> None:
     display.campaign_started(view())
-    display.slot_started(1, 12, name)
+    display.slot_started(1, name)
     display.step(1, name, "train")
     for batch in (1, 2):
         display.training(1, 1, 1, batch, 2, 0.5)
@@ -90,14 +90,18 @@ def test_the_live_display_neutralises_names_and_says_why_a_slot_was_skipped() ->
 @pytest.mark.parametrize("width", [80, 100])
 def test_the_panel_fits_the_terminal(width: int) -> None:
     display = LiveDisplay(Console(file=io.StringIO(), width=width))
-    display.slot_started(3, 12, "hospital-3")
+    display.campaign_started(view())
+    display.slot_started(3, "hospital-3")
     display.step(3, "hospital-3", "train")
+    display.step(3, "hospital-1", "release_key")
     display.training(3, 1, 2, 12, 25, 0.412)
     display.vote(3, "hospital-1", True, "better")
     out = io.StringIO()
     Console(file=out, width=width).print(display.render())
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) == width
+    display.finished()
+    assert "release_key" not in out.getvalue()
     for words in ("slot 3 of 12", "hospital-3", "train", "epoch 1/2", "batch 12/25", "estimating"):
         assert words in out.getvalue()
 
@@ -113,7 +117,7 @@ def test_many_threads_may_report_at_once(live: bool, monkeypatch: pytest.MonkeyP
 
     def talk() -> None:
         for i in range(1, 41):
-            display.slot_started(i, 40, "hospital-1")
+            display.slot_started(i, "hospital-1")
             display.step(i, "hospital-1", "train")
             display.training(i, 1, 1, i, 40, 0.1)
             display.vote(i, f"hospital-{i}", i % 2 == 0, "said")
@@ -134,35 +138,37 @@ def test_many_threads_may_report_at_once(live: bool, monkeypatch: pytest.MonkeyP
 def test_the_time_left_comes_from_measured_slots() -> None:
     clock = Clock()
     pace = Pace(clock, slots=4)
-    pace.begin()
+    pace.begin(1)
     assert pace.left() is None
     clock.now = 10
     assert pace.end() == 10
     assert pace.left() == 30
-    pace.begin()
+    pace.begin(2)
     clock.now = 14
     assert pace.left() == 26
     clock.now = 100
     assert pace.left() == 20
 
 
-def test_a_slot_that_nobody_announced_begins_with_its_first_step() -> None:
+def test_a_slot_begins_with_its_owner_whoever_did_something_before() -> None:
     clock, stream = Clock(), io.StringIO()
     display = PlainDisplay(stream, clock)
     display.campaign_started(view())
-    for slot in (1, 2, 3):
-        display.step(slot, f"hospital-{slot}", "request token")
-        clock.now += 10
+    for slot in (1, 3):  # Nobody came for slot 2.
         display.step(slot, "hospital-4", "vote")
+        display.slot_started(slot, f"hospital-{slot}")
+        clock.now += 10
     display.slot_ended(3, "hospital-3", True, "fine", None, None)
     text = stream.getvalue()
-    assert [f"slot {n}/12: hospital-{n}" in text for n in (1, 2, 3)] == [True] * 3
+    assert "slot 1/12: hospital-1\n" in text
+    assert "slot 3/12: hospital-3\n" in text
+    assert "/12: hospital-4" not in text
     assert "[10.0 s, about 1 min 30 s left]" in text
 
 
 def test_training_outside_of_slots_is_not_shown_as_a_slots() -> None:
     out, display = io.StringIO(), LiveDisplay(Console(file=io.StringIO(), width=100))
-    display.slot_started(12, 12, "hospital-4")
+    display.slot_started(12, "hospital-4")
     display.training(0, 2, 8, 3, 4, 0.3)
     Console(file=out, width=100).print(display.render())
     assert "outside of the slots" in out.getvalue()
@@ -173,7 +179,7 @@ def test_a_resumed_campaign_counts_the_slots_that_are_over() -> None:
     clock = Clock()
     pace = Pace(clock, slots=12, ended=10)
     assert pace.end() is None
-    pace.begin()
+    pace.begin(12)
     clock.now = 5
     pace.end()
     assert pace.left() == 0

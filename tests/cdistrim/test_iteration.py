@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cdistrim.errors import ConfigurationError, LeaseHeldError, OutOfOrderError
+from cdistrim.errors import ConfigurationError, IntegrityError, LeaseHeldError, OutOfOrderError
 from cdistrim.iteration import IterationRef, IterationSession
 from cdistrim.lease import Lease
 from cdistrim.protocol import SlotState
@@ -44,6 +44,19 @@ def test_a_step_before_its_time_is_refused_and_changes_nothing(
 
     assert steps.view().slot == before
     session.close()
+
+
+def test_an_accepted_model_that_is_not_the_own_one_is_noticed(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=2))
+    session = steps.open_head()
+    session.train()
+    steps.ask_upload(session)
+    steps.vote()
+    session.confirm()
+    session._requested = bytes(31) + b"1"
+
+    with pytest.raises(IntegrityError, match="not what was trained here"):
+        session.confirm()
 
 
 def test_another_sites_slot_is_refused(simulate: Simulate) -> None:

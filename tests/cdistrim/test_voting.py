@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from cdistrim import custody
 from cdistrim.errors import LeaseHeldError
 from cdistrim.iteration import Trained
 from cdistrim.lease import Lease
+from cdistrim.measurements import INFERENCE
 from cdistrim.protocol import SkipReason, SlotState, Step
 from cdistrim.voting import answer_ballot
 from cdistrim.weights import Weights
@@ -96,6 +98,18 @@ def test_a_candidate_whose_object_was_altered_is_voted_down(simulate: Simulate) 
 
     assert not answer.approve
     assert "IntegrityError" in answer.sentence
+
+
+def test_nothing_is_measured_twice_at_a_site(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=2))
+    steps.accept()
+    steps.accept()
+
+    for site in steps.sites.values():
+        lines = (site.directory / "log" / "steps.jsonl").read_text().splitlines()
+        measured = [line for line in lines if json.loads(line)["step"] == INFERENCE]
+        # The genesis head and two candidates, each by voter and trainer alike.
+        assert len(measured) == 3
 
 
 def test_a_fetch_is_refused_where_the_spec_is_not_approved(simulate: Simulate) -> None:

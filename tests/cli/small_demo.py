@@ -15,6 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TextIO
 
+import torch
+
 import cdistrim.demonstration
 import cdistrim.display
 from cdistrim.cli import main
@@ -82,6 +84,14 @@ def _wait() -> None:
     time.sleep(120)
 
 
+def _compute() -> None:
+    """Be inside of torch, as a training is, for longer than anybody waits."""
+    sys.stderr.write(WAITS + "\n")
+    sys.stderr.flush()
+    while True:
+        torch.linalg.svd(torch.ones(300, 300))
+
+
 class FaultyDisplay(cdistrim.display.PlainDisplay):
     """Shows progress, and lets the fault happen when its step begins."""
 
@@ -100,6 +110,7 @@ def _arrange(fault: str, run: Path) -> None:
     what, _, where = fault.partition("@")
     slot, _, name = where.partition(":")
     faults: dict[str, Callable[[], None]] = {
+        "compute": _compute,
         "alter-models": lambda: _alter_models(run),
         "kill-chain": lambda: _kill_chain(run),
         "nan-candidate": lambda: _poison("candidate"),

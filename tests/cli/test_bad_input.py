@@ -101,6 +101,13 @@ def test_a_name_that_is_not_the_ledgers(site: Path) -> None:
 # --- the store ---
 
 
+def test_a_store_that_is_no_directory(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    _set(site, store_url=f"file://{tmp_path}/file")
+
+    assert_explained(call("campaign", "review", site, 1), 12, "no directory", str(tmp_path))
+
+
 def test_a_store_that_is_not_writable(site: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     url = f"file://{tmp_path}/file/store"
@@ -293,7 +300,9 @@ def test_a_port_in_use_for_the_development_chain(tmp_path: Path) -> None:
 
 def test_a_development_chain_that_does_not_run(tmp_path: Path) -> None:
     assert call("devnet", "status", tmp_path).code == 11
-    assert call("devnet", "stop", tmp_path).code == 0
+    stopped = call("devnet", "stop", tmp_path)
+    assert stopped.code == 0
+    assert "No devnet answered" in stopped.out
 
 
 def test_a_second_chain_in_one_directory(devnet: Devnet) -> None:
@@ -307,6 +316,26 @@ def test_a_port_in_use_for_the_prefect_server(tmp_path: Path) -> None:
 
     assert_explained(ended, 3, str(port), "--port")
     assert Devnet(tmp_path / "up" / "devnet").status() is None
+
+
+@pytest.mark.parametrize("option", ["--resume", "--run-id"])
+def test_an_id_of_a_run_that_is_empty(tmp_path: Path, option: str) -> None:
+    assert_explained(call("demo", "--runs", tmp_path, option, ""), 2, option, "empty")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_demo_with_a_store_of_an_unknown_kind(tmp_path: Path) -> None:
+    ended = call("demo", "--runs", tmp_path, "--run-id", "one", "--store", "s3x://foo/bar")
+
+    assert_explained(ended, 3, "s3x://")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_where_a_directory_of_the_site_belongs(site: Path) -> None:
+    shutil.rmtree(site / "approved")
+    (site / "approved").write_text("in the way")
+
+    assert_explained(call("campaign", "approve", site, 1), 3, str(site / "approved"))
 
 
 def test_a_schedule_that_is_none(tmp_path: Path) -> None:

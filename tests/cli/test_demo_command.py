@@ -128,10 +128,13 @@ def test_a_chain_that_dies(run: Run) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_demo_that_is_stopped(run: Run, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "meanwhile"),
+    [(signal.SIGINT, "wait"), (signal.SIGINT, "compute"), (signal.SIGTERM, "compute")],
+)
+def test_a_demo_that_is_stopped(run: Run, number: signal.Signals, meanwhile: str) -> None:
     demo = subprocess.Popen(
-        _command("wait@0:train", run.runs, "--resume", "disturbed"),
+        _command(f"{meanwhile}@0:train", run.runs, "--resume", "disturbed"),
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -18,6 +18,7 @@ from cdistrim.errors import (
     StoreUnavailableError,
 )
 from cdistrim.iteration import IterationRef
+from cdistrim.progress import Silent, listen_with
 from cdistrim.site import Site, SiteSettings, site_bound_to
 from tasks.boundary import SiteFailure, guarded, step
 
@@ -34,6 +35,16 @@ def directory(tmp_path: Path) -> Path:
         store_url="memory://store",
     )
     return Site.create(tmp_path / "hospital-1", settings).directory
+
+
+class _Notes(Silent):
+    """Keeps what a display would show."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.texts.append(text)
 
 
 def raising(error: Exception) -> Callable[[], None]:
@@ -95,10 +106,18 @@ def test_only_trouble_with_a_service_is_tried_again(
     def once() -> str:
         return flaky(IterationRef(1, 2, 3))
 
-    with site_bound_to(directory):
-        if calls == 2:
-            assert once() == "done"
-        else:
-            with pytest.raises(SiteFailure):
-                once()
+    notes = _Notes()
+    listen_with(notes)
+    try:
+        with site_bound_to(directory):
+            if calls == 2:
+                assert once() == "done"
+            else:
+                with pytest.raises(SiteFailure):
+                    once()
+    finally:
+        listen_with(Silent())
     assert len(seen) == calls
+    # Whoever waits is told why: the code, as the server is, and not the text.
+    told = ["hospital-1: StoreUnavailableError in flaky of slot 2"] if calls == 2 else []
+    assert [note.partition(";")[0] for note in notes.texts] == told

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from web3.types import BlockIdentifier
 
 from cdistrim.devnet import Devnet
 from cdistrim.devnet.directory import call
@@ -340,6 +341,37 @@ def test_one_account_in_many_threads_votes_once(consortium: Found) -> None:
     cast = [e for e in hospitals.ledgers[0].history(number) if e.name == "VoteCast"]
     assert len(cast) == 2
     assert open_slot(hospitals, number) is SlotState.FETCH_GRANTED
+
+
+def test_what_a_block_says_is_read_once_and_anew_after_the_next_or_another_one(
+    consortium: Found, devnet: Devnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hospitals = consortium(2)
+    number = hospitals.open()
+    reader = hospitals.ledgers[1]
+    asked: list[bytes] = []
+    ask = reader._node.call
+
+    def counted(to: str, data: bytes, block: BlockIdentifier) -> bytes:
+        asked.append(data)
+        return ask(to, data, block)
+
+    monkeypatch.setattr(reader._node, "call", counted)
+    first = reader.slot(number, 1)
+    assert asked
+    asked.clear()
+    assert reader.slot(number, 1) == first
+    assert asked == []
+
+    snapshot = call(devnet.url, "evm_snapshot")
+    step = {"campaign": number, "slot": 1, "attempt": 1}
+    hospitals.ledgers[0].request_fetch(**step, request_key_digest=digest("key"))
+    assert reader.slot(number, 1).state is SlotState.FETCH_REQUESTED
+    # Another block takes the place of the one that had the request.
+    call(devnet.url, "evm_revert", snapshot)
+    call(devnet.url, "evm_increaseTime", 7)
+    call(devnet.url, "evm_mine")
+    assert reader.slot(number, 1).state is SlotState.WAITING
 
 
 def test_an_expired_slot_is_closed_by_any_member_and_only_once(
