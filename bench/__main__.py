@@ -1,7 +1,7 @@
 """Measure what the README says, and write it there: ``make bench``.
 
-Runs the demo with three seeds, counts refusals over ten, and times a hop with a model of 33 M
-parameters. Takes about half an hour on two cores; ``--only`` picks a part.
+Runs the demo with three seeds and times a hop with a model of 33 M parameters. Takes ten minutes or
+more on two cores that have nothing else to do; ``--only`` picks a part.
 """
 
 from __future__ import annotations

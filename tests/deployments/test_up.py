@@ -53,7 +53,7 @@ def port() -> int:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", candidate))
             return candidate
-    raise AssertionError("fifty ports in a row are in use")
+    raise AssertionError("fifty ports, drawn at random, are all in use")
 
 
 @pytest.fixture
