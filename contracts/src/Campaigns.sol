@@ -1,324 +1,209 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {Ballots} from "./Ballots.sol";
 import {BallotBox} from "./BallotBox.sol";
 import {ICDistriM} from "./ICDistriM.sol";
-import {Members} from "./Members.sol";
+import {BallotId} from "./ValueTypes.sol";
 
-/// @title What is stored of campaigns, and the views derived from it
-/// @notice Nothing here changes state. Whatever can be derived is derived: model names, quorums'
-/// electorates by account, ballot states, owners of slots.
-abstract contract Campaigns is Members {
-    using BallotBox for BallotBox.Box;
-
-    struct StoredCampaign {
-        bytes32 specHash;
-        bytes32 genesisWeightsHash;
-        // one word: what every step reads
-        CampaignState state;
-        Mode mode;
-        uint8 quorum;
-        uint8 partners;
-        uint16 cycles;
-        uint32 slot;
-        uint32 head;
-        uint32 accepted;
-        uint64 enrolDeadline;
-        // one word: bit i stands for the partner at position i of the order
-        uint64 enrolled;
-        uint64 evaluators;
-        // one word
-        Deadlines deadlines;
-        mapping(uint256 place => address) order;
-        mapping(address account => StoredEnrolment) enrolments;
-        mapping(uint32 slot => StoredSlot) slots;
-        mapping(bytes32 ballot => BallotBox.Box) ballots;
-    }
-
-    struct StoredEnrolment {
-        uint8 place; // position in the order + 1; 0: no partner
-        bool evaluator;
-        uint32 cases; // 0: not enrolled
-        bytes32 dataCommitment;
-    }
-
-    struct StoredSlot {
-        SlotState state;
-        SkipReason skipReason;
-        uint16 attempt; // 0: not opened yet
-        uint64 deadline;
-        bytes32 requestKeyDigest;
-        StoredCandidate candidate;
-    }
-
-    /// @dev Parent and evidence share one word.
-    struct StoredCandidate {
-        uint32 parent;
-        uint32 aucHead;
-        uint32 aucCandidate;
-        uint64 variance;
-        uint32 positives;
-        uint32 negatives;
-        bytes32 ciphertextHash;
-        bytes32 weightsHash;
-        bytes32 capsuleHash;
-    }
+/// @title What is stored of campaigns, and the guards that every action passes
+/// @notice Nothing here changes state.
+abstract contract Campaigns is Ballots {
+    uint32 internal constant GENESIS = 0;
 
     uint256 public campaigns;
-    mapping(uint256 campaign => StoredCampaign) internal _campaigns;
+    mapping(uint256 campaign => CampaignRecord) internal _campaigns;
+    mapping(uint256 campaign => uint8[128]) internal _orders; // seats
+    mapping(uint256 campaign => mapping(address account => EnrolmentRecord)) internal _enrolments;
+    mapping(uint256 campaign => mapping(uint32 slot => SlotRecord)) internal _slots;
+    mapping(uint256 campaign => mapping(address account => FinalFetchRecord)) internal _finals;
+    mapping(uint256 campaign => mapping(uint32 slot => mapping(address account => bytes32)))
+        internal _capsules;
 
-    // ------------------------------------------------------------------ views
+    // ------------------------------------------------------------------- views
 
     /// @inheritdoc ICDistriM
-    function snapshotOf(uint256 campaign) external view returns (Snapshot memory snapshot) {
-        snapshot.campaign = campaignOf(campaign);
-        snapshot.blockNumber = uint64(block.number);
-        snapshot.timestamp = uint64(block.timestamp);
-        uint32 open = snapshot.campaign.slot;
-        if (open == 0) return snapshot;
-        Slot memory slot = slotOf(campaign, open);
-        snapshot.slot = slot;
-        Step step = slot.candidate.weightsHash == 0 ? Step.Fetch : Step.Upload;
-        snapshot.ballot = ballotOf(campaign, open, slot.attempt, step);
+    function campaignRecord(uint256 campaign) external view returns (CampaignRecord memory) {
+        return _campaign(campaign);
     }
 
     /// @inheritdoc ICDistriM
-    function campaignOf(uint256 campaign) public view returns (Campaign memory view_) {
-        StoredCampaign storage c = _campaign(campaign);
-        view_.number = campaign;
-        view_.specHash = c.specHash;
-        view_.genesisWeightsHash = c.genesisWeightsHash;
-        view_.state = c.state;
-        view_.mode = c.mode;
-        view_.quorum = c.quorum;
-        view_.cycles = c.cycles;
-        view_.slots = _plannedSlots(c);
-        view_.slot = c.state == CampaignState.Running ? c.slot : 0;
-        view_.head = c.head;
-        view_.accepted = c.accepted;
-        view_.enrolDeadline = c.enrolDeadline;
-        view_.deadlines = c.deadlines;
-        view_.order = new address[](c.partners);
-        view_.enrolments = new Enrolment[](c.partners);
-        for (uint256 i = 0; i < view_.order.length; i++) {
-            view_.order[i] = c.order[i];
-            view_.enrolments[i] = _enrolment(c, view_.order[i]);
+    function orderOf(uint256 campaign) external view returns (uint8[] memory order) {
+        order = new uint8[](_campaign(campaign).places);
+        for (uint256 i = 0; i < order.length; i++) {
+            order[i] = _orders[campaign][i];
         }
     }
 
     /// @inheritdoc ICDistriM
-    function enrolmentOf(uint256 campaign, address account)
+    function enrolmentRecord(uint256 campaign, address account)
         external
         view
-        returns (Enrolment memory enrolment)
+        returns (EnrolmentRecord memory)
     {
-        StoredCampaign storage c = _campaign(campaign);
-        if (c.enrolments[account].place == 0) return enrolment;
-        return _enrolment(c, account);
+        return _enrolments[campaign][account];
     }
 
     /// @inheritdoc ICDistriM
-    function headOf(uint256 campaign) external view returns (uint32) {
-        return _campaign(campaign).head;
+    function slotRecord(uint256 campaign, uint32 slot) external view returns (SlotRecord memory) {
+        return _slots[campaign][slot];
     }
 
     /// @inheritdoc ICDistriM
-    function slotOf(uint256 campaign, uint32 slot) public view returns (Slot memory view_) {
-        StoredCampaign storage c = _campaign(campaign);
-        if (slot == 0 || slot > _plannedSlots(c)) revert NoSlot(campaign, slot);
-        StoredSlot storage s = c.slots[slot];
-        view_.campaign = campaign;
-        view_.number = slot;
-        view_.attempt = s.attempt;
-        view_.owner = _ownerOf(c, slot);
-        view_.state = s.state;
-        view_.skipReason = s.skipReason;
-        view_.deadline = s.deadline;
-        view_.requestKeyDigest = s.requestKeyDigest;
-        if (s.candidate.weightsHash != 0) view_.candidate = _record(c, slot);
-    }
-
-    /// @inheritdoc ICDistriM
-    function slotsOf(uint256 campaign, uint32 first, uint32 count)
+    function finalFetchRecord(uint256 campaign, address account)
         external
         view
-        returns (Slot[] memory page)
+        returns (FinalFetchRecord memory)
     {
-        uint256 planned = _plannedSlots(_campaign(campaign));
-        if (first == 0 || first > planned) revert NoSlot(campaign, first);
-        uint256 left = planned - first + 1;
-        page = new Slot[](count < left ? count : left);
-        for (uint256 i = 0; i < page.length; i++) {
-            page[i] = slotOf(campaign, first + uint32(i));
-        }
+        return _finals[campaign][account];
     }
 
     /// @inheritdoc ICDistriM
-    function modelOf(uint256 campaign, uint32 slot) external view returns (ModelRecord memory) {
-        StoredCampaign storage c = _campaign(campaign);
-        if (c.slots[slot].state != SlotState.Accepted) revert NoModel(campaign, slot);
-        return _record(c, slot);
-    }
-
-    /// @inheritdoc ICDistriM
-    function ballotOf(uint256 campaign, uint32 slot, uint16 attempt, Step step)
-        public
-        view
-        returns (Ballot memory view_)
-    {
-        StoredCampaign storage c = _campaign(campaign);
-        BallotBox.Box memory box = _ballot(c, slot, attempt, step);
-        view_.step = step;
-        view_.state = _ballotState(c, box, slot, attempt, step);
-        view_.yes = BallotBox.count(box.approvals);
-        view_.no = BallotBox.count(box.refusals);
-        view_.quorum = box.quorum;
-        view_.electorate = _accounts(c, box.electorate);
-        view_.approvals = _accounts(c, box.approvals);
-        view_.refusals = _accounts(c, box.refusals);
-    }
-
-    /// @inheritdoc ICDistriM
-    function voteOf(uint256 campaign, uint32 slot, uint16 attempt, Step step, address account)
+    function capsuleOf(uint256 campaign, uint32 slot, address account)
         external
         view
-        returns (Choice)
+        returns (bytes32)
     {
-        StoredCampaign storage c = _campaign(campaign);
-        BallotBox.Box storage box = _ballot(c, slot, attempt, step);
-        uint64 voter = _bit(c, account);
-        if (box.approvals & voter != 0) return Choice.Yes;
-        return box.refusals & voter != 0 ? Choice.No : Choice.Silent;
+        return _capsules[campaign][slot][account];
     }
 
     // -------------------------------------------------------------- derivation
 
-    function _campaign(uint256 campaign) internal view returns (StoredCampaign storage c) {
+    function _asked(BallotId ballot) internal view override returns (uint256) {
+        return _campaigns[ballot.campaignOf()].quorum;
+    }
+
+    function _deadlineOf(BallotId ballot, Box memory box) internal view override returns (uint64) {
+        return _isOfSlot(ballot) ? _slotOf(ballot).deadline : box.deadline;
+    }
+
+    /// @dev Compared is what the ballot kept from its opening with what it would be given now. Voters
+    /// and members never become again what they were: no ballot comes back to life.
+    function _holds(BallotId ballot, Box memory box) internal view override returns (bool) {
+        BallotKind kind = ballot.kindOf();
+        if (kind == BallotKind.Fetch) return _asks(ballot, SlotState.FetchRequested);
+        if (kind == BallotKind.Upload) return _asks(ballot, SlotState.UploadRequested);
+        address opener = ballot.openerOf();
+        if (_active & _bit(opener) == 0) return false;
+        if (kind == BallotKind.Admission || kind == BallotKind.Removal) {
+            return box.electorate == _active;
+        }
+        CampaignRecord storage c = _campaigns[ballot.campaignOf()];
+        if (_removed(c) != 0) return false;
+        if (kind == BallotKind.Join) {
+            return c.state == CampaignState.Running && box.electorate == c.voters;
+        }
+        if (c.head != box.basis) return false;
+        if (kind == BallotKind.FinalFetch) return box.electorate == c.voters | _bit(opener);
+        if (box.electorate != c.voters) return false;
+        if (ballot.attemptOf() == 0) return true; // a restore opened after the campaign's end
+        SlotRecord storage s = _slotOf(ballot);
+        return _isOpen(c, s, ballot) && box.opened == _wasOpened(s);
+    }
+
+    /// @dev Whether the open slot waits for this ballot.
+    function _asks(BallotId ballot, SlotState asking) private view returns (bool) {
+        CampaignRecord storage c = _campaigns[ballot.campaignOf()];
+        SlotRecord storage s = _slotOf(ballot);
+        return _removed(c) == 0 && _isOpen(c, s, ballot) && s.state == asking;
+    }
+
+    function _isOpen(CampaignRecord storage c, SlotRecord storage s, BallotId ballot)
+        private
+        view
+        returns (bool)
+    {
+        return c.state == CampaignState.Running && c.slot == ballot.slotOf()
+            && s.attempt == ballot.attemptOf();
+    }
+
+    function _slotOf(BallotId ballot) internal view returns (SlotRecord storage) {
+        return _slots[ballot.campaignOf()][ballot.slotOf()];
+    }
+
+    /// @dev Whether the slot's owner has opened the head in this attempt.
+    function _wasOpened(SlotRecord storage s) internal view returns (bool) {
+        return s.state >= SlotState.Training;
+    }
+
+    /// @dev Last second of a ballot that is opened now and is not the slot's own.
+    function _ballotEnd(CampaignRecord storage c) internal view returns (uint48) {
+        return uint48(block.timestamp + c.deadlines.secondsOf(Clock.FetchBallot));
+    }
+
+    function _ownerOf(SlotRecord storage s) internal view returns (address) {
+        return _accountAt(s.ownerSeat);
+    }
+
+    /// @dev Partners that are no members any more.
+    function _removed(CampaignRecord storage c) internal view returns (uint128) {
+        return c.partners & ~_active;
+    }
+
+    /// @dev Whether enough partners are left to decide anything: nobody is judged by itself alone.
+    function _canDecide(CampaignRecord storage c) internal view returns (bool) {
+        if (BallotBox.count(c.voters) < MIN_MEMBERS) return false;
+        return c.mode == Mode.Reported || BallotBox.count(c.evaluators & c.voters) >= MIN_MEMBERS;
+    }
+
+    // ------------------------------------------------------------------ guards
+
+    function _campaign(uint256 campaign) internal view returns (CampaignRecord storage c) {
         c = _campaigns[campaign];
-        if (c.partners == 0) revert NoCampaign(campaign);
+        if (c.places == 0) revert NoCampaign(campaign);
     }
 
-    function _plannedSlots(StoredCampaign storage c) internal view returns (uint32) {
-        return uint32(c.partners) * c.cycles;
+    /// @dev A campaign from which everybody who left was taken out.
+    function _settled(uint256 campaign) internal view returns (CampaignRecord storage c) {
+        c = _campaign(campaign);
+        uint128 removed = _removed(c);
+        if (removed != 0) revert RemovalsPending(campaign, removed);
     }
 
-    function _ownerOf(StoredCampaign storage c, uint32 slot) internal view returns (address) {
-        return c.order[(slot - 1) % c.partners];
-    }
-
-    function _ballot(StoredCampaign storage c, uint32 slot, uint16 attempt, Step step)
+    /// @dev The open slot of a running campaign, exactly as the caller believes it to be.
+    function _openSlot(uint256 campaign, uint32 slot, uint16 attempt)
         internal
         view
-        returns (BallotBox.Box storage)
+        returns (CampaignRecord storage c, SlotRecord storage s)
     {
-        return c.ballots[keccak256(abi.encode(slot, attempt, step))];
+        c = _settled(campaign);
+        _requireState(c, CampaignState.Running);
+        if (slot != c.slot) revert WrongSlot(campaign, slot, c.slot);
+        s = _slots[campaign][slot];
+        if (attempt != s.attempt) revert WrongAttempt(attempt, s.attempt);
     }
 
-    /// @dev The mask of a slot's owner.
-    function _bitAt(StoredCampaign storage c, uint32 slot) internal view returns (uint64) {
-        return uint64(1) << uint64((slot - 1) % c.partners);
-    }
-
-    /// @dev The mask of one partner; empty for anybody else.
-    function _bit(StoredCampaign storage c, address account) internal view returns (uint64) {
-        uint8 place = c.enrolments[account].place;
-        return place == 0 ? 0 : uint64(1) << (place - 1);
-    }
-
-    function _modelName(address owner, uint32 slot) internal view returns (string memory) {
-        return string.concat(_nameOf(owner), "-", _decimal(slot));
-    }
-
-    /// @dev A ballot that nobody decided is rejected once its step is over: silence is no.
-    function _ballotState(
-        StoredCampaign storage c,
-        BallotBox.Box memory box,
-        uint32 slot,
-        uint16 attempt,
-        Step step
-    ) private view returns (BallotState state) {
-        state = box.tally();
-        if (state != BallotState.Open) return state;
-        StoredSlot storage s = c.slots[slot];
-        SlotState asks = step == Step.Fetch ? SlotState.FetchRequested : SlotState.UploadRequested;
-        bool live = s.attempt == attempt && s.state == asks && block.timestamp <= s.deadline;
-        return live ? BallotState.Open : BallotState.Rejected;
-    }
-
-    function _enrolment(StoredCampaign storage c, address account)
-        private
+    function _ownTurn(uint256 campaign, uint32 slot, uint16 attempt, SlotState needed)
+        internal
         view
-        returns (Enrolment memory)
+        returns (CampaignRecord storage c, SlotRecord storage s)
     {
-        StoredEnrolment storage e = c.enrolments[account];
-        return
-            Enrolment(
-                account, _nameOf(account), e.cases != 0, e.cases, e.dataCommitment, e.evaluator
-            );
+        (c, s) = _openSlot(campaign, slot, attempt);
+        address owner = _ownerOf(s);
+        if (msg.sender != owner) revert NotYourTurn(campaign, slot, owner, msg.sender);
+        if (s.state != needed) revert WrongState(s.state, needed);
+        _requireInTime(s.deadline);
     }
 
-    function _record(StoredCampaign storage c, uint32 slot)
-        private
-        view
-        returns (ModelRecord memory record)
-    {
-        StoredSlot storage s = c.slots[slot];
-        record.account = _ownerOf(c, slot);
-        StoredEnrolment storage e = c.enrolments[record.account];
-        record.name = _modelName(record.account, slot);
-        record.slot = slot;
-        record.attempt = s.attempt;
-        record.parent = s.candidate.parent;
-        record.ciphertextHash = s.candidate.ciphertextHash;
-        record.weightsHash = s.candidate.weightsHash;
-        record.capsuleHash = s.candidate.capsuleHash;
-        record.cases = e.cases;
-        record.dataCommitment = e.dataCommitment;
-        record.evidence = _evidence(s.candidate);
+    function _requirePartner(uint256 campaign, CampaignRecord storage c) internal view {
+        if (c.partners & _bit(msg.sender) == 0) revert NotAPartner(campaign, msg.sender);
     }
 
-    function _evidence(StoredCandidate storage stored) private view returns (Evidence memory) {
-        return Evidence(
-            stored.aucHead, stored.aucCandidate, stored.variance, stored.positives, stored.negatives
-        );
+    function _requireState(CampaignRecord storage c, CampaignState needed) internal view {
+        if (c.state != needed) revert WrongCampaignState(c.state, needed);
     }
 
-    /// @dev The record that was voted on, as the owner requested it.
-    function _requested(StoredSlot storage s) internal view returns (Candidate memory) {
-        StoredCandidate storage stored = s.candidate;
-        return Candidate(
-            stored.parent,
-            stored.ciphertextHash,
-            stored.weightsHash,
-            stored.capsuleHash,
-            _evidence(stored)
-        );
+    function _requireInTime(uint64 deadline) internal view {
+        if (block.timestamp > deadline) revert DeadlinePassed(deadline, uint64(block.timestamp));
     }
 
-    function _accounts(StoredCampaign storage c, uint64 mask)
-        private
-        view
-        returns (address[] memory accounts)
-    {
-        accounts = new address[](BallotBox.count(mask));
-        uint256 next = 0;
-        for (uint256 i = 0; mask != 0; i++) {
-            if (mask & 1 != 0) accounts[next++] = c.order[i];
-            mask >>= 1;
+    function _requireExpired(uint64 deadline) internal view {
+        if (block.timestamp <= deadline) {
+            revert DeadlineNotPassed(deadline, uint64(block.timestamp));
         }
     }
 
-    function _decimal(uint32 value) private pure returns (string memory) {
-        bytes memory digits = new bytes(10);
-        uint256 start = digits.length;
-        do {
-            digits[--start] = bytes1(uint8(48 + value % 10));
-            value /= 10;
-        } while (value != 0);
-        bytes memory text = new bytes(digits.length - start);
-        for (uint256 i = 0; i < text.length; i++) {
-            text[i] = digits[start + i];
-        }
-        return string(text);
+    function _requireHash(bytes32 hash) internal pure {
+        if (hash == 0) revert ZeroHash();
     }
 }

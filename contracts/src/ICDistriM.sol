@@ -1,391 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {ICDistriMErrors} from "./ICDistriMErrors.sol";
+import {ICDistriMEvents} from "./ICDistriMEvents.sol";
+import {BallotId, Deadlines, Evidence} from "./ValueTypes.sol";
+
 /// @title C-DistriM: the ledger of a consortium
 /// @notice Keeps members, campaigns, slots, ballots, tokens and model records. Nobody owns it.
-/// @dev AUCs are fixed-point numbers in 1e-9, variances in 1e-18, times are seconds. Campaigns and
-/// slots are numbered from 1; slot 0 is the public genesis model. Attempts of a slot count from 1.
-/// A step is in time up to and including the second of its deadline.
-interface ICDistriM {
-    // ------------------------------------------------------------------ words
+/// @dev Everything here is for members only, views excepted. Views return what is stored, as it is;
+/// what is derived from it is told by a contract of its own, see ICDistriMViews.
+interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
+    // -------------------------------------------------------------- membership
 
-    /// @notice Where a campaign stands.
-    enum CampaignState {
-        Enrolling, // partners announce cases and data commitment
-        Running, // exactly one slot is open
-        Completed, // the last slot is over and at least one model was accepted
-        Failed // it could not start, or nothing was accepted
-    }
+    /// @notice Publishes the caller's public sealing key, which receives sealed model keys, or puts
+    /// another one in its place (rotation). 1 to 4096 bytes; the ledger keeps its SHA-256.
+    function publishKey(bytes calldata sealingKey) external;
 
-    /// @notice Where a slot (one partner iteration) stands.
-    enum SlotState {
-        Waiting, // for the owner's fetch request
-        FetchRequested, // the fetch ballot is open
-        FetchGranted, // the owner holds a fetch token
-        Training, // the owner opened the head
-        UploadRequested, // the record is fixed, the upload ballot is open
-        UploadGranted, // reported mode only: the owner holds an upload token
-        Accepted, // the candidate is the head, or was
-        Skipped // see SkipReason
-    }
+    /// @notice Asks all members to admit somebody; the proposal is the caller's yes.
+    /// @dev Membership ballots last a week and are void as soon as anybody is admitted or removed.
+    function proposeAdmission(Applicant calldata applicant) external returns (uint16 round);
 
-    /// @notice Why a slot was skipped.
-    enum SkipReason {
-        None,
-        FetchRefused, // the fetch ballot failed
-        Degraded, // the upload ballot failed: head restored, partner skipped
-        DeadlinePassed, // the open step's time was over and a member closed it
-        NotEnrolled // the slot's owner takes no part in this campaign
-    }
+    /// @notice Asks all members to remove one; the proposal is the caller's yes. It takes effect in
+    /// each running campaign when any member applies it there.
+    function proposeRemoval(address account) external returns (uint16 round);
 
-    /// @notice What a ballot is about, and what a token is good for.
-    enum Step {
-        Fetch,
-        Upload
-    }
-
-    /// @notice On what evidence upload ballots are decided.
-    enum Mode {
-        Holdout, // evaluators measure the candidate on their own hold-out
-        Reported // partners judge the trainer's report on an agreed validation set
-    }
-
-    /// @notice State of a ballot. Derived from the votes, never stored.
-    enum BallotState {
-        None, // never opened
-        Open,
-        Passed, // yes >= quorum
-        Rejected // the quorum is out of reach, or the ballot ended undecided: silence is no
-    }
-
-    /// @notice What an account said in a ballot.
-    enum Choice {
-        Silent,
-        Yes,
-        No
-    }
-
-    // ---------------------------------------------------------------- records
-
-    /// @notice A founding member. `sealingKey` is the public key that receives sealed model keys.
-    struct Founder {
-        address account;
-        string name;
-        bytes sealingKey;
-    }
-
-    /// @notice A member. `sealingKeyDigest` is SHA-256 of the key that MemberAdmitted carries.
-    struct Member {
-        address account;
-        string name;
-        bytes32 sealingKeyDigest;
-        bool active;
-    }
-
-    /// @notice Measurements behind a vote or a record; all zero where nothing was measured.
-    struct Evidence {
-        uint32 aucHead;
-        uint32 aucCandidate;
-        uint64 variance;
-        uint32 positives;
-        uint32 negatives;
-    }
-
-    /// @notice Seconds that each step may take before any member may close it.
-    struct Deadlines {
-        uint32 enrol;
-        uint32 fetchRequest;
-        uint32 fetchBallot;
-        uint32 opening;
-        uint32 training;
-        uint32 uploadBallot;
-        uint32 confirmation;
-    }
-
-    /// @notice What the owner fixes when it requests the upload. `parent` is the head's slot number.
-    /// @dev Reported mode encrypts after the grant: the request carries zero for `ciphertextHash`
-    /// and `capsuleHash`, the confirmation repeats the other fields and supplies these two.
-    struct Candidate {
-        uint32 parent;
-        bytes32 ciphertextHash;
-        bytes32 weightsHash;
-        bytes32 capsuleHash;
-        Evidence evidence;
-    }
-
-    /// @notice A partner's part in a campaign; `enrolled` is false while it has not enrolled.
-    struct Enrolment {
-        address account;
-        string name;
-        bool enrolled;
-        uint32 cases;
-        bytes32 dataCommitment;
-        bool evaluator;
-    }
-
-    /// @notice A candidate or accepted model with its provenance. `name` is partner + slot.
-    struct ModelRecord {
-        string name;
-        uint32 slot;
-        uint16 attempt;
-        address account;
-        uint32 parent;
-        bytes32 ciphertextHash;
-        bytes32 weightsHash;
-        bytes32 capsuleHash;
-        uint32 cases;
-        bytes32 dataCommitment;
-        Evidence evidence;
-    }
-
-    /// @notice A campaign. `slot` is the open slot, 0 unless it runs; `slots` how many are planned;
-    /// `quorum` what the spec asked for, 0 for a strict majority; `enrolments` one per partner in order.
-    struct Campaign {
-        uint256 number;
-        bytes32 specHash;
-        bytes32 genesisWeightsHash;
-        CampaignState state;
-        Mode mode;
-        uint8 quorum;
-        uint16 cycles;
-        uint32 slots;
-        uint32 slot;
-        uint32 head;
-        uint32 accepted;
-        uint64 enrolDeadline;
-        Deadlines deadlines;
-        address[] order;
-        Enrolment[] enrolments;
-    }
-
-    /// @notice A slot. `attempt` is 0 and `deadline` is 0 until it opens. The candidate's
-    /// `weightsHash` is zero while there is none. An ended slot keeps the deadline of its last step.
-    struct Slot {
-        uint256 campaign;
-        uint32 number;
-        uint16 attempt;
-        address owner;
-        SlotState state;
-        SkipReason skipReason;
-        uint64 deadline;
-        bytes32 requestKeyDigest;
-        ModelRecord candidate;
-    }
-
-    /// @notice A ballot. The requester's request is its yes and is counted in `yes` and `approvals`.
-    struct Ballot {
-        Step step;
-        BallotState state;
-        uint8 yes;
-        uint8 no;
-        uint8 quorum;
-        address[] electorate;
-        address[] approvals;
-        address[] refusals;
-    }
-
-    /// @notice Everything about the present of a campaign, as of one block. `slot` is all zero unless
-    /// the campaign runs; `ballot` is the open slot's latest ballot (its state is None before any).
-    struct Snapshot {
-        Campaign campaign;
-        Slot slot;
-        Ballot ballot;
-        uint64 blockNumber;
-        uint64 timestamp;
-    }
-
-    // ----------------------------------------------------------------- events
-    // In this order of a transaction they suffice to rebuild everything that the views tell.
-
-    event MemberAdmitted(address indexed account, string name, bytes sealingKey);
-
-    event CampaignOpened(
-        uint256 indexed campaign,
-        address indexed opener,
-        bytes32 specHash,
-        bytes32 genesisWeightsHash,
-        address[] order,
-        uint16 cycles,
-        uint8 quorum,
-        Mode mode,
-        Deadlines deadlines,
-        uint64 enrolDeadline
-    );
-
-    event Enrolled(
-        uint256 indexed campaign,
-        address indexed account,
-        string name,
-        uint32 cases,
-        bytes32 dataCommitment,
-        bool evaluator
-    );
-
-    event CampaignStarted(uint256 indexed campaign, uint8 enrolled, uint8 evaluators);
-
-    event SlotOpened(
-        uint256 indexed campaign,
-        uint32 indexed slot,
-        uint16 attempt,
-        address indexed owner,
-        uint32 head,
-        uint64 deadline
-    );
-
-    event FetchRequested(
-        uint256 indexed campaign,
-        uint32 indexed slot,
-        uint16 attempt,
-        address indexed account,
-        bytes32 requestKeyDigest
-    );
-
-    /// @notice The requester's request counts as its yes; no VoteCast repeats it.
-    /// Bit i of `electorate` stands for the partner at position i of the campaign's order.
-    event BallotOpened(
-        uint256 indexed campaign,
-        uint32 indexed slot,
-        uint16 attempt,
-        Step step,
-        address indexed requester,
-        uint32 head,
-        uint8 quorum,
-        uint64 electorate,
-        uint64 deadline
-    );
-
-    event VoteCast(
-        uint256 indexed campaign,
-        uint32 indexed slot,
-        uint16 attempt,
-        Step step,
-        address indexed account,
-        bool approve,
-        Evidence evidence
-    );
-
-    event BallotClosed(
-        uint256 indexed campaign,
-        uint32 indexed slot,
-        uint16 attempt,
-        Step step,
-        bool passed,
-        uint8 yes,
-        uint8 no
-    );
-
-    event TokenGranted(
-        uint256 indexed campaign,
-        uint32 indexed slot,
-        uint16 attempt,
-        Step step,
-        address indexed account,
-        uint64 deadline
-    );
-
-    event TokenRedeemed(
-        uint256 indexed campaign,
-        uint32 indexed slot,
-        uint16 attempt,
-        Step step,
-        address indexed account
-    );
-
-    /// @notice The owner opened the head. `deadline` is when its training has to be over.
-    event ModelOpened(
-        uint256 indexed campaign,
-        uint32 indexed slot,
-        uint16 attempt,
-        address indexed account,
-        uint32 head,
-        uint8 good,
-        uint8 bad,
-        uint8 missing,
-        uint64 deadline
-    );
-
-    event CandidateSubmitted(
-        uint256 indexed campaign,
-        uint32 indexed slot,
-        uint16 attempt,
-        address indexed account,
-        string name,
-        Candidate candidate,
-        uint32 cases,
-        bytes32 dataCommitment
-    );
-
-    event ModelAccepted(
-        uint256 indexed campaign,
-        uint32 indexed slot,
-        uint16 attempt,
-        address indexed account,
-        bytes32 ciphertextHash,
-        bytes32 weightsHash,
-        bytes32 capsuleHash
-    );
-
-    event SlotSkipped(
-        uint256 indexed campaign,
-        uint32 indexed slot,
-        uint16 attempt,
-        address indexed owner,
-        SkipReason reason
-    );
-
-    /// @notice A candidate was turned down: work goes on from `to`, the head, and not from slot `from`.
-    event HeadRestored(
-        uint256 indexed campaign, uint32 indexed slot, uint32 from, uint32 to, SkipReason reason
-    );
-
-    /// @notice The campaign is over; `state` is Completed or Failed.
-    event CampaignCompleted(
-        uint256 indexed campaign, CampaignState state, uint32 head, uint32 accepted
-    );
-
-    // ----------------------------------------------------------------- errors
-
-    error NotAMember(address account);
-    error NotAPartner(uint256 campaign, address account);
-    error NotYourTurn(uint256 campaign, uint32 slot, address owner, address caller);
-    error NoVote(address account);
-    error AlreadyVoted(address account);
-    error AlreadyEnrolled(uint256 campaign, address account);
-    error NoCampaign(uint256 campaign);
-    error NoSlot(uint256 campaign, uint32 slot);
-    error NoModel(uint256 campaign, uint32 slot);
-    error NoBallot(uint256 campaign, uint32 slot, uint16 attempt, Step step);
-    error BallotAlreadyClosed(uint256 campaign, uint32 slot, uint16 attempt, Step step);
-    error WrongCampaignState(CampaignState state, CampaignState needed);
-    error WrongState(SlotState state, SlotState needed);
-    error WrongSlot(uint256 campaign, uint32 asked, uint32 open);
-    error WrongAttempt(uint16 asked, uint16 open);
-    error WrongParent(uint32 expected, uint32 given);
-    error DeadlinePassed(uint64 deadline, uint64 time);
-    error DeadlineNotPassed(uint64 deadline, uint64 time);
-    error RecordMismatch(bytes32 requestedWeightsHash, bytes32 givenWeightsHash);
-    error HashTooEarly();
-    error ZeroHash();
-    error BadCases();
-    error BadCycles(uint16 cycles);
-    error BadDeadline(uint32 given);
-    error BadEvidence(uint32 auc);
-    error BadName(string name);
-    error BadAccount(address account);
-    error BadOrder(uint256 partners);
-    error BadFounders(uint256 founders);
-    error BadQuorum(uint8 quorum, uint256 partners);
-    error BadSealingKey(uint256 length);
-    error DuplicatePartner(address account);
-    error DuplicateMember(address account, string name);
-
-    // ---------------------------------------------------------------- actions
+    // ---------------------------------------------------------------- campaign
 
     /// @notice Opens a campaign; partners enrol until the enrol deadline.
     /// @param specHash SHA-256 of the spec's canonical JSON.
     /// @param genesisWeightsHash SHA-256 of the public weights that slot 1 starts from.
     /// @param order 2 to 50 distinct members; one cycle of slots.
-    /// @param cycles How often the order is gone through, at least once.
+    /// @param cycles How often the order is gone through, at least once and at most 2,000 slots in all.
     /// @param quorum Votes that each ballot needs at least; 0 for a strict majority, never less.
     /// @param mode On what evidence upload ballots are decided.
     /// @param deadlines Seconds per step, 1 second to 30 days.
@@ -397,29 +42,34 @@ interface ICDistriM {
         uint16 cycles,
         uint8 quorum,
         Mode mode,
-        Deadlines calldata deadlines
+        Deadlines deadlines
     ) external returns (uint256 campaign);
 
-    /// @notice A partner joins a campaign with its number of training cases and the root of its
-    /// data commitment. When all partners are in, slot 1 opens.
+    /// @notice A partner enrols with its number of training cases and the root of its data
+    /// commitment. When all partners are in, slot 1 opens.
     /// @param evaluator Whether it measures candidates on a hold-out of its own.
     function enrol(uint256 campaign, uint32 cases, bytes32 dataCommitment, bool evaluator) external;
 
-    /// @notice The slot's owner asks for the head; all enrolled partners vote.
+    /// @notice A member asks the partners of a running campaign to let it join.
+    function requestJoin(uint256 campaign, uint32 cases, bytes32 dataCommitment, bool evaluator)
+        external
+        returns (uint16 round);
+
+    /// @notice Takes former members out of a campaign and out of the open slot's ballot.
+    /// @dev Until this is done, whatever else concerns the campaign is refused.
+    function applyRemovals(uint256 campaign) external;
+
+    /// @notice Ends the open step once its deadline is over: the enrolment (the campaign starts with
+    /// those enrolled, or fails with fewer than two partners or, in holdout mode, fewer than two
+    /// evaluators), or the open slot (it is skipped).
+    function closeExpired(uint256 campaign) external;
+
+    // ------------------------------------------------------------------- slots
+
+    /// @notice The slot's owner asks for the head; all voters of the campaign vote.
     /// @param requestKeyDigest SHA-256 of the one-time public key to which the head's key is sealed.
     function requestFetch(uint256 campaign, uint32 slot, uint16 attempt, bytes32 requestKeyDigest)
         external;
-
-    /// @notice One vote; it may decide the ballot and with it the slot's next state.
-    /// @dev Fetch: all enrolled partners. Upload: trainer and evaluators (holdout), or all (reported).
-    function castVote(
-        uint256 campaign,
-        uint32 slot,
-        uint16 attempt,
-        Step step,
-        bool approve,
-        Evidence calldata evidence
-    ) external;
 
     /// @notice The owner redeems its fetch token: the head is open, its weights hash is right.
     /// @param good Key shares that were usable, and `bad` and `missing` ones.
@@ -433,6 +83,7 @@ interface ICDistriM {
     ) external;
 
     /// @notice The owner fixes its candidate's record and asks for the upload ballot.
+    /// @dev Holdout: trainer and evaluators vote and accept. Reported: all voters vote, and grant.
     function requestUpload(
         uint256 campaign,
         uint32 slot,
@@ -448,55 +99,105 @@ interface ICDistriM {
         Candidate calldata candidate
     ) external;
 
-    /// @notice Any member ends the open step once its deadline is over: the enrolment (the campaign
-    /// starts with those enrolled, or fails with fewer than two partners or, in holdout mode, fewer
-    /// than two evaluators), or the open slot (it is skipped).
-    function closeExpired(uint256 campaign) external;
+    // ------------------------------------------------------------------- votes
 
-    // ------------------------------------------------------------------ views
+    /// @notice One vote; if it decides the ballot, what was asked for happens at once.
+    function castVote(BallotId ballot, bool approve, Evidence evidence) external;
+
+    /// @notice Votes that members signed, handed in by any of them. Who has voted before is passed
+    /// over, so that nobody can spoil the transaction by voting meanwhile.
+    function castVotes(BallotId ballot, SignedVote[] calldata votes) external;
+
+    // ---------------------------------------------------------------- restoring
+
+    /// @notice Asks the voters to take the head back to a strict ancestor. Once per voter and attempt,
+    /// or, after the campaign's end (`slot` is the head, `attempt` is 0), once per voter and head.
+    /// @dev Void as soon as the owner opens the head, or head, attempt or voters change.
+    /// @param target Slot of the ancestor; 0 is genesis.
+    function requestRestore(
+        uint256 campaign,
+        uint32 slot,
+        uint16 attempt,
+        uint32 target,
+        RestoreReason reason
+    ) external;
+
+    /// @notice A partner tells where an accepted model's key was shared anew.
+    function addCapsule(uint256 campaign, uint32 slot, bytes32 capsuleHash) external;
+
+    // -------------------------------------------------------------- final model
+
+    /// @notice A partner of a completed campaign asks for the final model.
+    function requestFinalModel(uint256 campaign, bytes32 requestKeyDigest)
+        external
+        returns (uint16 round);
+
+    /// @notice The partner redeems its token: the final model is open. Numbers as in reportOpened.
+    function reportFinalOpened(uint256 campaign, uint8 good, uint8 bad, uint8 missing) external;
+
+    /// @notice A partner that opened the final model records that it uses it.
+    /// @param purpose SHA-256 of what it says about the use.
+    function recordUse(uint256 campaign, bytes32 purpose) external;
+
+    // ------------------------------------------------------------------- views
+
+    /// @notice EIP-712 domain of signed votes: name "C-DistriM", version "1", chain id, contract.
+    function domainSeparator() external view returns (bytes32);
 
     /// @notice Number of campaigns; they are numbered 1 to this.
     function campaigns() external view returns (uint256);
 
-    /// @notice All members in order of admission.
-    function members() external view returns (Member[] memory);
+    /// @notice Number of seats ever given; they are numbered 0 to one less.
+    function seats() external view returns (uint256);
+
+    /// @notice Mask of the members.
+    function activeSeats() external view returns (uint128);
+
+    /// @notice Who has or had a seat; all zero if it was never given.
+    function memberAt(uint256 seat) external view returns (Member memory);
 
     /// @notice One member; all zero if the account never was one.
     function memberOf(address account) external view returns (Member memory);
 
-    /// @notice A campaign's present in one consistent read.
-    function snapshotOf(uint256 campaign) external view returns (Snapshot memory);
+    /// @notice Whom a member last proposed to admit.
+    function applicantOf(address opener) external view returns (Applicant memory);
 
-    /// @notice A campaign.
-    function campaignOf(uint256 campaign) external view returns (Campaign memory);
-
-    /// @notice A partner's part in a campaign; all zero if it is no partner.
-    function enrolmentOf(uint256 campaign, address account) external view returns (Enrolment memory);
-
-    /// @notice Slot number of the head; 0 is genesis.
-    function headOf(uint256 campaign) external view returns (uint32);
-
-    /// @notice A planned, open or ended slot.
-    function slotOf(uint256 campaign, uint32 slot) external view returns (Slot memory);
-
-    /// @notice At most `count` slots from `first` on.
-    function slotsOf(uint256 campaign, uint32 first, uint32 count)
+    /// @notice How often an account asked: round of its latest ballot of a kind that has rounds.
+    function roundOf(BallotKind kind, uint256 campaign, address opener)
         external
         view
-        returns (Slot[] memory);
+        returns (uint16);
 
-    /// @notice The record of an accepted slot.
-    function modelOf(uint256 campaign, uint32 slot) external view returns (ModelRecord memory);
+    /// @notice A campaign as stored.
+    function campaignRecord(uint256 campaign) external view returns (CampaignRecord memory);
 
-    /// @notice A ballot; its state is None if it was never opened.
-    function ballotOf(uint256 campaign, uint32 slot, uint16 attempt, Step step)
+    /// @notice Seats of the partners in their order, joiners last; one cycle of slots.
+    function orderOf(uint256 campaign) external view returns (uint8[] memory);
+
+    /// @notice A partner's enrolment, or a member's wish to join, as stored.
+    function enrolmentRecord(uint256 campaign, address account)
         external
         view
-        returns (Ballot memory);
+        returns (EnrolmentRecord memory);
 
-    /// @notice What an account said in a ballot. The evidence is in the VoteCast event.
-    function voteOf(uint256 campaign, uint32 slot, uint16 attempt, Step step, address account)
+    /// @notice A slot as stored; all zero if it has not opened.
+    function slotRecord(uint256 campaign, uint32 slot) external view returns (SlotRecord memory);
+
+    /// @notice A partner's latest fetch of the final model.
+    function finalFetchRecord(uint256 campaign, address account)
         external
         view
-        returns (Choice);
+        returns (FinalFetchRecord memory);
+
+    /// @notice What a partner last told with addCapsule; zero if nothing.
+    function capsuleOf(uint256 campaign, uint32 slot, address account)
+        external
+        view
+        returns (bytes32);
+
+    /// @notice A ballot as stored.
+    function ballotRecord(BallotId ballot) external view returns (Box memory);
+
+    /// @notice State of a ballot, derived from votes, time and members.
+    function ballotState(BallotId ballot) external view returns (BallotState);
 }

@@ -1,59 +1,88 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {ICDistriM} from "../src/ICDistriM.sol";
+import {BallotId, Evidence} from "../src/ValueTypes.sol";
 import {Consortium} from "./base/Consortium.sol";
 
 /// @dev Every call is a transaction of its own here, with cold storage and its base cost.
-/// Show the figures with `forge test --match-contract GasTest -vv`.
+/// Show the figures with `make gas`.
 contract GasTest is Consortium {
-    uint256 private constant CYCLE_OF_FOUR = 2_400_000; // our prototype's, the bound to stay below
     uint256 private total;
 
     /// forge-config: default.isolate = true
-    function test_a_cycle_of_four_costs_less_than_the_prototype() public {
-        uint256 campaign = _running(ICDistriM.Mode.Holdout);
+    function test_gas_of_a_cycle_of_4() public {
+        uint256 campaign = _running(Mode.Holdout);
         for (uint32 slot = 1; slot <= 4; slot++) {
-            _slot(campaign, slot, slot == 2);
+            _play(campaign, slot, slot == 2);
         }
         emit log_named_uint("cycle of 4, holdout", total);
-        assertTrue(total < CYCLE_OF_FOUR, "gas of a cycle");
+        assertTrue(total < 2_400_000, "gas of a cycle");
     }
 
     /// forge-config: default.isolate = true
-    function test_a_slot_costs_the_same_however_many_came_before() public {
-        uint256 campaign = _open(ICDistriM.Mode.Holdout, 6, 0);
-        for (uint256 i = 0; i < 4; i++) {
-            _enrol(campaign, i, true);
+    function test_gas_of_a_cycle_of_50() public {
+        _found(49);
+        uint256 campaign = _running(Mode.Holdout);
+        for (uint32 slot = 1; slot <= 3; slot++) {
+            if (slot == 3) total = 0;
+            _play(campaign, slot, slot == 2);
         }
-        uint256[] memory costs = new uint256[](25);
-        for (uint32 slot = 1; slot <= 24; slot++) {
-            total = 0;
-            _slot(campaign, slot, false);
-            costs[slot] = total;
-        }
-        // Slot 1 alone writes head and counter for the first time; two digits cost a little more.
-        assertTrue(costs[23] < costs[3] + costs[3] / 100, "slot 23 against slot 3");
-        emit log_named_uint("slot 3", costs[3]);
-        emit log_named_uint("slot 23", costs[23]);
+        emit log_named_uint("slot of 49, holdout", total);
     }
 
-    function _slot(uint256 campaign, uint32 slot, bool show) private {
+    /// forge-config: default.isolate = true
+    function test_gas_of_a_cycle_by_signatures() public {
+        _found(49);
+        uint256 campaign = _running(Mode.Holdout);
+        for (uint32 slot = 1; slot <= 3; slot++) {
+            bool show = slot == 2;
+            if (slot == 3) total = 0;
+            _requestFetch(campaign, slot);
+            _count(show, "requestFetch");
+            _signatures(_ballot(campaign, slot, BallotKind.Fetch), show);
+            _reportOpened(campaign, slot);
+            _count(show, "reportOpened");
+            _requestUpload(campaign, slot);
+            _count(show, "requestUpload");
+            _signatures(_ballot(campaign, slot, BallotKind.Upload), show);
+        }
+        emit log_named_uint("slot of 49, signatures", total);
+    }
+
+    function _signatures(BallotId ballot, bool show) private {
+        SignedVote[] memory votes = new SignedVote[](24);
+        Evidence evidence = ballot.kindOf() == BallotKind.Upload ? _evidence() : _silence();
+        uint256 next = 0;
+        for (uint256 seat = 0; next < 24; seat++) {
+            if (ledger.memberAt(seat).account == ballot.openerOf()) continue;
+            votes[next++] = _signed(ballot, seat, true, evidence, uint64(block.timestamp + 60));
+        }
+        vm.prank(ballot.openerOf());
+        ledger.castVotes(ballot, votes);
+        _count(show, "castVotes");
+    }
+
+    function _play(uint256 campaign, uint32 slot, bool show) private {
         _requestFetch(campaign, slot);
         _count(show, "requestFetch");
-        for (uint32 i = 1; i <= 2; i++) {
-            _vote(campaign, slot, ICDistriM.Step.Fetch, _owner(slot + i), true);
-            _count(show, i == 1 ? "castVote" : "castVote, deciding a fetch");
-        }
+        _votes(_ballot(campaign, slot, BallotKind.Fetch), show);
         _reportOpened(campaign, slot);
         _count(show, "reportOpened");
-        ICDistriM.Candidate memory candidate = _candidate(campaign, slot);
-        vm.prank(_owner(slot));
-        ledger.requestUpload(campaign, slot, FIRST, candidate);
+        _requestUpload(campaign, slot);
         _count(show, "requestUpload");
-        for (uint32 i = 1; i <= 2; i++) {
-            _vote(campaign, slot, ICDistriM.Step.Upload, _owner(slot + i), true);
-            _count(show, i == 1 ? "castVote with evidence" : "castVote, accepting a model");
+        _votes(_ballot(campaign, slot, BallotKind.Upload), show);
+    }
+
+    function _votes(BallotId ballot, bool show) private {
+        uint128 electorate = ledger.ballotRecord(ballot).electorate;
+        for (uint256 seat = 0; electorate >> seat != 0; seat++) {
+            if (ledger.ballotState(ballot) != BallotState.Open) return;
+            Box memory box = ledger.ballotRecord(ballot);
+            uint128 bit = uint128(1 << seat);
+            if (electorate & bit == 0 || (box.approvals | box.refusals) & bit != 0) continue;
+            _vote(ballot, ledger.memberAt(seat).account, true);
+            bool fetch = ballot.kindOf() == BallotKind.Fetch;
+            _count(show, fetch ? "castVote, fetch" : "castVote, upload");
         }
     }
 

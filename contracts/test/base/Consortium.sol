@@ -1,65 +1,95 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {CDistriM} from "../../src/CDistriM.sol";
 import {ICDistriM} from "../../src/ICDistriM.sol";
+import {ICDistriMTypes} from "../../src/ICDistriMTypes.sol";
+import {ICDistriMViews} from "../../src/ICDistriMViews.sol";
+import {BallotId, Deadlines, Evidence, ballotId} from "../../src/ValueTypes.sol";
 import {Test} from "./Test.sol";
 
 /// @dev A ledger with four partners and one more member, and the moves that tests make.
-abstract contract Consortium is Test {
-    CDistriM internal ledger;
+abstract contract Consortium is Test, ICDistriMTypes {
+    ICDistriM internal ledger;
+    ICDistriMViews internal views;
     address[] internal partners;
     address internal bystander; // a member that is no partner of the campaigns
     address internal constant OUTSIDER = address(0xBAD);
     bytes32 internal constant KEY = keccak256("one-time key");
-    uint16 internal constant FIRST = 1; // attempt
+    uint256 internal constant FIRST_PRIVATE_KEY = 0xA11CE;
 
     function setUp() public virtual {
         vm.warp(1_700_000_000);
+        views = ICDistriMViews(vm.deployCode("CDistriMViews.sol:CDistriMViews"));
         _found(4);
     }
 
     // ------------------------------------------------------------------ parts
 
+    /// @dev `size` partners and a bystander.
     function _found(uint256 size) internal {
-        ICDistriM.Founder[] memory founders = _founders(size + 1);
-        ledger = new CDistriM(founders);
+        Applicant[] memory founders = _founders(size + 1);
+        ledger = _deploy(founders);
         delete partners;
-        for (uint256 i = 0; i < size; i++) {
-            partners.push(founders[i].account);
+        for (uint256 i = 0; i <= size; i++) {
+            if (i < size) partners.push(founders[i].account);
+            vm.prank(founders[i].account);
+            ledger.publishKey(abi.encodePacked("public key ", vm.toString(i + 1)));
         }
         bystander = founders[size].account;
     }
 
-    function _founders(uint256 size) internal pure returns (ICDistriM.Founder[] memory founders) {
-        founders = new ICDistriM.Founder[](size);
+    function _deploy(Applicant[] memory founders) internal returns (ICDistriM) {
+        return ICDistriM(vm.deployCode("CDistriM.sol:CDistriM", abi.encode(founders)));
+    }
+
+    function _founders(uint256 size) internal pure returns (Applicant[] memory founders) {
+        founders = new Applicant[](size);
         for (uint256 i = 0; i < size; i++) {
-            founders[i] = ICDistriM.Founder(
-                address(uint160(0x1000 + i)),
-                string.concat("hospital-", vm.toString(i + 1)),
-                abi.encodePacked("public key ", vm.toString(i + 1))
-            );
+            founders[i] = Applicant(_account(i), _name(i));
         }
     }
 
-    function _deadlines() internal pure returns (ICDistriM.Deadlines memory) {
-        return ICDistriM.Deadlines(100, 200, 300, 400, 500, 600, 700);
+    function _account(uint256 index) internal pure returns (address) {
+        return vm.addr(FIRST_PRIVATE_KEY + index);
     }
 
-    function _evidence() internal pure returns (ICDistriM.Evidence memory) {
-        return ICDistriM.Evidence(800_000_000, 810_000_000, 1e15, 25, 25);
+    function _name(uint256 index) internal pure returns (bytes32) {
+        return bytes32(bytes(string.concat("hospital-", vm.toString(index + 1))));
     }
 
-    function _silence() internal pure returns (ICDistriM.Evidence memory nothing) {}
+    /// @dev Seconds of each step, in the order of Clock: 100, 200, … 700.
+    function _deadlines() internal pure returns (Deadlines) {
+        uint256 word = 0;
+        for (uint256 i = 0; i < 7; i++) {
+            word |= (i + 1) * 100 << (32 * i);
+        }
+        return Deadlines.wrap(word);
+    }
+
+    function _evidence() internal pure returns (Evidence) {
+        return _evidence(800_000_000, 810_000_000, 1e15, 25, 25);
+    }
+
+    function _evidence(
+        uint256 aucHead,
+        uint256 aucCandidate,
+        uint256 variance,
+        uint256 positives,
+        uint256 negatives
+    ) internal pure returns (Evidence) {
+        return Evidence.wrap(
+            aucHead | aucCandidate << 32 | variance << 64 | positives << 128 | negatives << 160
+        );
+    }
+
+    function _silence() internal pure returns (Evidence) {
+        return Evidence.wrap(0);
+    }
 
     /// @dev A record as the trainer of `slot` would request it in holdout mode.
-    function _candidate(uint256 campaign, uint32 slot)
-        internal
-        view
-        returns (ICDistriM.Candidate memory)
-    {
-        return ICDistriM.Candidate(
-            ledger.headOf(campaign),
+    function _candidate(uint256 campaign, uint32 slot) internal view returns (Candidate memory) {
+        return Candidate(
+            _head(campaign),
             keccak256(abi.encode("ciphertext", slot)),
             keccak256(abi.encode("weights", slot)),
             keccak256(abi.encode("capsule", slot)),
@@ -71,20 +101,56 @@ abstract contract Consortium is Test {
     function _report(uint256 campaign, uint32 slot)
         internal
         view
-        returns (ICDistriM.Candidate memory candidate)
+        returns (Candidate memory candidate)
     {
         candidate = _candidate(campaign, slot);
         candidate.ciphertextHash = 0;
         candidate.capsuleHash = 0;
     }
 
-    function _owner(uint32 slot) internal view returns (address) {
-        return partners[(slot - 1) % partners.length];
+    // --------------------------------------------------------------- questions
+
+    function _record(uint256 campaign) internal view returns (CampaignRecord memory) {
+        return ledger.campaignRecord(campaign);
+    }
+
+    function _slot(uint256 campaign, uint32 slot) internal view returns (SlotRecord memory) {
+        return ledger.slotRecord(campaign, slot);
+    }
+
+    function _head(uint256 campaign) internal view returns (uint32) {
+        return _record(campaign).head;
+    }
+
+    function _attempt(uint256 campaign, uint32 slot) internal view returns (uint16) {
+        return _slot(campaign, slot).attempt;
+    }
+
+    /// @dev Of an open or ended slot.
+    function _owner(uint256 campaign, uint32 slot) internal view returns (address) {
+        return ledger.memberAt(_slot(campaign, slot).ownerSeat).account;
+    }
+
+    /// @dev A partner `steps` places behind a slot's owner.
+    function _after(uint256 campaign, uint32 slot, uint256 steps) internal view returns (address) {
+        address owner = _owner(campaign, slot);
+        for (uint256 i = 0; i < partners.length; i++) {
+            if (partners[i] == owner) return partners[(i + steps) % partners.length];
+        }
+        revert("no partner");
+    }
+
+    function _ballot(uint256 campaign, uint32 slot, BallotKind kind)
+        internal
+        view
+        returns (BallotId)
+    {
+        return ballotId(kind, campaign, slot, _attempt(campaign, slot), _owner(campaign, slot));
     }
 
     // ------------------------------------------------------------------ moves
 
-    function _open(ICDistriM.Mode mode, uint16 cycles, uint8 quorum) internal returns (uint256) {
+    function _open(Mode mode, uint16 cycles, uint8 quorum) internal returns (uint256) {
         vm.prank(partners[0]);
         return ledger.openCampaign(
             keccak256("spec"), keccak256("genesis"), partners, cycles, quorum, mode, _deadlines()
@@ -97,98 +163,159 @@ abstract contract Consortium is Test {
     }
 
     /// @dev A campaign of one cycle in which everybody is enrolled, as an evaluator too.
-    function _running(ICDistriM.Mode mode) internal returns (uint256 campaign) {
-        campaign = _open(mode, 1, 0);
+    function _running(Mode mode) internal returns (uint256 campaign) {
+        return _running(mode, 1);
+    }
+
+    function _running(Mode mode, uint16 cycles) internal returns (uint256 campaign) {
+        campaign = _open(mode, cycles, 0);
         for (uint256 i = 0; i < partners.length; i++) {
             _enrol(campaign, i, true);
         }
     }
 
     function _requestFetch(uint256 campaign, uint32 slot) internal {
-        vm.prank(_owner(slot));
-        ledger.requestFetch(campaign, slot, FIRST, KEY);
+        address owner = _owner(campaign, slot);
+        uint16 attempt = _attempt(campaign, slot);
+        vm.prank(owner);
+        ledger.requestFetch(campaign, slot, attempt, KEY);
     }
 
     function _reportOpened(uint256 campaign, uint32 slot) internal {
-        vm.prank(_owner(slot));
-        ledger.reportOpened(campaign, slot, FIRST, 3, 0, 1);
+        address owner = _owner(campaign, slot);
+        uint16 attempt = _attempt(campaign, slot);
+        vm.prank(owner);
+        ledger.reportOpened(campaign, slot, attempt, 3, 0, 1);
     }
 
     function _requestUpload(uint256 campaign, uint32 slot) internal {
-        bool reported = ledger.campaignOf(campaign).mode == ICDistriM.Mode.Reported;
-        ICDistriM.Candidate memory candidate =
-            reported ? _report(campaign, slot) : _candidate(campaign, slot);
-        vm.prank(_owner(slot));
-        ledger.requestUpload(campaign, slot, FIRST, candidate);
+        bool reported = _record(campaign).mode == Mode.Reported;
+        Candidate memory candidate = reported ? _report(campaign, slot) : _candidate(campaign, slot);
+        address owner = _owner(campaign, slot);
+        uint16 attempt = _attempt(campaign, slot);
+        vm.prank(owner);
+        ledger.requestUpload(campaign, slot, attempt, candidate);
     }
 
     function _confirmUpload(uint256 campaign, uint32 slot) internal {
-        ICDistriM.Candidate memory candidate = _candidate(campaign, slot);
-        vm.prank(_owner(slot));
-        ledger.confirmUpload(campaign, slot, FIRST, candidate);
+        Candidate memory candidate = _candidate(campaign, slot);
+        address owner = _owner(campaign, slot);
+        uint16 attempt = _attempt(campaign, slot);
+        vm.prank(owner);
+        ledger.confirmUpload(campaign, slot, attempt, candidate);
     }
 
-    function _vote(uint256 campaign, uint32 slot, ICDistriM.Step step, address voter, bool approve)
-        internal
-    {
+    function _vote(BallotId ballot, address voter, bool approve) internal {
+        Evidence evidence = ballot.kindOf() == BallotKind.Upload ? _evidence() : _silence();
         vm.prank(voter);
-        ledger.castVote(
-            campaign,
-            slot,
-            FIRST,
-            step,
-            approve,
-            step == ICDistriM.Step.Upload ? _evidence() : _silence()
-        );
+        ledger.castVote(ballot, approve, evidence);
     }
 
-    /// @dev The partners after the owner vote, one after the other, until the ballot is decided.
-    function _decide(uint256 campaign, uint32 slot, ICDistriM.Step step, bool approve) internal {
-        for (uint256 i = 0; i < partners.length - 1; i++) {
-            _vote(campaign, slot, step, _owner(slot + 1 + uint32(i)), approve);
-            ICDistriM.BallotState state = ledger.ballotOf(campaign, slot, FIRST, step).state;
-            if (state != ICDistriM.BallotState.Open) return;
+    /// @dev The electorate votes, one after the other in order of seats, until the ballot is decided.
+    function _decide(BallotId ballot, bool approve) internal {
+        uint128 electorate = ledger.ballotRecord(ballot).electorate;
+        for (uint256 seat = 0; electorate >> seat != 0; seat++) {
+            if (ledger.ballotState(ballot) != BallotState.Open) return;
+            Box memory box = ledger.ballotRecord(ballot);
+            uint128 bit = uint128(1 << seat);
+            if (electorate & bit == 0 || (box.approvals | box.refusals) & bit != 0) continue;
+            _vote(ballot, ledger.memberAt(seat).account, approve);
         }
+    }
+
+    /// @dev A vote of the member on a seat, signed with the private key that _account has it from.
+    function _signed(
+        BallotId ballot,
+        uint256 seat,
+        bool approve,
+        Evidence evidence,
+        uint64 deadline
+    ) internal view returns (SignedVote memory vote) {
+        bytes32 hash = keccak256(
+            abi.encode(
+                keccak256("Vote(uint256 ballot,bool approve,uint256 evidence,uint64 deadline)"),
+                ballot,
+                approve,
+                evidence,
+                deadline
+            )
+        );
+        bytes32 digest = keccak256(abi.encodePacked(hex"1901", ledger.domainSeparator(), hash));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(FIRST_PRIVATE_KEY + seat, digest);
+        bytes32 vs = bytes32(uint256(s) | uint256(v - 27) << 255);
+        return SignedVote(approve, evidence, deadline, r, vs);
+    }
+
+    function _decide(uint256 campaign, uint32 slot, BallotKind kind, bool approve) internal {
+        _decide(_ballot(campaign, slot, kind), approve);
     }
 
     /// @dev Brings a waiting slot to a later state by the shortest way.
-    function _bring(uint256 campaign, uint32 slot, ICDistriM.SlotState state) internal {
-        if (state == ICDistriM.SlotState.Waiting) return;
+    function _bring(uint256 campaign, uint32 slot, SlotState state) internal {
+        if (state == SlotState.Waiting) return;
         _requestFetch(campaign, slot);
-        if (state == ICDistriM.SlotState.FetchRequested) return;
-        _decide(campaign, slot, ICDistriM.Step.Fetch, true);
-        if (state == ICDistriM.SlotState.FetchGranted) return;
+        if (state == SlotState.FetchRequested) return;
+        _decide(campaign, slot, BallotKind.Fetch, true);
+        if (state == SlotState.FetchGranted) return;
         _reportOpened(campaign, slot);
-        if (state == ICDistriM.SlotState.Training) return;
+        if (state == SlotState.Training) return;
         _requestUpload(campaign, slot);
-        if (state == ICDistriM.SlotState.UploadRequested) return;
-        if (state == ICDistriM.SlotState.Skipped) {
-            _decide(campaign, slot, ICDistriM.Step.Upload, false);
-            return;
+        if (state == SlotState.UploadRequested) return;
+        _decide(campaign, slot, BallotKind.Upload, state != SlotState.Skipped);
+        if (state == SlotState.Skipped || state == SlotState.UploadGranted) return;
+        if (_record(campaign).mode == Mode.Reported) _confirmUpload(campaign, slot);
+    }
+
+    /// @dev Plays a campaign to its end; every model is accepted.
+    function _complete(uint256 campaign) internal {
+        while (_record(campaign).state == CampaignState.Running) {
+            _bring(campaign, _record(campaign).slot, SlotState.Accepted);
         }
-        _decide(campaign, slot, ICDistriM.Step.Upload, true);
-        if (state == ICDistriM.SlotState.UploadGranted) return;
-        if (ledger.campaignOf(campaign).mode == ICDistriM.Mode.Reported) {
-            _confirmUpload(campaign, slot);
+    }
+
+    /// @dev All members of the electorate agree to remove somebody.
+    function _removeMember(address account) internal {
+        address opener = _someMemberBut(account);
+        vm.prank(opener);
+        uint16 round = ledger.proposeRemoval(account);
+        _decide(ballotId(BallotKind.Removal, 0, 0, round, opener), true);
+    }
+
+    function _admit(uint256 index) internal returns (address account) {
+        account = _account(index);
+        address opener = partners[0];
+        vm.prank(opener);
+        uint16 round = ledger.proposeAdmission(Applicant(account, _name(index)));
+        _decide(ballotId(BallotKind.Admission, 0, 0, round, opener), true);
+        vm.prank(account);
+        ledger.publishKey(abi.encodePacked("public key ", vm.toString(index + 1)));
+    }
+
+    function _someMemberBut(address account) private view returns (address) {
+        for (uint256 seat = 0; seat < ledger.seats(); seat++) {
+            Member memory member = ledger.memberAt(seat);
+            if (member.active && member.account != account) return member.account;
         }
+        revert("no other member");
     }
 
     // -------------------------------------------------------------- assertions
 
-    function assertState(uint256 campaign, uint32 slot, ICDistriM.SlotState state) internal view {
-        assertEq(uint8(ledger.slotOf(campaign, slot).state), uint8(state), "state of the slot");
+    function assertState(uint256 campaign, uint32 slot, SlotState state) internal view {
+        assertEq(uint8(_slot(campaign, slot).state), uint8(state), "state of the slot");
     }
 
-    function assertSkipped(uint256 campaign, uint32 slot, ICDistriM.SkipReason reason)
-        internal
-        view
-    {
-        assertState(campaign, slot, ICDistriM.SlotState.Skipped);
-        assertEq(uint8(ledger.slotOf(campaign, slot).skipReason), uint8(reason), "skip reason");
+    function assertSkipped(uint256 campaign, uint32 slot, SkipReason reason) internal view {
+        assertState(campaign, slot, SlotState.Skipped);
+        assertEq(uint8(_slot(campaign, slot).skipReason), uint8(reason), "skip reason");
     }
 
-    function assertState(uint256 campaign, ICDistriM.CampaignState state) internal view {
-        assertEq(uint8(ledger.campaignOf(campaign).state), uint8(state), "state of the campaign");
+    function assertState(uint256 campaign, CampaignState state) internal view {
+        assertEq(uint8(_record(campaign).state), uint8(state), "state of the campaign");
+    }
+
+    function assertState(BallotId ballot, BallotState state) internal view {
+        assertEq(uint8(ledger.ballotState(ballot)), uint8(state), "state of the ballot");
     }
 
     /// @dev The call must fail with exactly this error and leave everything that views tell as it was.
@@ -202,11 +329,14 @@ abstract contract Consortium is Test {
     }
 
     function _everything() internal view returns (bytes32 digest) {
-        digest = keccak256(abi.encode(ledger.members(), ledger.campaigns()));
+        digest = keccak256(abi.encode(views.members(ledger), ledger.campaigns()));
         for (uint256 campaign = 1; campaign <= ledger.campaigns(); campaign++) {
-            ICDistriM.Snapshot memory snapshot = ledger.snapshotOf(campaign);
-            ICDistriM.Slot[] memory slots = ledger.slotsOf(campaign, 1, snapshot.campaign.slots);
-            digest = keccak256(abi.encode(digest, snapshot, slots));
+            ICDistriMViews.Snapshot memory snapshot = views.snapshotOf(ledger, campaign);
+            digest = keccak256(abi.encode(digest, snapshot, _record(campaign)));
+            if (snapshot.campaign.slots == 0) continue;
+            digest = keccak256(
+                abi.encode(digest, views.slotsOf(ledger, campaign, 1, snapshot.campaign.slots))
+            );
         }
     }
 }

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {ICDistriM} from "./ICDistriM.sol";
+import {Slots} from "./Slots.sol";
+import {BallotId, ballotId} from "./ValueTypes.sol";
+
+/// @title Back to an earlier model, and keys that are shared anew
+abstract contract Restores is Slots {
+    /// @inheritdoc ICDistriM
+    function requestRestore(
+        uint256 campaign,
+        uint32 slot,
+        uint16 attempt,
+        uint32 target,
+        RestoreReason reason
+    ) external onlyMember {
+        CampaignRecord storage c = _settled(campaign);
+        if (reason == RestoreReason.Degraded) revert BadReason(reason);
+        if (c.state == CampaignState.Enrolling) {
+            revert WrongCampaignState(c.state, CampaignState.Running);
+        }
+        Box memory box;
+        if (c.state == CampaignState.Running) {
+            (, SlotRecord storage s) = _openSlot(campaign, slot, attempt);
+            box.opened = _wasOpened(s);
+        } else {
+            if (slot != c.head) revert WrongSlot(campaign, slot, c.head);
+            if (attempt != 0) revert WrongAttempt(attempt, 0);
+        }
+        if (c.voters & _bit(msg.sender) == 0) revert NoVote(msg.sender);
+        _requireAncestor(campaign, c.head, target);
+        box.electorate = c.voters;
+        box.subject = target;
+        box.basis = c.head;
+        box.reason = uint8(reason);
+        box.deadline = _ballotEnd(c);
+        BallotId ballot = ballotId(BallotKind.Restore, campaign, slot, attempt, msg.sender);
+        _open(ballot, box, c.head);
+        emit RestoreRequested(ballot, campaign, target, reason);
+    }
+
+    /// @inheritdoc ICDistriM
+    function addCapsule(uint256 campaign, uint32 slot, bytes32 capsuleHash) external onlyMember {
+        CampaignRecord storage c = _settled(campaign);
+        _requirePartner(campaign, c);
+        SlotState state = _slots[campaign][slot].state;
+        if (state != SlotState.Accepted) revert WrongState(state, SlotState.Accepted);
+        _requireHash(capsuleHash);
+        if (_capsules[campaign][slot][msg.sender] == capsuleHash) revert CapsuleKnown(capsuleHash);
+        _capsules[campaign][slot][msg.sender] = capsuleHash;
+        emit CapsuleAdded(campaign, slot, msg.sender, capsuleHash);
+    }
+
+    function _restoreDecided(BallotId ballot, Box memory box, bool passed) internal {
+        if (!passed) return;
+        uint256 campaign = ballot.campaignOf();
+        _restore(campaign, _campaigns[campaign], box.subject, RestoreReason(box.reason));
+    }
+
+    /// @dev Slots of ancestors have lower numbers: the walk ends at the target or passes it.
+    function _requireAncestor(uint256 campaign, uint32 head, uint32 target) private view {
+        uint32 slot = head;
+        while (slot > target) {
+            slot = _slots[campaign][slot].parent;
+        }
+        if (slot != target || target == head) revert NotAnAncestor(head, target);
+    }
+}
