@@ -42,7 +42,8 @@ function compile() {
   const solc = createRequire(import.meta.url)("solc");
   const sources = readSources();
   const outputSelection = {
-    "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] },
+    "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object",
+                 "evm.deployedBytecode.immutableReferences"] },
   };
   const input = { language: "Solidity", sources, settings: { ...settings, outputSelection } };
   const output = JSON.parse(solc.compile(JSON.stringify(input), { import: readImport }));
@@ -59,6 +60,7 @@ function compile() {
       abi: contract.abi,
       bytecode: "0x" + contract.evm.bytecode.object,
       deployedBytecode: "0x" + contract.evm.deployedBytecode.object,
+      immutableReferences: contract.evm.deployedBytecode.immutableReferences ?? {},
       compiler: { version: solc.version(), settings },
       sourceDigest: digestOf(sources),
     };

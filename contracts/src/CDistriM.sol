@@ -11,6 +11,12 @@ import {Votes} from "./Votes.sol";
 /// @dev Read in this order: ICDistriMTypes, BallotBox, Members, Ballots, Campaigns, Turns, Partners,
 /// Slots, Restores, FinalModel, Membership, Votes. Each builds on those before it.
 contract CDistriM is Votes {
+    /// @inheritdoc ICDistriM
+    address public immutable views;
+
     /// @param founders 2 to 50 members to begin with.
-    constructor(Applicant[] memory founders) Members(founders) {}
+    /// @param derivedViews A CDistriMViews contract. Told for convenience: nothing here depends on it.
+    constructor(Applicant[] memory founders, address derivedViews) Members(founders) {
+        views = derivedViews;
+    }
 }

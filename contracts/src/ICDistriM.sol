@@ -8,7 +8,7 @@ import {BallotId, Deadlines, Evidence} from "./ValueTypes.sol";
 /// @title C-DistriM: the ledger of a consortium
 /// @notice Keeps members, campaigns, slots, ballots, tokens and model records. Nobody owns it.
 /// @dev Everything here is for members only, views excepted. Views return what is stored, as it is;
-/// what is derived from it is told by a contract of its own, see ICDistriMViews.
+/// what is derived from it is told by ICDistriMViews, at the address `views`.
 interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
     // -------------------------------------------------------------- membership
 
@@ -140,6 +140,9 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
     function recordUse(uint256 campaign, bytes32 purpose) external;
 
     // ------------------------------------------------------------------- views
+
+    /// @notice Where the derived views of this release are.
+    function views() external view returns (address);
 
     /// @notice EIP-712 domain of signed votes: name "C-DistriM", version "1", chain id, contract.
     function domainSeparator() external view returns (bytes32);

@@ -39,7 +39,7 @@ abstract contract Consortium is Test, ICDistriMTypes {
     }
 
     function _deploy(Applicant[] memory founders) internal returns (ICDistriM) {
-        return ICDistriM(vm.deployCode("CDistriM.sol:CDistriM", abi.encode(founders)));
+        return ICDistriM(vm.deployCode("CDistriM.sol:CDistriM", abi.encode(founders, views)));
     }
 
     function _founders(uint256 size) internal pure returns (Applicant[] memory founders) {
