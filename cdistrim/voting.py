@@ -29,7 +29,7 @@ from cdistrim.protocol import (
     ModelRecord,
     SlotState,
     SlotView,
-    Step,
+    BallotKind,
 )
 from cdistrim.spec import CampaignSpec, VotingMode
 from cdistrim.weights import check_weights, update_ratio
@@ -60,7 +60,7 @@ def answer_ballot(site: Site, view: CampaignView) -> Answer | None:
     slot = view.slot
     if slot is None or slot.ballot is None or not slot.ballot.waits_for(site.account):
         return None
-    if slot.ballot.step is Step.FETCH:
+    if slot.ballot.kind is BallotKind.FETCH:
         answer: Answer | None = _vote_on_fetch(site, view)
     else:
         answer = _vote_on_upload(site, view, slot)
@@ -71,24 +71,24 @@ def answer_ballot(site: Site, view: CampaignView) -> Answer | None:
             campaign=view.number,
             slot=slot.number,
             attempt=slot.attempt,
-            step=slot.ballot.step,
+            step=slot.ballot.kind,
             approve=answer.approve,
             evidence=answer.evidence,
         )
     except LedgerRefusal:
-        if _still_waits(site, slot, slot.ballot.step):
+        if _still_waits(site, slot, slot.ballot.kind):
             raise
         return None  # The others decided the ballot while this site was measuring.
-    site.record_vote(view.number, slot.number, slot.ballot.step.name.lower(), answer.sentence)
+    site.record_vote(view.number, slot.number, slot.ballot.kind.name.lower(), answer.sentence)
     return answer
 
 
-def _still_waits(site: Site, slot: SlotView, step: Step) -> bool:
+def _still_waits(site: Site, slot: SlotView, step: BallotKind) -> bool:
     now = site.ledger.slot(slot.campaign, slot.number)
     return (
         now.attempt == slot.attempt
         and now.ballot is not None
-        and now.ballot.step is step
+        and now.ballot.kind is step
         and now.ballot.waits_for(site.account)
     )
 
@@ -149,7 +149,7 @@ def _vote_on_candidate(
         sentence = f"The candidate can't be trusted ({error.code})."
         return Answer(False, sentence, policy.NO_EVIDENCE)
     # 4
-    if not _still_waits(site, slot, Step.UPLOAD):
+    if not _still_waits(site, slot, BallotKind.UPLOAD):
         return None
     measurer = Measurer(site, spec, slot)
     cases = site.data.holdout

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdistrim import custody
-from cdistrim.protocol import GENESIS, CampaignView, SlotState, SlotView, Step
+from cdistrim.protocol import GENESIS, CampaignView, SlotState, SlotView, BallotKind
 
 if TYPE_CHECKING:
     from cdistrim.iteration import IterationRef
@@ -21,8 +21,8 @@ POLL_VARIABLE = "CDISTRIM_POLL_SECONDS"
 """Environment variable: seconds between two looks at the ledger (default 1)."""
 
 _DECIDING = {
-    Step.FETCH: (SlotState.WAITING, SlotState.FETCH_REQUESTED),
-    Step.UPLOAD: (SlotState.TRAINING, SlotState.UPLOAD_REQUESTED),
+    BallotKind.FETCH: (SlotState.WAITING, SlotState.FETCH_REQUESTED),
+    BallotKind.UPLOAD: (SlotState.TRAINING, SlotState.UPLOAD_REQUESTED),
 }
 
 
@@ -45,7 +45,7 @@ def _is_over(ledger: Ledger, slot: SlotView) -> bool:
     return max(ledger.now(), time.time()) > slot.deadline
 
 
-def await_ballot(site: Site, ref: IterationRef, step: Step) -> SlotView:
+def await_ballot(site: Site, ref: IterationRef, step: BallotKind) -> SlotView:
     """Wait until the slot's ballot is decided or its deadline has passed; the slot then."""
     while True:
         slot = site.ledger.slot(ref.campaign, ref.slot)

@@ -9,7 +9,7 @@ ledger first, so a rerun passes over what is done and continues.
 from prefect import flow
 
 from cdistrim.iteration import IterationRef, session_of
-from cdistrim.protocol import SlotState, Step
+from cdistrim.protocol import SlotState, BallotKind
 from cdistrim.site import bound_site
 from flows.artifacts import publish_iteration
 from flows.parameters import Number, run_name
@@ -44,7 +44,7 @@ def partner_iteration(campaign: Number, slot: Number, attempt: Number) -> str:
     guarded("partner_iteration", session.begin)
     try:
         request_token(ref)
-        state = await_ballot(ref, Step.FETCH)
+        state = await_ballot(ref, BallotKind.FETCH)
         if state in (SlotState.FETCH_GRANTED, SlotState.TRAINING):
             state = _train_and_ask(ref)
         if state in (SlotState.UPLOAD_REQUESTED, SlotState.UPLOAD_GRANTED):
@@ -77,7 +77,7 @@ def _see_it_decided(ref: IterationRef) -> SlotState:
     if not _reported(ref):
         # Weights leave memory and the lease is free before the partners take their time.
         guarded("partner_iteration", session.release_weights)
-    state = await_ballot(ref, Step.UPLOAD)
+    state = await_ballot(ref, BallotKind.UPLOAD)
     if state is SlotState.UPLOAD_GRANTED:
         if session.candidate is None:
             # The process was lost while it waited: training again gives the same weights.

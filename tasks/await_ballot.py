@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cdistrim.iteration import IterationRef
-from cdistrim.protocol import SlotState, Step
+from cdistrim.protocol import SlotState, BallotKind
 from cdistrim.site import bound_site
 from cdistrim.watch import await_ballot as wait
 from tasks.boundary import step
@@ -12,6 +12,6 @@ __all__ = ["await_ballot"]
 
 
 @step(retries=5)
-def await_ballot(ref: IterationRef, ballot: Step) -> SlotState:
+def await_ballot(ref: IterationRef, ballot: BallotKind) -> SlotState:
     """The slot's state once the ballot is decided, or its deadline has passed."""
     return wait(bound_site(), ref, ballot).state

@@ -12,7 +12,7 @@ from eth_account import Account
 from cdistrim.devnet import CHAIN_ID, Devnet
 from cdistrim.devnet.directory import call
 from cdistrim.ledger import Candidate, EthereumLedger, Member, Receipt
-from cdistrim.protocol import Evidence, Mode, Step
+from cdistrim.protocol import Evidence, Mode, BallotKind
 from cdistrim.spec import DeadlineSpec
 
 SPEC_HASH = hashlib.sha256(b"spec").digest()
@@ -140,10 +140,10 @@ def run_slot(
             attempt=attempt,
             request_key_digest=digest("request", number),
         ),
-        *_votes(consortium, campaign, Step.FETCH, approve=True),
+        *_votes(consortium, campaign, BallotKind.FETCH, approve=True),
         owner.report_opened(campaign=campaign, slot=number, attempt=attempt),
         owner.request_upload(campaign=campaign, slot=number, attempt=attempt, candidate=asked),
-        *_votes(consortium, campaign, Step.UPLOAD, approve=approve),
+        *_votes(consortium, campaign, BallotKind.UPLOAD, approve=approve),
     ]
     if approve and view.mode is Mode.REPORTED:
         whole = candidate(number, view.head)
@@ -153,7 +153,7 @@ def run_slot(
     return receipts
 
 
-def _votes(consortium: Consortium, campaign: int, step: Step, *, approve: bool) -> list[Receipt]:
+def _votes(consortium: Consortium, campaign: int, step: BallotKind, *, approve: bool) -> list[Receipt]:
     receipts = []
     first = consortium.ledgers[0].campaign(campaign).slot
     assert first is not None
@@ -162,7 +162,7 @@ def _votes(consortium: Consortium, campaign: int, step: Step, *, approve: bool) 
         now = consortium.ledgers[0].campaign(campaign).slot
         if now is None or now.number != first.number or now.ballot is None:
             break
-        if now.ballot.step is not step or not now.ballot.waits_for(account):
+        if now.ballot.kind is not step or not now.ballot.waits_for(account):
             continue
         receipts.append(
             consortium.of(account).cast_vote(
@@ -171,7 +171,7 @@ def _votes(consortium: Consortium, campaign: int, step: Step, *, approve: bool) 
                 attempt=now.attempt,
                 step=step,
                 approve=approve,
-                evidence=(BETTER if approve else WORSE) if step is Step.UPLOAD else None,
+                evidence=(BETTER if approve else WORSE) if step is BallotKind.UPLOAD else None,
             )
         )
     return receipts

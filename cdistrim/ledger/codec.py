@@ -1,13 +1,11 @@
-"""The shipped artifact, and the contract's ABI in both directions.
+"""The shipped artifacts, and the contracts' ABI in both directions.
 
-Enums and structs of ``ICDistriM`` become the project's own types here and nowhere else. AUCs travel
-as fixed-point numbers in 1e-9, variances in 1e-18.
+Enums, structs and value types of ``ICDistriM`` become the project's own types here and nowhere else.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
@@ -22,42 +20,46 @@ from eth_utils.abi import abi_to_signature, collapse_if_tuple
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-from cdistrim.errors import DataError, ForeignContractError, UsageError
-from cdistrim.ledger.interface import NO_EVIDENCE, Candidate
+from cdistrim.errors import ForeignContractError, UsageError
+from cdistrim.ledger.interface import Candidate
+from cdistrim.ledger.words import ballot_of, deadlines_of, evidence_of, evidence_word, name_of
 from cdistrim.protocol import (
+    BallotId,
+    BallotKind,
     BallotState,
     CampaignState,
-    Evidence,
+    FinalFetchState,
     Mode,
+    RestartReason,
+    RestoreReason,
     SkipReason,
     SlotState,
-    Step,
 )
-from cdistrim.spec import DeadlineSpec
 
-__all__ = [
-    "ENUMS",
-    "Artifact",
-    "artifact",
-    "candidate_fields",
-    "deadline_fields",
-    "evidence_fields",
-]
+__all__ = ["ENUMS", "Artifact", "artifact", "candidate_fields", "views_artifact"]
 
 Spec = dict[str, Any]
 """One entry of a Solidity ABI in JSON, or one input of an entry."""
 
 ENUMS: Mapping[str, type[IntEnum]] = {
-    kind.__name__: kind for kind in (BallotState, CampaignState, Mode, SkipReason, SlotState, Step)
+    kind.__name__: kind
+    for kind in (
+        BallotKind,
+        BallotState,
+        CampaignState,
+        FinalFetchState,
+        Mode,
+        RestartReason,
+        RestoreReason,
+        SkipReason,
+        SlotState,
+    )
 }
 """The contract's enums, by their names there."""
 
-_AUC = 10**9
-_VARIANCE = 10**18
-
 
 class Artifact:
-    """ABI and code of the contract that this release talks to.
+    """ABI and code of a contract that this release talks to.
 
     Args:
         document: ``abi``, ``bytecode``, ``deployedBytecode`` and ``immutableReferences``, as solc
@@ -66,7 +68,7 @@ class Artifact:
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         entries: list[Spec] = document["abi"]
-        self._constructor = next(e for e in entries if e["type"] == "constructor")
+        self._constructor = next((e for e in entries if e["type"] == "constructor"), {"inputs": []})
         self._functions = {e["name"]: e for e in entries if e["type"] == "function"}
         self._events = {_hash(e): e for e in entries if e["type"] == "event"}
         self._errors = {_hash(e)[:4]: e for e in entries if e["type"] == "error"}
@@ -123,13 +125,15 @@ class Artifact:
             ) from error
 
     def decode_event(self, topics: Sequence[bytes], data: bytes) -> tuple[str, dict[str, Any]]:
-        """Name and arguments of a log."""
+        """Name and arguments of a log. What a ballot's id says counts as arguments, too."""
         spec = self._events[bytes(topics[0])]
         indexed = [entry for entry in spec["inputs"] if entry["indexed"]]
         others = [entry for entry in spec["inputs"] if not entry["indexed"]]
         values = _named(indexed, _decode(indexed, b"".join(bytes(topic) for topic in topics[1:])))
         values |= _named(others, _decode(others, data))
-        return spec["name"], {entry["name"]: values[entry["name"]] for entry in spec["inputs"]}
+        ballot = values.get("ballot")
+        about = vars(ballot) if isinstance(ballot, BallotId) else {}
+        return spec["name"], {entry["name"]: values[entry["name"]] for entry in spec["inputs"]} | about
 
     def decode_error(self, data: bytes) -> tuple[str, dict[str, Any]] | None:
         """Name and arguments of a custom error; None if it is none of this contract's."""
@@ -144,32 +148,19 @@ class Artifact:
 
 @cache
 def artifact() -> Artifact:
-    """The artifact that the package ships."""
-    path = resources.files("cdistrim.ledger").joinpath("CDistriM.json")
+    """The ledger's artifact that the package ships."""
+    return _shipped("CDistriM")
+
+
+@cache
+def views_artifact() -> Artifact:
+    """The artifact of the derived views that the package ships."""
+    return _shipped("CDistriMViews")
+
+
+def _shipped(contract: str) -> Artifact:
+    path = resources.files("cdistrim.ledger").joinpath(f"{contract}.json")
     return Artifact(json.loads(path.read_bytes()))
-
-
-def evidence_fields(evidence: Evidence | None) -> tuple[int, int, int, int, int]:
-    """The contract's ``Evidence``.
-
-    Raises:
-        DataError: An AUC is outside [0, 1], a variance negative, or something not finite.
-    """
-    given = evidence or NO_EVIDENCE
-    for name in ("auc_head", "auc_candidate", "variance"):
-        value = getattr(given, name)
-        if not math.isfinite(value) or value < 0 or (name != "variance" and value > 1):
-            raise DataError(
-                f"Evidence with {name} {value!r} can't go to the ledger.",
-                hint="AUCs are in [0, 1] and variances at least 0.",
-            )
-    return (
-        round(given.auc_head * _AUC),
-        round(given.auc_candidate * _AUC),
-        round(given.variance * _VARIANCE),
-        given.positives,
-        given.negatives,
-    )
 
 
 def candidate_fields(candidate: Candidate) -> tuple[object, ...]:
@@ -179,30 +170,7 @@ def candidate_fields(candidate: Candidate) -> tuple[object, ...]:
         candidate.ciphertext_hash,
         candidate.weights_hash,
         candidate.capsule_hash,
-        evidence_fields(candidate.evidence),
-    )
-
-
-def deadline_fields(deadlines: DeadlineSpec) -> tuple[int, ...]:
-    """The contract's ``Deadlines``, in seconds."""
-    return (
-        deadlines.enrol,
-        deadlines.fetch_request,
-        deadlines.fetch_ballot,
-        deadlines.opening,
-        deadlines.training,
-        deadlines.upload_ballot,
-        deadlines.confirmation,
-    )
-
-
-def _evidence(fields: Mapping[str, Any]) -> Evidence:
-    return Evidence(
-        auc_head=fields["aucHead"] / _AUC,
-        auc_candidate=fields["aucCandidate"] / _AUC,
-        variance=fields["variance"] / _VARIANCE,
-        positives=fields["positives"],
-        negatives=fields["negatives"],
+        evidence_word(candidate.evidence),
     )
 
 
@@ -210,15 +178,12 @@ def _candidate(fields: Mapping[str, Any]) -> Candidate:
     return Candidate(**{_snake(name): value for name, value in fields.items()})
 
 
-def _deadlines(fields: Mapping[str, Any]) -> DeadlineSpec:
-    # Unchecked: a planned campaign that does not exist has zeros, which no spec may have.
-    return DeadlineSpec.model_construct(**{_snake(name): value for name, value in fields.items()})
+_STRUCTS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {"Candidate": _candidate}
 
-
-_STRUCTS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
-    "Candidate": _candidate,
-    "Deadlines": _deadlines,
-    "Evidence": _evidence,
+_VALUE_TYPES: Mapping[str, Callable[[int], object]] = {
+    "BallotId": ballot_of,
+    "Deadlines": deadlines_of,
+    "Evidence": evidence_of,
 }
 
 
@@ -267,4 +232,8 @@ def _value(spec: Spec, raw: Any) -> Any:  # noqa: ANN401 - as the ABI says
         return _STRUCTS[word](fields) if word in _STRUCTS else fields
     if kind == "address":
         return to_checksum_address(raw)
+    if word in _VALUE_TYPES:
+        return _VALUE_TYPES[word](raw)
+    if kind == "bytes32" and spec["name"] == "name":
+        return name_of(raw)
     return ENUMS[word](raw) if word in ENUMS else raw

@@ -46,6 +46,8 @@ def campaign_view(snapshot: Fields, casts: Iterable[Fields], *, now: int) -> Cam
         accepted=campaign["accepted"],
         now=now,
         enrol_deadline=campaign["enrolDeadline"],
+        slots=campaign["slots"],
+        removals_pending=campaign["removalsPending"],
         slot=slot_view(snapshot["slot"], ballot) if running else None,
     )
 
@@ -64,6 +66,7 @@ def slot_view(slot: Fields, ballot: BallotView | None) -> SlotView:
         ballot=ballot,
         candidate=None if record["weightsHash"] == NO_HASH else model_record(record),
         skip_reason=slot["skipReason"],
+        fetch_attempt=slot["fetchAttempt"],
     )
 
 
@@ -79,7 +82,7 @@ def ballot_view(ballot: Fields, casts: Iterable[Fields]) -> BallotView | None:
             votes.append(Vote(cast["account"], cast["approve"], evidence))
     requesters = [Vote(account, approve) for account, approve in said.items()]
     return BallotView(
-        step=ballot["step"],
+        id=ballot["id"],
         state=ballot["state"],
         yes=ballot["yes"],
         no=ballot["no"],
@@ -103,6 +106,7 @@ def model_record(record: Fields) -> ModelRecord:
         cases=record["cases"],
         data_commitment=record["dataCommitment"],
         evidence=record["evidence"],
+        undone=record["undone"],
     )
 
 
@@ -113,4 +117,5 @@ def _enrolment(enrolment: Fields) -> Enrolment:
         cases=enrolment["cases"],
         data_commitment=enrolment["dataCommitment"],
         evaluator=enrolment["evaluator"],
+        voter=enrolment["voter"],
     )

@@ -15,7 +15,7 @@ from cdistrim.protocol import (
     CampaignView,
     LedgerEvent,
     SkipReason,
-    Step,
+    BallotKind,
     model_name,
 )
 from cdistrim.report import wording
@@ -111,7 +111,7 @@ def _slot(view: CampaignView, chronicle: Chronicle, measured: Measured, slot: in
     )
     accepted = next(iter(chronicle.of_slot(slot, "ModelAccepted")), None)
     restored = next(iter(chronicle.of_slot(slot, "HeadRestored")), None)
-    ballot = next(iter(chronicle.of_slot(slot, "BallotOpened", Step.UPLOAD)), None)
+    ballot = next(iter(chronicle.of_slot(slot, "BallotOpened", BallotKind.UPLOAD)), None)
     votes = _votes(chronicle, measured, slot, candidate)
     outcome, reason = _outcome(chronicle, slot)
     before, after, basis = slot_aucs(votes, measured.slot_aucs.get(slot))
@@ -176,7 +176,7 @@ def _votes(
     owner = chronicle.owner_name(slot)
     cast = [
         (chronicle.name_of(e.arguments.get("account")), bool(e.arguments.get("approve")), e)
-        for e in chronicle.of_slot(slot, "VoteCast", Step.UPLOAD)
+        for e in chronicle.of_slot(slot, "VoteCast", BallotKind.UPLOAD)
     ]
     own = _vote(owner, True, candidate[4], measured.reasons.get((slot, owner), ""), trainer=True)
     return (

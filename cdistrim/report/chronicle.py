@@ -15,7 +15,7 @@ from cdistrim.protocol import (
     GENESIS,
     Evidence,
     LedgerEvent,
-    Step,
+    BallotKind,
     model_name,
 )
 from cdistrim.report import wording
@@ -109,7 +109,7 @@ class Chronicle:
         """Name of the partner whose turn a slot is."""
         return self.name_of(self._order[(slot - 1) % len(self._order)])
 
-    def of_slot(self, slot: int, name: str, step: Step | None = None) -> tuple[LedgerEvent, ...]:
+    def of_slot(self, slot: int, name: str, step: BallotKind | None = None) -> tuple[LedgerEvent, ...]:
         """Events of one kind of a slot's latest attempt, optionally of one kind of ballot."""
         mine = [e for e in self.events if e.arguments.get("slot") == slot]
         last = max((number(e, "attempt") for e in mine if "attempt" in e.arguments), default=0)
@@ -177,7 +177,7 @@ def field_values(value: object, names: Sequence[str]) -> tuple[object, ...] | No
 def _transaction(hash_: str, events: Sequence[LedgerEvent]) -> Transaction:
     by_name = {event.name: event for event in reversed(events)}
     step = next((step for name, step in _STEP_OF_EVENT if name in by_name), LedgerStep.CLOSING)
-    if step is LedgerStep.FETCH_VOTES and number(by_name["VoteCast"], "step") == Step.UPLOAD:
+    if step is LedgerStep.FETCH_VOTES and number(by_name["VoteCast"], "step") == BallotKind.UPLOAD:
         step = LedgerStep.UPLOAD_VOTES
     slots = [
         number(event, "slot")

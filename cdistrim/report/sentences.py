@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from cdistrim.protocol import CampaignState, LedgerEvent, Mode, SkipReason, Step
+from cdistrim.protocol import CampaignState, LedgerEvent, Mode, SkipReason, BallotKind
 from cdistrim.report import wording
 from cdistrim.report.chronicle import Chronicle, evidence_of, number
 
@@ -38,7 +38,7 @@ class Sentences:
         return self._names.name_of(event.arguments.get(argument, ""))
 
     def _ballot(self, event: LedgerEvent) -> str:
-        return "fetch" if number(event, "step") == Step.FETCH else "upload"
+        return "fetch" if number(event, "step") == BallotKind.FETCH else "upload"
 
     def _member_admitted(self, event: LedgerEvent) -> str:
         return f"{self._who(event)} became a member."

@@ -20,7 +20,7 @@ from cdistrim.protocol import (
     SlotEvent,
     SlotState,
     SlotView,
-    Step,
+    BallotKind,
     Vote,
     advance,
     duties,
@@ -39,7 +39,7 @@ LEGAL = {
 
 def slot_in(state: SlotState, *, waiting: tuple[str, ...] = ()) -> SlotView:
     """Alice's slot; ``waiting`` are the voters that the open ballot waits for."""
-    step = Step.UPLOAD if state >= SlotState.TRAINING else Step.FETCH
+    step = BallotKind.UPLOAD if state >= SlotState.TRAINING else BallotKind.FETCH
     voted = tuple(Vote(one, approve=True) for one in (ALICE, BOB, CAROL) if one not in waiting)
     deciding = state in (SlotState.FETCH_REQUESTED, SlotState.UPLOAD_REQUESTED)
     ballot = BallotView(
@@ -158,7 +158,7 @@ def test_an_open_slot_asks_its_owner_until_the_deadline_and_then_everybody(
 def test_a_vote_is_asked_of_those_who_have_not_voted() -> None:
     view = running(slot_in(SlotState.UPLOAD_REQUESTED, waiting=(CAROL,)))
     assert asked(view) == {(Deed.ITERATE, ALICE), (Deed.VOTE, CAROL)}
-    assert [duty.step for duty in duties(view) if duty.deed is Deed.VOTE] == [Step.UPLOAD]
+    assert [duty.kind for duty in duties(view) if duty.deed is Deed.VOTE] == [BallotKind.UPLOAD]
 
 
 @pytest.mark.parametrize("state", [SlotState.FETCH_REQUESTED, SlotState.UPLOAD_REQUESTED])

@@ -15,7 +15,7 @@ from cdistrim.errors import LeaseHeldError
 from cdistrim.iteration import Trained
 from cdistrim.lease import Lease
 from cdistrim.measurements import INFERENCE
-from cdistrim.protocol import SkipReason, SlotState, Step
+from cdistrim.protocol import SkipReason, SlotState, BallotKind
 from cdistrim.voting import answer_ballot
 from cdistrim.weights import Weights
 from tests.simulated import SimulatedConsortium
@@ -153,7 +153,7 @@ def test_nobody_votes_twice_or_where_nobody_asks(simulate: Simulate) -> None:
     assert answer_ballot(voter, steps.view()) is None
     slot = steps.simulated.slots()[0]
     assert slot.ballot is not None
-    assert (slot.ballot.step, slot.ballot.yes) == (Step.FETCH, 2)
+    assert (slot.ballot.kind, slot.ballot.yes) == (BallotKind.FETCH, 2)
 
 
 def test_no_candidate_is_opened_while_others_have_weights_of_the_site(simulate: Simulate) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cdistrim.protocol import SlotState, Step
+from cdistrim.protocol import SlotState, BallotKind
 from cdistrim.spec import DeadlineSpec
 from cdistrim.watch import await_ballot, await_release, observe
 from tests.simulated import SimulatedConsortium
@@ -26,7 +26,7 @@ def test_a_ballot_is_waited_for_until_it_is_decided(simulate: Simulate) -> None:
     session.request_token()
     found: list[SlotState] = []
     waiting = threading.Thread(
-        target=lambda: found.append(await_ballot(session.site, session.ref, Step.FETCH).state)
+        target=lambda: found.append(await_ballot(session.site, session.ref, BallotKind.FETCH).state)
     )
     waiting.start()
     time.sleep(0.1)
@@ -44,7 +44,7 @@ def test_nobody_waits_beyond_the_deadline_of_the_chain(simulate: Simulate) -> No
     session.request_token()
     steps.simulated.travel(DeadlineSpec().fetch_ballot + 1)
 
-    slot = await_ballot(session.site, session.ref, Step.FETCH)
+    slot = await_ballot(session.site, session.ref, BallotKind.FETCH)
 
     assert slot.state is SlotState.FETCH_REQUESTED
 

@@ -15,7 +15,7 @@ from cdistrim.devnet import Devnet
 from cdistrim.errors import IntegrityError, SealError
 from cdistrim.iteration import IterationRef, IterationSession, Trained
 from cdistrim.lease import Lease
-from cdistrim.protocol import CampaignState, Step
+from cdistrim.protocol import CampaignState, BallotKind
 from cdistrim.site import Site, site_bound_to
 from cdistrim.spec import VotingMode, VotingSpec
 from cdistrim.watch import await_ballot
@@ -127,7 +127,7 @@ def push(change: Callable[[Weights], Weights]) -> Callable[[Site, IterationRef],
         session = IterationSession(site, ref)
         session.begin()
         session.request_token()
-        await_ballot(site, ref, Step.FETCH)
+        await_ballot(site, ref, BallotKind.FETCH)
         session.fetch()
         session.lock()
         deadline = time.monotonic() + 60
@@ -144,7 +144,7 @@ def push(change: Callable[[Weights], Weights]) -> Callable[[Site, IterationRef],
         session.deposit()
         session.candidate = Trained(weights)
         session.request_upload()
-        await_ballot(site, ref, Step.UPLOAD)
+        await_ballot(site, ref, BallotKind.UPLOAD)
         session.close()
 
     return deed

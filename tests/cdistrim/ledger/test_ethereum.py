@@ -22,7 +22,7 @@ from cdistrim.protocol import (
     Mode,
     SkipReason,
     SlotState,
-    Step,
+    BallotKind,
     Vote,
     duties,
 )
@@ -119,7 +119,7 @@ def test_an_open_ballot_shows_who_voted_what_and_whom_it_waits_for(consortium: F
     first, second, *others = hospitals.ledgers
     step = {"campaign": number, "slot": 1, "attempt": 1}
     first.request_fetch(**step, request_key_digest=digest("key"))
-    second.cast_vote(**step, step=Step.FETCH, approve=False, evidence=None)
+    second.cast_vote(**step, step=BallotKind.FETCH, approve=False, evidence=None)
     view = others[0].campaign(number)
     assert view.slot is not None
     assert view.slot.request_key_digest == digest("key")
@@ -140,10 +140,10 @@ def test_evidence_survives_the_fixed_point(consortium: Found) -> None:
     step = {"campaign": number, "slot": 1, "attempt": 1}
     owner, voter, _ = hospitals.ledgers
     owner.request_fetch(**step, request_key_digest=digest("key"))
-    voter.cast_vote(**step, step=Step.FETCH, approve=True, evidence=None)
+    voter.cast_vote(**step, step=BallotKind.FETCH, approve=True, evidence=None)
     owner.report_opened(**step)
     owner.request_upload(**step, candidate=Candidate(0, digest(1), measured, digest(2), digest(3)))
-    voter.cast_vote(**step, step=Step.UPLOAD, approve=True, evidence=measured)
+    voter.cast_vote(**step, step=BallotKind.UPLOAD, approve=True, evidence=measured)
     slot = owner.slot(number, 1)
     assert slot.candidate is not None
     assert slot.ballot is not None
@@ -164,7 +164,7 @@ def test_evidence_that_is_no_measurement_is_not_sent(consortium: Found, evidence
     ledger = consortium(2).ledgers[0]
     with pytest.raises(DataError):
         ledger.cast_vote(
-            campaign=1, slot=1, attempt=1, step=Step.UPLOAD, approve=True, evidence=evidence
+            campaign=1, slot=1, attempt=1, step=BallotKind.UPLOAD, approve=True, evidence=evidence
         )
 
 
@@ -205,10 +205,10 @@ def _refused(number: int) -> dict[str, Callable[[Consortium], object]]:
             campaign=99, slot=1, attempt=1, request_key_digest=key
         ),
         "AlreadyVoted": lambda c: c.ledgers[0].cast_vote(
-            **step, step=Step.FETCH, approve=False, evidence=None
+            **step, step=BallotKind.FETCH, approve=False, evidence=None
         ),
         "NoBallot": lambda c: c.ledgers[1].cast_vote(
-            **step, step=Step.UPLOAD, approve=True, evidence=None
+            **step, step=BallotKind.UPLOAD, approve=True, evidence=None
         ),
         "DeadlineNotPassed": lambda c: c.ledgers[2].close_expired(campaign=number, slot=1),
         "WrongCampaignState": lambda c: c.ledgers[0].enrol(
@@ -259,10 +259,10 @@ def test_every_write_done_twice_is_done_once(consortium: Found) -> None:
     asked, whole = candidate(1, 0, mode=Mode.REPORTED), candidate(1, 0)
     writes: list[Callable[[], Receipt]] = [
         lambda: owner.request_fetch(**step, request_key_digest=digest("key")),
-        lambda: voter.cast_vote(**step, step=Step.FETCH, approve=True, evidence=None),
+        lambda: voter.cast_vote(**step, step=BallotKind.FETCH, approve=True, evidence=None),
         lambda: owner.report_opened(**step, good=2),
         lambda: owner.request_upload(**step, candidate=asked),
-        lambda: voter.cast_vote(**step, step=Step.UPLOAD, approve=True, evidence=BETTER),
+        lambda: voter.cast_vote(**step, step=BallotKind.UPLOAD, approve=True, evidence=BETTER),
         lambda: owner.confirm_upload(**step, candidate=whole),
     ]
     firsts = [write() for write in writes]
@@ -291,9 +291,9 @@ def test_a_repeat_with_other_content_is_refused(consortium: Found) -> None:
     owner.request_fetch(**step, request_key_digest=digest("key"))
     with pytest.raises(LedgerRefusal):
         owner.request_fetch(**step, request_key_digest=digest("another key"))
-    voter.cast_vote(**step, step=Step.FETCH, approve=True, evidence=None)
+    voter.cast_vote(**step, step=BallotKind.FETCH, approve=True, evidence=None)
     with pytest.raises(LedgerRefusal):
-        voter.cast_vote(**step, step=Step.FETCH, approve=False, evidence=None)
+        voter.cast_vote(**step, step=BallotKind.FETCH, approve=False, evidence=None)
     owner.report_opened(**step)
     owner.request_upload(**step, candidate=candidate(1, 0))
     with pytest.raises(LedgerRefusal):
@@ -333,7 +333,7 @@ def test_one_account_in_many_threads_votes_once(consortium: Found) -> None:
     hospitals.ledgers[0].request_fetch(**step, request_key_digest=digest("key"))
     with ThreadPoolExecutor(6) as pool:
         votes = [
-            pool.submit(ledger.cast_vote, **step, step=Step.FETCH, approve=True, evidence=None)
+            pool.submit(ledger.cast_vote, **step, step=BallotKind.FETCH, approve=True, evidence=None)
             for ledger in hospitals.ledgers[1:3] * 3
         ]
     receipts = [vote.result() for vote in votes]
@@ -424,7 +424,7 @@ def test_history_has_sender_cost_and_time_of_every_event(consortium: Found) -> N
     votes = [e for e in history if e.name == "VoteCast"]
     assert all(e.sender == e.arguments["account"] for e in votes)
     assert votes[-1].arguments["evidence"] == BETTER
-    assert votes[-1].arguments["step"] is Step.UPLOAD
+    assert votes[-1].arguments["step"] is BallotKind.UPLOAD
 
 
 def test_history_is_the_same_in_pages_of_any_size(

@@ -16,7 +16,7 @@ from cdistrim.protocol import (
     LedgerEvent,
     Mode,
     SkipReason,
-    Step,
+    BallotKind,
 )
 from cdistrim.report.build import build_report
 from cdistrim.report.figures import CampaignReport
@@ -161,7 +161,7 @@ def _slot(
     at: dict[str, object] = {"campaign": 1, "slot": slot, "attempt": 1}
     electorate = (1 << len(accounts)) - 1
 
-    def ballot(step: Step) -> tuple[str, dict[str, object]]:
+    def ballot(step: BallotKind) -> tuple[str, dict[str, object]]:
         return "BallotOpened", at | {
             "step": int(step), "requester": owner, "quorum": quorum, "electorate": electorate,
         }  # fmt: skip
@@ -171,11 +171,11 @@ def _slot(
         chain.send(accounts[others[0]], 84_200, ("SlotSkipped", skipped), seconds=3600)
         return accounts[others[0]]
     chain.send(
-        owner, 121_911 + slot, ("FetchRequested", at | {"account": owner}), ballot(Step.FETCH)
+        owner, 121_911 + slot, ("FetchRequested", at | {"account": owner}), ballot(BallotKind.FETCH)
     )
     for n, i in enumerate(others[: quorum - 1]):
         vote = at | {"step": 0, "account": accounts[i], "approve": True, "evidence": (0,) * 5}
-        closing = _closed(at, Step.FETCH, quorum, 0, owner) if n == quorum - 2 else []
+        closing = _closed(at, BallotKind.FETCH, quorum, 0, owner) if n == quorum - 2 else []
         chain.send(accounts[i], 63_870 + 900 * len(closing), ("VoteCast", vote), *closing)
     redeemed = at | {"step": 0, "account": owner}
     opened = at | {"account": owner, "head": head, "good": 1, "bad": 0, "missing": 0}
@@ -186,7 +186,7 @@ def _slot(
         "account": owner, "name": f"{story.names[mine]}-{slot}", "candidate": record,
         "cases": CASES[mine % 4], "dataCommitment": digest("data"),
     }  # fmt: skip
-    chain.send(owner, 243_550, ("CandidateSubmitted", submitted), ballot(Step.UPLOAD), seconds=13)
+    chain.send(owner, 243_550, ("CandidateSubmitted", submitted), ballot(BallotKind.UPLOAD), seconds=13)
     return _upload_votes(chain, story, slot, others, evidence, at, head)
 
 
@@ -211,14 +211,14 @@ def _upload_votes(
         }  # fmt: skip
         events: list[tuple[str, dict[str, object]]] = [("VoteCast", vote)]
         if n == needed - 1 and approve:
-            events += _closed(at, Step.UPLOAD, quorum, 0, owner)
+            events += _closed(at, BallotKind.UPLOAD, quorum, 0, owner)
             events.append(("ModelAccepted", at | {
                 "account": owner, "ciphertextHash": digest(f"c{slot}"),
                 "weightsHash": digest(f"w{slot}"), "capsuleHash": digest(f"k{slot}"),
             }))  # fmt: skip
         elif n == needed - 1:
             reason = int(SkipReason.DEGRADED)
-            events += _closed(at, Step.UPLOAD, 1, needed, owner)
+            events += _closed(at, BallotKind.UPLOAD, 1, needed, owner)
             events.append(("SlotSkipped", at | {"owner": owner, "reason": reason}))
             restored: dict[str, object] = {"campaign": 1, "slot": slot, "from": slot, "to": head}
             events.append(("HeadRestored", restored | {"reason": reason}))
@@ -227,12 +227,12 @@ def _upload_votes(
 
 
 def _closed(
-    at: dict[str, object], step: Step, yes: int, no: int, owner: str
+    at: dict[str, object], step: BallotKind, yes: int, no: int, owner: str
 ) -> list[tuple[str, dict[str, object]]]:
     passed = not no
     closed = at | {"step": int(step), "passed": passed, "yes": yes, "no": no}
     events: list[tuple[str, dict[str, object]]] = [("BallotClosed", closed)]
-    if passed and step is Step.FETCH:
+    if passed and step is BallotKind.FETCH:
         events.append(("TokenGranted", at | {"step": int(step), "account": owner}))
     return events
 

@@ -1,0 +1,82 @@
+"""The protocol: its words, its one transition table, and who has to do what next. No I/O.
+
+The contract is the authority; this package is how Python reads it.
+"""
+
+from __future__ import annotations
+
+from cdistrim.protocol.duties import (
+    Deed,
+    Duty,
+    duties,
+)
+from cdistrim.protocol.records import (
+    BallotId,
+    BallotView,
+    CampaignView,
+    Contribution,
+    Enrolment,
+    Evidence,
+    FinalFetch,
+    LedgerEvent,
+    ModelRecord,
+    SlotView,
+    Vote,
+)
+from cdistrim.protocol.transitions import (
+    TRANSITIONS,
+    IllegalTransition,
+    Transition,
+    advance,
+    model_name,
+    quorum_of,
+)
+from cdistrim.protocol.words import (
+    GENESIS,
+    BallotKind,
+    BallotState,
+    CampaignState,
+    Clock,
+    FinalFetchState,
+    Mode,
+    RestartReason,
+    RestoreReason,
+    SkipReason,
+    SlotEvent,
+    SlotState,
+)
+
+__all__ = [
+    "GENESIS",
+    "TRANSITIONS",
+    "BallotId",
+    "BallotKind",
+    "BallotState",
+    "BallotView",
+    "CampaignState",
+    "CampaignView",
+    "Clock",
+    "Contribution",
+    "Deed",
+    "Duty",
+    "Enrolment",
+    "Evidence",
+    "FinalFetch",
+    "FinalFetchState",
+    "IllegalTransition",
+    "LedgerEvent",
+    "Mode",
+    "ModelRecord",
+    "RestartReason",
+    "RestoreReason",
+    "SkipReason",
+    "SlotEvent",
+    "SlotState",
+    "SlotView",
+    "Transition",
+    "Vote",
+    "advance",
+    "duties",
+    "model_name",
+    "quorum_of",
+]
