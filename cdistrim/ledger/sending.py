@@ -285,6 +285,7 @@ class Sender:
             if receipt is None:
                 if not revive():
                     return None
+                pause = _FIRST_PAUSE_S
             elif receipt["status"] != 1:
                 return receipt
             elif int(receipt["blockNumber"]) <= final.number and self._node.has(final):
@@ -294,9 +295,12 @@ class Sender:
             if seen is None or (receipt is not None and now != seen):
                 seen, end = now, time.monotonic() + patience
             elif time.monotonic() > end:
+                where = (
+                    "no block any more" if receipt is None else f"block {receipt['blockNumber']}"
+                )
                 raise LedgerUnavailableError(
-                    f"Transaction 0x{digest.hex()} did not become final: block {final.number} is "
-                    f"the last that counts, and none came within {patience:g} s.",
+                    f"Transaction 0x{digest.hex()} is in {where}; the last block that counts is "
+                    f"{final.number}, and nothing has changed for {patience:g} s.",
                     hint="Check that the chain makes blocks, then run the same again.",
                 )
             time.sleep(pause)
