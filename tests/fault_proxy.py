@@ -43,7 +43,8 @@ class Fault(Enum):
 class Answer:
     """An answer that the proxy gives itself: a JSON-RPC result or error, or an HTTP status.
 
-    With ``forward`` the node gets the request as well, and its answer is thrown away.
+    A result of bytes is the whole answer. With ``forward`` the node gets the request as well, and
+    its answer is thrown away.
     """
 
     result: object = None
@@ -206,6 +207,8 @@ class FaultProxy:
 
 
 def _document(body: bytes, answer: Answer) -> bytes:
+    if isinstance(answer.result, bytes):
+        return answer.result
     what = {"result": answer.result} if answer.error is None else {"error": answer.error}
     return json.dumps({"jsonrpc": "2.0", "id": json.loads(body)["id"], **what}).encode()
 
