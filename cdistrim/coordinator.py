@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cdistrim.errors import ConfigurationError
+from cdistrim.ledger.interface import Confirmations
 from cdistrim.protocol import Deed, Duty
 from cdistrim.site import write_atomically
 
@@ -32,7 +33,10 @@ _bound: ContextVar[Path | None] = ContextVar("cdistrim_coordinator", default=Non
 
 
 class CoordinatorSettings(BaseModel):
-    """``coordinator.json``. ``convener`` is the member that opens campaigns when asked."""
+    """``coordinator.json``. ``convener`` is the member that opens campaigns when asked.
+
+    ``confirmations`` and ``first_block`` are as in ``site.json``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,6 +44,8 @@ class CoordinatorSettings(BaseModel):
     chain_id: Annotated[int, Field(gt=0)]
     contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
     convener: str = ""
+    confirmations: Confirmations = 0
+    first_block: Annotated[int, Field(ge=0)] = 0
 
 
 class Coordinator:
@@ -84,7 +90,11 @@ class Coordinator:
         from cdistrim.ledger import EthereumLedger
 
         return EthereumLedger.connect(
-            self.settings.ledger_url, self.settings.contract, chain_id=self.settings.chain_id
+            self.settings.ledger_url,
+            self.settings.contract,
+            chain_id=self.settings.chain_id,
+            confirmations=self.settings.confirmations,
+            first_block=self.settings.first_block,
         )
 
     def open_campaign(self) -> int | None:

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cdistrim.errors import ConfigurationError
+from cdistrim.ledger.interface import Confirmations
 from cdistrim.spec import CampaignSpec
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ _bound: ContextVar[Path | None] = ContextVar("cdistrim_site", default=None)
 
 
 class SiteSettings(BaseModel):
-    """``site.json``. URLs and ids only; nothing here is secret."""
+    """``site.json``. URLs and ids only; nothing here is secret.
+
+    ``first_block`` is one not after the contract's first: events are read from there.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,7 +74,8 @@ class SiteSettings(BaseModel):
     contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
     store_url: Annotated[str, Field(pattern=r"^[a-z0-9+]+://")]
     passphrase_file: str | None = PASSPHRASE_FILE
-    confirmations: Annotated[int, Field(ge=0, le=1000)] = 0
+    confirmations: Confirmations = 0
+    first_block: Annotated[int, Field(ge=0)] = 0
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
@@ -177,6 +182,7 @@ class Site:
             chain_id=self.settings.chain_id,
             account=self.keys.private_key,
             confirmations=self.settings.confirmations,
+            first_block=self.settings.first_block,
         )
 
     @cached_property

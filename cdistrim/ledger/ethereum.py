@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 from eth_utils.address import is_address, to_checksum_address
@@ -14,10 +15,10 @@ from cdistrim.errors import (
     UsageError,
 )
 from cdistrim.ledger.codec import artifact, candidate_fields, deadline_fields, evidence_fields
-from cdistrim.ledger.interface import Candidate, Member, Receipt
-from cdistrim.ledger.node import Node
-from cdistrim.ledger.reading import ReadOnlyLedger
-from cdistrim.ledger.sending import Sender, wait_for_block
+from cdistrim.ledger.interface import Candidate, Confirmations, Member, Receipt
+from cdistrim.ledger.node import BlockRef, Node, Reorganised
+from cdistrim.ledger.reading import ReadOnlyLedger, of_one_chain
+from cdistrim.ledger.sending import AlreadyDone, Sender
 from cdistrim.protocol import (
     Evidence,
     LedgerEvent,
@@ -27,6 +28,8 @@ from cdistrim.protocol import (
 from cdistrim.spec import DeadlineSpec
 
 __all__ = ["EthereumLedger"]
+
+_ROUNDS = 5
 
 
 class EthereumLedger(ReadOnlyLedger):
@@ -42,8 +45,7 @@ class EthereumLedger(ReadOnlyLedger):
         *,
         chain_id: int,
         sender: Sender | None,
-        confirmations: int,
-        timeout: float,
+        confirmations: Confirmations,
         first_block: int,
     ) -> None:
         super().__init__(
@@ -54,7 +56,6 @@ class EthereumLedger(ReadOnlyLedger):
             first_block=first_block,
         )
         self._sender = sender
-        self._timeout = timeout
 
     @classmethod
     def connect(
@@ -64,7 +65,7 @@ class EthereumLedger(ReadOnlyLedger):
         *,
         chain_id: int,
         account: bytes | str | None = None,
-        confirmations: int = 0,
+        confirmations: Confirmations = 0,
         timeout: float = 30.0,
         first_block: int = 0,
     ) -> Self:
@@ -75,16 +76,21 @@ class EthereumLedger(ReadOnlyLedger):
             contract_address: Where the contract is.
             chain_id: The expected chain id.
             account: Private key of the account that signs; None to read only.
-            confirmations: Blocks on top of one before reads see it and writes count as done.
-            timeout: Seconds to wait for an answer, and for a transaction to be mined.
+            confirmations: Blocks on top of one before reads see it and writes count as done, or
+                ``"finalized"``: then a write takes as long as the chain's finality, on Ethereum's
+                main network about 15 minutes.
+            timeout: Seconds to wait for an answer, for a transaction to be mined, and for each
+                further block while one waits for its confirmations.
             first_block: A block not after the contract's first; events are read from there.
 
         Raises:
             LedgerUnavailableError: Unreachable, or another chain id.
             ForeignContractError: No code there, or not this release's contract.
-            UsageError: The address is none.
+            UsageError: The address is none, or the number of confirmations is negative.
             KeyFileError: The private key is none.
         """
+        if isinstance(confirmations, int) and confirmations < 0:
+            raise UsageError(f"{confirmations} confirmations are not possible.")
         if not is_address(contract_address):
             raise UsageError(
                 f"{contract_address!r} is no contract address.",
@@ -102,14 +108,19 @@ class EthereumLedger(ReadOnlyLedger):
             )
         sender = None
         if account is not None:
-            sender = Sender(node, chain_id=chain_id, private_key=account, timeout=timeout)
+            sender = Sender(
+                node,
+                chain_id=chain_id,
+                private_key=account,
+                timeout=timeout,
+                confirmations=confirmations,
+            )
         return cls(
             node,
             address,
             chain_id=chain_id,
             sender=sender,
             confirmations=confirmations,
-            timeout=timeout,
             first_block=first_block,
         )
 
@@ -153,16 +164,28 @@ class EthereumLedger(ReadOnlyLedger):
     ) -> tuple[int, Receipt]:
         """Open a campaign; its number. The same spec again continues the one that has not ended."""
         mine = {"opener": self.account, "specHash": spec_hash}
-        self._events.reach(self._node.block_number())
-        for event in self._events.find("CampaignOpened", **mine):
-            number = int(str(event.arguments["campaign"]))
-            if not self.campaign(number).state.ended:
-                return number, _original(event)
+
+        def opened() -> LedgerEvent | None:
+            found = self._events.find("CampaignOpened", **mine)
+            return next((event for event in found if not self._has_ended(event)), None)
+
         fields = deadline_fields(deadlines)
         arguments = (spec_hash, genesis_hash, list(order), cycles, quorum or 0, mode, fields)
-        receipt = self._transact("openCampaign", arguments)
-        opened = self._events.of_receipt(receipt, "CampaignOpened")
-        return int(opened["campaign"]), self._receipt(receipt)
+        # The contract does not refuse a second one, so the question comes before the sending.
+        receipt = self._write("openCampaign", arguments, opened, ask_first=True)
+        opening = self._look(
+            lambda: next(
+                (
+                    event
+                    for event in self._events.find("CampaignOpened", **mine)
+                    if event.transaction == receipt.transaction
+                ),
+                None,
+            )
+        )
+        if opening is None:
+            raise Reorganised(self._node.name, receipt.block)
+        return int(str(opening.arguments["campaign"])), receipt
 
     def enrol(
         self, *, campaign: int, cases: int, data_commitment: bytes, evaluator: bool
@@ -258,6 +281,12 @@ class EthereumLedger(ReadOnlyLedger):
         """End the open slot, or the enrolment (slot 0), once its deadline is over."""
         return self._write("closeExpired", (campaign,), lambda: self._ended(campaign, slot))
 
+    def _has_ended(self, opening: LedgerEvent) -> bool:
+        try:
+            return self.campaign(int(str(opening.arguments["campaign"]))).state.ended
+        except LedgerRefusal:
+            return False  # the latest block has it, the last that counts does not
+
     def _mine(self, name: str, **arguments: object) -> LedgerEvent | None:
         return next(self._events.find(name, account=self.account, **arguments), None)
 
@@ -284,29 +313,45 @@ class EthereumLedger(ReadOnlyLedger):
         function: str,
         arguments: Sequence[object],
         done: Callable[[], LedgerEvent | None],
+        *,
+        ask_first: bool = False,
     ) -> Receipt:
         """Do it; or, if the contract refuses because it was done before, say when that was.
 
         Asking only after a refusal keeps the normal way short: the contract refuses every repeat.
+        Where it does not, ``ask_first``.
         """
-        try:
-            return self._receipt(self._transact(function, arguments))
-        except LedgerRefusal:
-            sender = self._signer()
-            sender.settle()
-            self._events.reach(self._node.block_number())
-            event = done()
-            if event is None:
-                raise
-            return _original(event)
+        unless = (lambda: self._look(done) is not None) if ask_first else None
+        for _ in range(_ROUNDS):
+            with suppress(Reorganised):  # before it was final, if there is such a thing
+                try:
+                    return self._receipt(self._transact(function, arguments, unless))
+                except (LedgerRefusal, AlreadyDone) as reason:
+                    self._signer().settle()
+                    event = self._look(done)
+                    if event is None and isinstance(reason, LedgerRefusal):
+                        raise
+                    if event is not None and self._signer().lasts(event.transaction):
+                        return _original(event)
+        raise LedgerUnavailableError(
+            f"The chain undid or overtook {function} {_ROUNDS} times.",
+            hint="Wait until it is quiet, then run the same again.",
+        )
 
-    def _transact(self, function: str, arguments: Sequence[object]) -> dict[str, Any]:
+    @of_one_chain
+    def _look(self, done: Callable[[], LedgerEvent | None]) -> LedgerEvent | None:
+        """Ask at the chain's latest block, whether that counts already or not."""
+        self._events.reach(self._finality.tip())
+        return done()
+
+    def _transact(
+        self,
+        function: str,
+        arguments: Sequence[object],
+        unless: Callable[[], bool] | None = None,
+    ) -> dict[str, Any]:
         data = artifact().encode(function, arguments)
-        receipt = self._signer().transact(self._address, data)
-        if self._confirmations:
-            last = int(receipt["blockNumber"]) + self._confirmations
-            wait_for_block(self._node, last, self._timeout)
-        return receipt
+        return self._signer().transact(self._address, data, unless=unless)
 
     def _signer(self) -> Sender:
         if self._sender is None:
@@ -317,10 +362,10 @@ class EthereumLedger(ReadOnlyLedger):
         return self._sender
 
     def _receipt(self, receipt: dict[str, Any]) -> Receipt:
-        block = int(receipt["blockNumber"])
+        block = BlockRef(int(receipt["blockNumber"]), bytes(receipt["blockHash"]))
         return Receipt(
             transaction="0x" + bytes(receipt["transactionHash"]).hex(),
-            block=block,
+            block=block.number,
             gas=int(receipt["gasUsed"]),
             timestamp=self._events.timestamp(block),
         )

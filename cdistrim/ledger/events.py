@@ -1,4 +1,9 @@
-"""The contract's events: read once, page by page, and kept with a cursor."""
+"""The contract's events: read once, page by page, and kept with a cursor.
+
+What is kept is always of one chain: a page counts only if its first and its last block were on the
+chain together while it was read, and what a reorganisation undid is dropped before anything is
+added. After a fault the next reading continues behind the last whole page.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +12,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from eth_abi.exceptions import DecodingError
+
+from cdistrim.errors import IntegrityError
 from cdistrim.ledger.codec import artifact
-from cdistrim.ledger.node import Node, NodeRefusal
+from cdistrim.ledger.node import BlockRef, Node, NodeRefusal, Reorganised
 from cdistrim.protocol import LedgerEvent
 
 __all__ = ["EventLog"]
 
 _PAGE_BLOCKS = 5_000
+_PAGES_BEFORE_GROWTH = 8
+_KEPT_COSTS = 20_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Log:
     name: str
     arguments: dict[str, Any]
-    block: int
+    block: BlockRef
     transaction: str
     index: int
 
 
 class EventLog:
-    """All events of one contract.
+    """All events of one contract. Threads may share it.
 
     Args:
         node: Where to read.
@@ -37,111 +47,189 @@ class EventLog:
     def __init__(self, node: Node, address: str, first_block: int = 0) -> None:
         self._node = node
         self._address = address
-        self._first = first_block
         self._lock = threading.Lock()
         self._logs: list[_Log] = []
-        self._cursor = first_block - 1
-        self._cursor_hash = b""
-        self._costs: dict[str, tuple[int, str]] = {}
-        self._times: dict[int, int] = {}
+        self._start = BlockRef(first_block - 1, b"")
+        self._cursor = self._start
+        self._checked: BlockRef | None = None
+        self._page = _PAGE_BLOCKS
+        self._costs: dict[tuple[bytes, str], tuple[int, str]] = {}
+        self._times: dict[bytes, int] = {}
 
-    def reach(self, block: int) -> None:
-        """Read up to a block, as far as that was not done before."""
+    def reach(self, block: BlockRef) -> None:
+        """Read up to a block, as far as that was not done before.
+
+        Raises:
+            LedgerUnavailableError: No answer; what was read before is kept.
+            Reorganised: The block is not on the chain any more; what was undone is dropped.
+            IntegrityError: The node gives logs that this contract can't have written.
+        """
         with self._lock:
-            if block <= self._cursor:
-                return
-            if self._cursor_hash and self._hash(self._cursor) != self._cursor_hash:
-                self._forget()  # the chain was reorganised below what was read
-            digest = self._hash(block)
-            page = _PAGE_BLOCKS
-            while self._cursor < block:
-                last = min(self._cursor + page, block)
-                try:
-                    found = self._node.logs(self._address, self._cursor + 1, last)
-                except NodeRefusal:
-                    if page == 1:
-                        raise
-                    page //= 2  # nodes limit the range or the number of results
-                    continue
-                self._logs.extend(map(_decoded, found))
-                self._cursor = last
-            self._cursor_hash = digest
+            self._reach(block)
 
-    def find(self, name: str, **arguments: object) -> Iterator[LedgerEvent]:
-        """Events of a name that carry all these arguments, oldest first."""
-        for log in self._snapshot():
-            if log.name == name and all(log.arguments.get(k) == v for k, v in arguments.items()):
-                yield self._event(log)
+    def find(self, name: str, /, **arguments: object) -> Iterator[LedgerEvent]:
+        """Events read so far of a name that carry all these arguments, oldest first.
 
-    def arguments(self, name: str, **arguments: object) -> Iterator[dict[str, Any]]:
-        """Like :meth:`find`, without asking what the transactions cost."""
-        for log in self._snapshot():
-            if log.name == name and all(log.arguments.get(k) == v for k, v in arguments.items()):
-                yield log.arguments
+        Raises:
+            Reorganised: The chain has undone one meanwhile.
+        """
+        return map(self._event, self._matching(name, None, arguments))
 
-    def of_campaign(self, campaign: int, last_block: int) -> tuple[LedgerEvent, ...]:
-        """Everything about a campaign up to a block, oldest first."""
-        return tuple(
-            self._event(log)
-            for log in self._snapshot()
-            if log.arguments.get("campaign") == campaign and log.block <= last_block
-        )
+    def arguments(
+        self, name: str, at: BlockRef, /, **arguments: object
+    ) -> Iterator[dict[str, Any]]:
+        """The arguments alone, as of a block, which is read up to: costs are not asked for."""
+        return (log.arguments for log in self._matching(name, at, arguments))
+
+    def of_campaign(self, campaign: int, at: BlockRef) -> tuple[LedgerEvent, ...]:
+        """Everything about a campaign as of a block, which is read up to, oldest first."""
+        logs = self._as_of(at)
+        return tuple(self._event(log) for log in logs if log.arguments.get("campaign") == campaign)
 
     def of_receipt(self, receipt: dict[str, Any], name: str) -> dict[str, Any]:
         """The arguments of the first event of this name in a transaction."""
         logs = map(_decoded, receipt["logs"])
         return next(log.arguments for log in logs if log.name == name)
 
-    def timestamp(self, block: int) -> int:
-        """A block's time in seconds."""
-        if block not in self._times:
-            found = self._node.block(block)
-            if found is None:
-                raise NodeRefusal(
-                    f"The chain at {self._node.name} has no block {block}.",
-                    message="",
-                    hint="It may have been reorganised: try again.",
-                )
-            self._times[block] = int(found["timestamp"])
-        return self._times[block]
+    def timestamp(self, block: BlockRef) -> int:
+        """A block's time in seconds.
 
-    def _snapshot(self) -> tuple[_Log, ...]:
+        Raises:
+            Reorganised: It is not on the chain any more.
+        """
+        seconds = self._times.get(block.digest)
+        if seconds is None:
+            found = self._node.block(block.number)
+            if found is None or bytes(found["hash"]) != block.digest:
+                raise Reorganised(self._node.name, block.number)
+            seconds = int(found["timestamp"])
+            self._keep(self._times, block.digest, seconds)
+        return seconds
+
+    def _keep(self, kept: dict[Any, Any], key: object, value: object) -> None:
+        """Add to what spares requests only; the oldest is forgotten rather than grow for ever."""
         with self._lock:
-            return tuple(self._logs)
+            while len(kept) >= _KEPT_COSTS:
+                del kept[next(iter(kept))]
+            kept[key] = value
+
+    def _matching(
+        self, name: str, at: BlockRef | None, arguments: dict[str, object]
+    ) -> Iterator[_Log]:
+        wanted = arguments.items()
+        return (
+            log
+            for log in self._as_of(at)
+            if log.name == name and all(log.arguments.get(key) == value for key, value in wanted)
+        )
+
+    def _as_of(self, at: BlockRef | None) -> tuple[_Log, ...]:
+        with self._lock:
+            if at is None:
+                return tuple(self._logs)
+            self._reach(at)
+            return tuple(log for log in self._logs if log.block.number <= at.number)
 
     def _event(self, log: _Log) -> LedgerEvent:
-        if log.transaction not in self._costs:
-            receipt = self._node.receipt(log.transaction) or {"gasUsed": 0, "from": ""}
-            self._costs[log.transaction] = int(receipt["gasUsed"]), str(receipt["from"])
-        gas, sender = self._costs[log.transaction]
+        key = log.block.digest, log.transaction
+        cost = self._costs.get(key)
+        if cost is None:
+            receipt = self._node.receipt(log.transaction)
+            if receipt is None or bytes(receipt["blockHash"]) != log.block.digest:
+                raise Reorganised(self._node.name, log.block.number)
+            cost = int(receipt["gasUsed"]), str(receipt["from"])
+            self._keep(self._costs, key, cost)
         return LedgerEvent(
             name=log.name,
             arguments=dict(log.arguments),
-            block=log.block,
+            block=log.block.number,
             timestamp=self.timestamp(log.block),
             transaction=log.transaction,
-            gas=gas,
+            gas=cost[0],
             index=log.index,
-            sender=sender,
+            sender=cost[1],
         )
 
-    def _hash(self, block: int) -> bytes:
-        found = self._node.block(block)
-        return bytes(found["hash"]) if found else b""
+    def _reach(self, to: BlockRef) -> None:
+        if to in (self._cursor, self._checked):
+            return
+        successes = 0
+        while self._cursor.number < to.number:
+            first = self._cursor.number + 1
+            end = self._page_end(to)
+            try:
+                found = self._node.logs(self._address, first, end.number)
+            except NodeRefusal as error:
+                if not self._node.has(end):
+                    raise Reorganised(self._node.name, end.number) from None
+                # Nodes limit the range, or the number or size of results.
+                if not error.is_limit or end.number == first:
+                    raise
+                self._page, successes = max(1, (end.number - first + 1) // 2), 0
+                continue
+            logs = sorted(map(_decoded, found), key=lambda log: (log.block.number, log.index))
+            if logs and not first <= logs[0].block.number <= logs[-1].block.number <= end.number:
+                raise _foreign(f"of a block outside {first} to {end.number}, which were asked for")
+            self._check(end)
+            self._logs += logs
+            self._cursor = end
+            successes += 1
+            if successes % _PAGES_BEFORE_GROWTH == 0:  # the crowded stretch may be over
+                self._page = min(_PAGE_BLOCKS, 2 * self._page)
+        if self._cursor != to:
+            self._check(to)
+        self._checked = to
 
-    def _forget(self) -> None:
-        self._logs.clear()
-        self._costs.clear()
-        self._times.clear()
-        self._cursor = self._first - 1
+    def _page_end(self, to: BlockRef) -> BlockRef:
+        number = self._cursor.number + self._page
+        if number >= to.number:
+            return to
+        end = self._node.ref(number)
+        if end is None:
+            raise Reorganised(self._node.name, number)
+        return end
+
+    def _check(self, block: BlockRef) -> None:
+        """See that the cursor and a block are on the chain together, with the cursor asked first.
+
+        The block was there before the logs were asked for, so they are of this chain as well.
+        """
+        if self._cursor != self._start and not self._node.has(self._cursor):
+            self._rewind()
+            raise Reorganised(self._node.name, block.number)
+        if not self._node.has(block):
+            raise Reorganised(self._node.name, block.number)
+
+    def _rewind(self) -> None:
+        """Drop what was undone: the logs are of one chain, so bisection finds where it parted."""
+        self._checked = None
+        low, high = 0, len(self._logs)
+        while low < high:
+            middle = (low + high) // 2
+            if self._node.has(self._logs[middle].block):
+                low = middle + 1
+            else:
+                high = middle
+        del self._logs[low:]
+        self._cursor = self._logs[-1].block if self._logs else self._start
 
 
 def _decoded(log: dict[str, Any]) -> _Log:
-    name, arguments = artifact().decode_event(log["topics"], bytes(log["data"]))
+    try:
+        name, arguments = artifact().decode_event(log["topics"], bytes(log["data"]))
+    except (DecodingError, LookupError, ValueError):
+        raise _foreign("that is none of its events") from None
     return _Log(
         name=name,
         arguments=arguments,
-        block=int(log["blockNumber"]),
+        block=BlockRef(int(log["blockNumber"]), bytes(log["blockHash"])),
         transaction="0x" + bytes(log["transactionHash"]).hex(),
         index=int(log["logIndex"]),
+    )
+
+
+def _foreign(what: str) -> IntegrityError:
+    return IntegrityError(
+        f"The node gave a log of the contract {what}.",
+        hint="Use another node: this one gives wrong events.",
     )

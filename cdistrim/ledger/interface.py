@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Literal, Protocol
+
+from pydantic import Field
 
 from cdistrim.protocol import (
     CampaignView,
@@ -20,7 +22,21 @@ from cdistrim.protocol import (
 )
 from cdistrim.spec import DeadlineSpec
 
-__all__ = ["NO_EVIDENCE", "NO_HASH", "Candidate", "Ledger", "Member", "Receipt"]
+__all__ = [
+    "NO_EVIDENCE",
+    "NO_HASH",
+    "Candidate",
+    "Confirmations",
+    "Ledger",
+    "Member",
+    "Receipt",
+]
+
+Confirmations = Annotated[int, Field(ge=0, le=1000)] | Literal["finalized"]
+"""Blocks on top of one before it counts, or ``"finalized"``: the chain's own word for it.
+
+0 is right where a block is final as soon as it is made (QBFT, a development chain).
+"""
 
 NO_HASH = bytes(32)
 """What the ledger has where a hash is not known yet."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -29,12 +30,19 @@ from web3.types import BlockIdentifier, FilterParams, TxParams
 from cdistrim.errors import CDistriMError, ConfigurationError, LedgerUnavailableError
 from cdistrim.ledger.refusals import refusal
 
-__all__ = ["Node", "NodeRefusal", "TransportFault"]
+__all__ = ["BlockRef", "Node", "NodeRefusal", "Reorganised", "TransportFault"]
 
 T = TypeVar("T")
 
-_READS = 3
+_READS = 4
 _FIRST_PAUSE_S = 0.1
+
+_ASK_LATER = frozenset({408, 425, 429})
+"""HTTP statuses below 500 that are about the moment, not about the request."""
+
+_LIMIT_CODE = -32005  # EIP-1474: "limit exceeded"
+_LIMIT_WORDS = ("limit", "exceed", "too many", "too large", "too wide", "more than", "range")
+_RATE_WORDS = ("rate", "too many requests", "per second")  # asking for less does not help there
 
 
 class _Unavailable(LedgerUnavailableError):
@@ -48,11 +56,35 @@ class TransportFault(_Unavailable):
 
 
 class NodeRefusal(_Unavailable):
-    """The node answered with an error of its own; ``message`` is what it said."""
+    """The node answered with an error of its own. Asking the same again gives the same.
 
-    def __init__(self, what: str, *, message: str, hint: str = "") -> None:
+    Attributes:
+        message: What it said.
+        is_limit: Whether it seems to say that the answer would be too large.
+    """
+
+    def __init__(self, what: str, *, message: str, is_limit: bool = False, hint: str = "") -> None:
         super().__init__(what, hint=hint)
         self.message = message
+        self.is_limit = is_limit
+
+
+class Reorganised(_Unavailable):
+    """What was being read is not on the chain any more. Reading again helps."""
+
+    def __init__(self, name: str, block: int) -> None:
+        super().__init__(
+            f"The chain at {name} was reorganised at or below block {block} while it was read.",
+            hint="Run the same again.",
+        )
+
+
+@dataclass(frozen=True)
+class BlockRef:
+    """One block, and no other one of the same number."""
+
+    number: int
+    digest: bytes
 
 
 class Node:
@@ -87,10 +119,6 @@ class Node:
         """The code at an address; empty if there is none."""
         return bytes(self._read(lambda: self._eth.get_code(cast("ChecksumAddress", address))))
 
-    def block_number(self) -> int:
-        """Number of the latest block."""
-        return self._read(lambda: self._eth.block_number)
-
     def block(self, block: BlockIdentifier) -> dict[str, Any] | None:
         """A block without its transactions; None if the node has none there."""
         try:
@@ -98,14 +126,25 @@ class Node:
         except _NotThere:
             return None
 
-    def call(self, to: str, data: bytes, block: BlockIdentifier) -> bytes:
-        """The result of a view.
+    def ref(self, block: BlockIdentifier) -> BlockRef | None:
+        """Number and hash of a block; None if the node has none there."""
+        found = self.block(block)
+        return None if found is None else BlockRef(int(found["number"]), bytes(found["hash"]))
+
+    def has(self, block: BlockRef) -> bool:
+        """Whether a block is on the chain now."""
+        return self.ref(block.number) == block
+
+    def call(self, to: str, data: bytes, block: BlockRef) -> bytes:
+        """The result of a view as of a block; empty if there was no code yet.
 
         Raises:
             LedgerRefusal: It reverted.
+            NodeRefusal: For example because the node does not have that block's state.
         """
         transaction: TxParams = {"to": cast("ChecksumAddress", to), "data": HexBytes(data)}
-        return bytes(self._read(lambda: self._eth.call(transaction, block)))
+        at = HexBytes(block.digest)  # and no other block of the same number (EIP-1898)
+        return bytes(self._read(lambda: self._eth.call(transaction, at)))
 
     def estimate(self, transaction: TxParams) -> int:
         """Gas that a transaction would take now.
@@ -117,7 +156,11 @@ class Node:
         return self._read(lambda: self._eth.estimate_gas(transaction, "pending"))
 
     def logs(self, address: str, first: int, last: int) -> list[dict[str, Any]]:
-        """The logs of a contract in blocks ``first`` to ``last``, in their order."""
+        """The logs of a contract in blocks ``first`` to ``last``, in their order.
+
+        Raises:
+            NodeRefusal: For example because these are too many: see ``is_limit``.
+        """
         where: FilterParams = {
             "address": cast("ChecksumAddress", address),
             "fromBlock": first,
@@ -192,13 +235,22 @@ class Node:
             raise self._fault(error) from None
         except Web3RPCError as error:
             raise self._said(error) from None
-        except (Web3Exception, ValueError) as error:
+        except (Web3Exception, ValueError, TypeError, KeyError, AttributeError) as error:
+            # Half an answer, or one of another form than the protocol's: web3 stumbles over it.
             raise self._fault(error) from None
 
     def _fault(self, error: Exception) -> LedgerUnavailableError:
         why = type(error).__name__
         if isinstance(error, requests.HTTPError) and error.response is not None:
-            why = f"HTTP status {error.response.status_code}"
+            status = error.response.status_code
+            if status < 500 and status not in _ASK_LATER:
+                return NodeRefusal(
+                    f"The chain at {self.name} refused the request with HTTP status {status}.",
+                    message=f"HTTP status {status}",
+                    is_limit=status == 413,
+                    hint="Check the URL, and that it may be used from here.",
+                )
+            why = f"HTTP status {status}"
         return TransportFault(
             f"The chain at {self.name} does not answer ({why}).",
             hint="Check that the node runs and that the URL is right, then try again.",
@@ -216,12 +268,22 @@ class Node:
         return NodeRefusal(
             f"The chain at {self.name} refused the request: {message[:200]}.",
             message=message,
+            is_limit=_is_limit(answer, message),
             hint="Check the node's log.",
         )
 
 
 class _NotThere(Exception):
     """The node answered that it has no such block or transaction."""
+
+
+def _is_limit(answer: object, message: str) -> bool:
+    # Every node has its own words for it, most of them code -32000 or -32602.
+    code = answer.get("code") if isinstance(answer, dict) else None
+    said = message.lower()
+    if any(words in said for words in _RATE_WORDS):
+        return False
+    return code == _LIMIT_CODE or any(words in said for words in _LIMIT_WORDS)
 
 
 def _revert_data(error: ContractLogicError) -> bytes:

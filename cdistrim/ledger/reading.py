@@ -3,26 +3,55 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from cdistrim.errors import IntegrityError, LedgerUnavailableError
 from cdistrim.ledger.codec import artifact
 from cdistrim.ledger.events import EventLog
-from cdistrim.ledger.interface import NO_HASH, Member
-from cdistrim.ledger.node import Node
+from cdistrim.ledger.finality import Finality
+from cdistrim.ledger.interface import NO_HASH, Confirmations, Member
+from cdistrim.ledger.node import BlockRef, Node, NodeRefusal, Reorganised
 from cdistrim.ledger.views import ballot_view, campaign_view, model_record, slot_view
 from cdistrim.protocol import CampaignView, LedgerEvent, ModelRecord, SlotView, Step
 
-__all__ = ["ReadOnlyLedger"]
+__all__ = ["ReadOnlyLedger", "of_one_chain"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_READINGS = 5
+
+
+def of_one_chain(read: Callable[P, T]) -> Callable[P, T]:
+    """Read from the start again if the chain was reorganised meanwhile.
+
+    Raises:
+        LedgerUnavailableError: Also because it was, time after time.
+    """
+
+    @wraps(read)
+    def reading(*args: P.args, **kwargs: P.kwargs) -> T:
+        for _ in range(_READINGS - 1):
+            with suppress(Reorganised):
+                return read(*args, **kwargs)
+        return read(*args, **kwargs)
+
+    return reading
 
 
 @dataclass(frozen=True)
 class _Present:
-    """A block, and what was read of the contract as of it: it can't change any more."""
+    """A block, and what was read of the contract as of it: it can't change any more.
 
-    block: int
-    tip: bytes
+    ``newest`` is what the chain had when this block was the last that counts.
+    """
+
+    at: BlockRef
+    newest: BlockRef | None
     views: dict[tuple[object, ...], Any] = field(default_factory=dict)
 
 
@@ -33,19 +62,25 @@ class ReadOnlyLedger:
         node: Where to read.
         address: The contract, checked to be ours.
         chain_id: The node's chain.
-        confirmations: Blocks on top of one before reads see it.
+        confirmations: What makes a block count: reads see no other.
         first_block: A block not after the contract's first; events are read from there.
     """
 
     def __init__(
-        self, node: Node, address: str, *, chain_id: int, confirmations: int, first_block: int
+        self,
+        node: Node,
+        address: str,
+        *,
+        chain_id: int,
+        confirmations: Confirmations,
+        first_block: int,
     ) -> None:
         self._node = node
         self._address = address
         self._chain_id = chain_id
-        self._confirmations = confirmations
+        self._finality = Finality(node, confirmations)
         self._events = EventLog(node, address, first_block)
-        self._latest = _Present(0, b"")
+        self._latest = _Present(BlockRef(0, b""), None)
 
     @property
     def address(self) -> str:
@@ -68,12 +103,13 @@ class ReadOnlyLedger:
             f"The chain at {self._node.name} has no block.", hint="Check the node."
         )
 
+    @of_one_chain
     def members(self) -> tuple[Member, ...]:
         """All active members; their keys are the events', checked against the digests."""
         present = self._present()
         found = self._view("members", present=present)
-        self._events.reach(present.block)
-        keys = {e["account"]: e["sealingKey"] for e in self._events.arguments("MemberAdmitted")}
+        admitted = self._events.arguments("MemberAdmitted", present.at)
+        keys = {event["account"]: event["sealingKey"] for event in admitted}
         members = []
         for member in found:
             key = keys.get(member["account"], b"")
@@ -87,18 +123,21 @@ class ReadOnlyLedger:
                 members.append(Member(member["account"], member["name"], key))
         return tuple(members)
 
+    @of_one_chain
     def campaigns(self) -> int:
         """How many campaigns there are."""
         return int(self._view("campaigns"))
 
+    @of_one_chain
     def campaign(self, number: int) -> CampaignView:
         """A campaign's present, consistent as of one block."""
         present = self._present()
         snapshot = self._view("snapshotOf", number, present=present)
         slot, ballot = snapshot["slot"], snapshot["ballot"]
-        casts = self._casts(number, slot["number"], slot["attempt"], ballot, present.block)
+        casts = self._casts(number, slot["number"], slot["attempt"], ballot, present)
         return campaign_view(snapshot, casts, now=max(self.now(), snapshot["timestamp"]))
 
+    @of_one_chain
     def slot(self, campaign: int, number: int) -> SlotView:
         """A planned, open or ended slot with its latest ballot."""
         present = self._present()
@@ -106,47 +145,55 @@ class ReadOnlyLedger:
         attempt = slot["attempt"]
         step = Step.FETCH if slot["candidate"]["weightsHash"] == NO_HASH else Step.UPLOAD
         ballot = self._view("ballotOf", campaign, number, attempt, step, present=present)
-        casts = self._casts(campaign, number, attempt, ballot, present.block)
+        casts = self._casts(campaign, number, attempt, ballot, present)
         return slot_view(slot, ballot_view(ballot, casts))
 
+    @of_one_chain
     def model(self, campaign: int, slot: int) -> ModelRecord:
         """The record of an accepted slot."""
         return model_record(self._view("modelOf", campaign, slot))
 
+    @of_one_chain
     def history(self, campaign: int) -> tuple[LedgerEvent, ...]:
         """All events of a campaign, oldest first."""
-        block = self._present().block
-        self._events.reach(block)
-        return self._events.of_campaign(campaign, block)
+        return self._events.of_campaign(campaign, self._present().at)
 
     def _present(self) -> _Present:
         """The block to read at. Whoever looks again while nothing happens asks for it alone."""
-        tip = self._node.block("latest")
-        if tip is None:
-            raise LedgerUnavailableError(
-                f"The chain at {self._node.name} has no block.", hint="Check the node."
-            )
-        digest = bytes(tip["hash"])
-        if digest != self._latest.tip:
-            self._latest = _Present(max(0, int(tip["number"]) - self._confirmations), digest)
-        return self._latest
+        newest = self._finality.newest()
+        present = self._latest
+        if newest != present.newest:
+            present = self._latest = _Present(self._finality.final(newest), newest)
+        return present
 
     def _view(self, function: str, *arguments: object, present: _Present | None = None) -> Any:  # noqa: ANN401
         at = present or self._present()
         key = (function, *arguments)
         if key not in at.views:
-            data = self._node.call(self._address, artifact().encode(function, arguments), at.block)
+            data = self._asked(artifact().encode(function, arguments), at.at)
             at.views[key] = artifact().decode_result(function, data)
         return at.views[key]
 
+    def _asked(self, data: bytes, at: BlockRef) -> bytes:
+        """What a view answers as of one block and no other of the same number."""
+        try:
+            answer = self._node.call(self._address, data, at)
+        except NodeRefusal:
+            if self._node.has(at):
+                raise
+            raise Reorganised(self._node.name, at.number) from None
+        if not answer:
+            raise LedgerUnavailableError(
+                f"The contract {self._address} was not there yet in block {at.number}, the last "
+                "that counts.",
+                hint="Wait for more blocks.",
+            )
+        return answer
+
     def _casts(
-        self, campaign: int, slot: int, attempt: int, ballot: dict[str, Any], block: int
+        self, campaign: int, slot: int, attempt: int, ballot: dict[str, Any], present: _Present
     ) -> list[dict[str, Any]]:
         if len(ballot["approvals"]) + len(ballot["refusals"]) < 2:
             return []  # nobody but the requester, whose request is its vote
-        self._events.reach(block)
-        return list(
-            self._events.arguments(
-                "VoteCast", campaign=campaign, slot=slot, attempt=attempt, step=ballot["step"]
-            )
-        )
+        ballots = {"campaign": campaign, "slot": slot, "attempt": attempt, "step": ballot["step"]}
+        return list(self._events.arguments("VoteCast", present.at, **ballots))

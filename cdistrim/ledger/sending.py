@@ -1,7 +1,17 @@
 """Transactions: signed here, sent so that nothing happens twice.
 
 A transaction's hash is known before it is sent. Whatever goes wrong on the way, the question is
-therefore never "shall I send it again?" but "does the chain have it?".
+therefore never "shall I send it again?" but "does the chain have it?". The order of the steps is
+what makes that enough:
+
+1. Nothing else of this account is under way, so its next nonce is known.
+2. The contract says, by an estimate, that it would take the transaction now.
+3. It is signed with that nonce. If the account acted anywhere between 1 and now, the nonce is gone
+   and the transaction can never be mined: a repeat can't slip in.
+4. The same bytes are given to the node until it has them.
+5. A block has it; and, if the caller wants, so many blocks are on top, or the chain calls it final.
+   If a reorganisation takes it out before, the same bytes are sent again. If their nonce went to
+   another transaction meanwhile, all begins anew at 1, and the contract refuses what was done.
 """
 
 from __future__ import annotations
@@ -9,7 +19,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 from eth_account import Account
@@ -19,25 +32,48 @@ from hexbytes import HexBytes
 from web3.types import TxParams
 
 from cdistrim.errors import KeyFileError, LedgerRefusal, LedgerUnavailableError
+from cdistrim.ledger.finality import Finality
+from cdistrim.ledger.interface import Confirmations
 from cdistrim.ledger.node import Node, NodeRefusal, TransportFault
 
-__all__ = ["Sender", "wait_for_block"]
+__all__ = ["AlreadyDone", "Sender"]
 
-_ROUNDS = 4
-_SENDINGS = 4
+_REVERTS = 4
+_OVERTAKINGS = 20
+_SENDINGS = 5
 _FIRST_PAUSE_S = 0.1
 _FIRST_POLL_S = 0.002
 _LAST_POLL_S = 0.5
+_LAST_FINAL_POLL_S = 2.0
+_FINALIZED_S = 1_800.0
+"""The main network's finalized block moves every 6.4 minutes if all is well."""
 
 # Other steps of the same slot may be mined between the estimate and the transaction, and the vote
 # that decides a ballot costs more than one that doesn't. Unused gas is not paid.
 _GAS_MARGIN = 300_000
 
 _KNOWN = ("already known", "already imported", "known transaction", "already exists")
-_STALE = ("nonce too low", "nonce is too low", "nonce below", "nonce too old", "underpriced")
+_STALE = (
+    *("nonce too low", "nonce is too low", "nonce below", "nonce too old"),
+    *("replacement transaction underpriced", "replacement underpriced"),
+)
 
 _locks: defaultdict[tuple[int, str], threading.Lock] = defaultdict(threading.Lock)
-"""One for each account: nonces are given out one after the other in this process."""
+"""One for each account: in this process its transactions are mined one after the other."""
+
+
+class AlreadyDone(Exception):
+    """The caller's ``unless`` says that there is nothing left to send."""
+
+
+@dataclass(frozen=True)
+class _Signed:
+    raw: bytes = field(repr=False)
+    digest: bytes
+    nonce: int
+
+    def __str__(self) -> str:
+        return f"Transaction 0x{self.digest.hex()}"
 
 
 class Sender:
@@ -47,14 +83,21 @@ class Sender:
         node: Where to.
         chain_id: Part of every signature (EIP-155).
         private_key: 32 bytes, or their hexadecimal digits.
-        timeout: Seconds to wait until a transaction is mined.
+        timeout: Seconds to wait until a transaction is mined, and for each further block.
+        confirmations: When a mined transaction counts as done.
 
     Raises:
         KeyFileError: That is no private key.
     """
 
     def __init__(
-        self, node: Node, *, chain_id: int, private_key: bytes | str, timeout: float
+        self,
+        node: Node,
+        *,
+        chain_id: int,
+        private_key: bytes | str,
+        timeout: float,
+        confirmations: Confirmations = 0,
     ) -> None:
         try:
             self._account: LocalAccount = Account.from_key(private_key)
@@ -67,40 +110,75 @@ class Sender:
         self._node = node
         self._chain_id = chain_id
         self._timeout = timeout
+        self._finality = Finality(node, confirmations)
         self._lock = _locks[chain_id, self.address]
 
-    def transact(self, to: str | None, data: bytes) -> dict[str, Any]:
-        """Send a transaction and wait until it is mined; its receipt.
+    def transact(
+        self, to: str | None, data: bytes, *, unless: Callable[[], bool] | None = None
+    ) -> dict[str, Any]:
+        """Send a transaction and wait until it counts; its receipt.
+
+        Args:
+            to: The contract; None deploys one.
+            data: Call data.
+            unless: Asked once the nonce is fixed, so that what this account has done before, in
+                whatever process, is visible.
 
         Raises:
             LedgerRefusal: The contract refuses it; nothing has changed.
-            LedgerUnavailableError: No answer, or not mined in time. The transaction may still
-                take effect: read the ledger again.
+            AlreadyDone: ``unless`` says so; nothing was sent.
+            LedgerUnavailableError: No answer, or not mined or not final in time. The transaction
+                may still take effect: read the ledger again.
         """
-        for _ in range(_ROUNDS):
+        reverts = overtakings = 0
+        while reverts < _REVERTS and overtakings < _OVERTAKINGS:
             with self._lock:
-                gas = self._node.estimate(self._request(to, data)) + _GAS_MARGIN
-                raw, digest = self._sign(to, data, gas)
-                if not self._hand_over(raw, digest):
-                    continue  # another process took the nonce
-            receipt = self._wait(digest)
-            if receipt["status"] == 1:
+                signed = self._signed(to, data, unless)
+                receipt = self._mined(signed) if self._hand_over(signed) else None
+            if receipt is not None and not self._finality.at_once:
+                receipt = self._final(signed.digest, partial(self._revive, signed))
+            if receipt is None:
+                overtakings += 1
+                time.sleep(_FIRST_PAUSE_S)
+            elif receipt["status"] == 1:
                 return receipt
-            # Somebody was faster between estimate and block: the next estimate says why.
+            else:  # somebody was faster between estimate and block: the next estimate says why
+                reverts += 1
+        if reverts < _REVERTS:
+            raise LedgerUnavailableError(
+                f"Account {self.address} was overtaken {overtakings} times by itself.",
+                hint="See what else signs with this key, then run the same again.",
+            )
         raise LedgerRefusal(
-            f"The chain reverted the transaction {_ROUNDS} times although it passed the estimate.",
+            f"The chain reverted the transaction {reverts} times although it passed the estimate.",
             name="Reverted",
             hint="Read the campaign again.",
         )
 
-    def settle(self) -> None:
-        """Wait until this account has nothing under way, e.g. from a process that was killed."""
+    def settle(self) -> int:
+        """Wait until nothing of this account is under way, e.g. of a killed process; its nonce.
+
+        If that takes too long the nonce is the one behind what is under way.
+        """
         end = time.monotonic() + self._timeout
-        while time.monotonic() < end:
+        while True:
             mined = self._node.nonce(self.address, "latest")
-            if self._node.nonce(self.address, "pending") <= mined:
-                return
+            pending = self._node.nonce(self.address, "pending")
+            if pending <= mined or time.monotonic() > end:
+                return max(mined, pending)
             time.sleep(_FIRST_PAUSE_S)
+
+    def lasts(self, transaction: str) -> bool:
+        """Wait until a mined transaction counts; False if the chain undid it before.
+
+        Raises:
+            LedgerUnavailableError: It does not become final in time.
+        """
+        if self._finality.at_once:
+            return True
+        digest = bytes.fromhex(transaction.removeprefix("0x"))
+        receipt = self._final(digest, lambda: self._node.knows(digest))
+        return receipt is not None and receipt["status"] == 1
 
     def _request(self, to: str | None, data: bytes) -> TxParams:
         request: TxParams = {
@@ -112,12 +190,16 @@ class Sender:
             request["to"] = cast("ChecksumAddress", to)
         return request
 
-    def _sign(self, to: str | None, data: bytes, gas: int) -> tuple[bytes, bytes]:
+    def _signed(self, to: str | None, data: bytes, unless: Callable[[], bool] | None) -> _Signed:
+        nonce = self.settle()
+        if unless is not None and unless():
+            raise AlreadyDone
+        gas = self._node.estimate(self._request(to, data)) + _GAS_MARGIN
         price, tip = self._node.fees()
         fields: dict[str, Any] = {
             "type": 2,
             "chainId": self._chain_id,
-            "nonce": self._node.nonce(self.address),
+            "nonce": nonce,
             "gas": gas,
             "maxFeePerGas": price,
             "maxPriorityFeePerGas": tip,
@@ -127,62 +209,99 @@ class Sender:
         if to is not None:
             fields["to"] = to
         signed = self._account.sign_transaction(fields)
-        return bytes(signed.raw_transaction), bytes(signed.hash)
+        return _Signed(bytes(signed.raw_transaction), bytes(signed.hash), nonce)
 
-    def _hand_over(self, raw: bytes, digest: bytes) -> bool:
+    def _hand_over(self, signed: _Signed) -> bool:
         """Get the transaction to the node; False if its nonce was taken by another one."""
         pause = _FIRST_PAUSE_S
         fault: LedgerUnavailableError | None = None
         for _ in range(_SENDINGS):
             try:
-                self._node.send(raw)
+                self._node.send(signed.raw)
                 return True
             except NodeRefusal as error:
                 said = error.message.lower()
-                if any(words in said for words in _KNOWN):
+                if any(words in said for words in _KNOWN) or self._node.knows(signed.digest):
                     return True
                 if any(words in said for words in _STALE):
-                    return self._node.knows(digest)
+                    return False
                 raise
             except TransportFault as error:
                 fault = error
                 time.sleep(pause)
                 pause *= 2
-                with suppress(LedgerUnavailableError):
-                    if self._node.knows(digest):
+                with suppress(TransportFault):
+                    if self._node.knows(signed.digest):
                         return True
         raise LedgerUnavailableError(
-            f"{fault.what if fault else ''} Transaction 0x{digest.hex()} may have arrived or not.",
+            f"{fault.what if fault else ''} {signed} may have arrived or not.",
             hint="Run the same again: what the ledger has is not repeated.",
         )
 
-    def _wait(self, digest: bytes) -> dict[str, Any]:
+    def _mined(self, signed: _Signed) -> dict[str, Any] | None:
+        """Wait until a block has it; its receipt, or None if its nonce was taken."""
         end = time.monotonic() + self._timeout
         pause = _FIRST_POLL_S
         while True:
-            receipt = self._node.receipt(digest)
+            receipt = self._node.receipt(signed.digest)
             if receipt is not None:
                 return receipt
             if time.monotonic() > end:
                 raise LedgerUnavailableError(
-                    f"Transaction 0x{digest.hex()} was not mined within {self._timeout:g} s.",
+                    f"{signed} was not mined within {self._timeout:g} s.",
                     hint="Check that the chain makes blocks, then run the same again.",
                 )
+            if pause >= _LAST_POLL_S and not self._revive(signed):
+                return None
             time.sleep(pause)
             pause = min(_LAST_POLL_S, pause * 1.5)
 
+    def _revive(self, signed: _Signed) -> bool:
+        """Give the node the same bytes again if it has lost them; False if the nonce is gone."""
+        if self._node.nonce(self.address, "latest") > signed.nonce:
+            # Some block has this nonce. The receipt is asked for last: it may be ours after all.
+            return self._node.receipt(signed.digest) is not None
+        return self._node.knows(signed.digest) or self._hand_over(signed)
 
-def wait_for_block(node: Node, number: int, timeout: float) -> None:
-    """Wait until the chain has a block of this number.
+    def _final(self, digest: bytes, revive: Callable[[], bool]) -> dict[str, Any] | None:
+        """Wait until a mined transaction counts; its receipt.
 
-    Raises:
-        LedgerUnavailableError: It has not within ``timeout`` seconds.
-    """
-    end = time.monotonic() + timeout
-    while node.block_number() < number:
-        if time.monotonic() > end:
-            raise LedgerUnavailableError(
-                f"The chain at {node.name} did not reach block {number} within {timeout:g} s.",
-                hint="Check that it makes blocks, then run the same again.",
-            )
-        time.sleep(_FIRST_PAUSE_S)
+        Args:
+            digest: Its hash.
+            revive: What to do while no block has it; False gives up.
+
+        Returns:
+            Also the receipt of one that failed in the end, and None for one given up.
+        """
+        patience = self._timeout
+        if self._finality.is_the_chains:
+            patience = max(patience, _FINALIZED_S)
+        seen: object = None
+        end = 0.0
+        pause = _FIRST_PAUSE_S
+        while True:
+            final = self._finality.final()
+            receipt = self._node.receipt(digest)
+            if receipt is None:
+                if not revive():
+                    return None
+                pause = _FIRST_PAUSE_S
+            elif receipt["status"] != 1:
+                return receipt
+            elif int(receipt["blockNumber"]) <= final.number and self._node.has(final):
+                # That block was on the chain before and after: so it is on top of the receipt's.
+                return receipt
+            now = (final, receipt and receipt["blockHash"])
+            if seen is None or (receipt is not None and now != seen):
+                seen, end = now, time.monotonic() + patience
+            elif time.monotonic() > end:
+                where = (
+                    "no block any more" if receipt is None else f"block {receipt['blockNumber']}"
+                )
+                raise LedgerUnavailableError(
+                    f"Transaction 0x{digest.hex()} is in {where}; the last block that counts is "
+                    f"{final.number}, and nothing has changed for {patience:g} s.",
+                    hint="Check that the chain makes blocks, then run the same again.",
+                )
+            time.sleep(pause)
+            pause = min(_LAST_FINAL_POLL_S, pause * 1.5)

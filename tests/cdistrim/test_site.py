@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
 import pytest
 
 from cdistrim.errors import ConfigurationError
+from cdistrim.ledger.interface import Confirmations
 from cdistrim.site import (
     SITE_VARIABLE,
     Site,
@@ -65,6 +67,26 @@ def test_invalid_settings_are_named(tmp_path: Path, field: str, document: str) -
     with pytest.raises(ConfigurationError, match="invalid at") as caught:
         Site(tmp_path)
     assert field in caught.value.what or field == "secret"
+
+
+@pytest.mark.parametrize("confirmations", [0, 12, "finalized"])
+def test_a_block_counts_after_a_number_of_others_or_when_final(
+    tmp_path: Path, confirmations: Confirmations
+) -> None:
+    site = make(tmp_path, "one")
+    settings = site.settings.model_copy(update={"confirmations": confirmations})
+    again = Site.create(tmp_path / "one", settings)
+    assert again.settings.confirmations == confirmations
+
+
+@pytest.mark.parametrize("confirmations", [-1, 1001, "safe", "latest", None, 1.5])
+def test_other_confirmations_are_invalid(tmp_path: Path, confirmations: object) -> None:
+    site = make(tmp_path, "one")
+    document = json.loads((site.directory / "site.json").read_bytes())
+    document["confirmations"] = confirmations
+    (site.directory / "site.json").write_text(json.dumps(document))
+    with pytest.raises(ConfigurationError, match=r"invalid at confirmations"):
+        Site(site.directory)
 
 
 def test_the_sites_directories_are_closed_to_others(tmp_path: Path) -> None:

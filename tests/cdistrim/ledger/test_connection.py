@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,6 +22,7 @@ from cdistrim.errors import (
 from cdistrim.ledger import EthereumLedger
 from cdistrim.protocol import SlotState
 from tests.chain import Consortium, digest, found, run_slot
+from tests.fault_proxy import Answer, Fault, FaultProxy, always
 
 Found = Callable[[int], Consortium]
 
@@ -93,8 +89,9 @@ def test_founders_that_the_contract_does_not_take_are_refused(devnet: Devnet) ->
 
 
 def test_an_account_that_cannot_pay_is_told_so(devnet: Devnet) -> None:
-    with _faulty(devnet.url, Faults(gas_price=10**9)) as url, pytest.raises(ConfigurationError):
-        found(url, 2, seed="poor")
+    costly = always(Answer(hex(10**9)), "eth_gasPrice")
+    with FaultProxy(devnet.url, costly) as line, pytest.raises(ConfigurationError):
+        found(line.url, 2, seed="poor")
 
 
 def test_a_chain_that_is_killed_under_way_is_unavailable(tmp_path: Path) -> None:
@@ -139,21 +136,25 @@ def test_events_are_read_again_after_a_reorganisation(tmp_path: Path) -> None:
         owner.request_fetch(**step, request_key_digest=digest(1))
         assert owner.history(number)[-1].name == "BallotOpened"
         call(chain.url, "anvil_reorg", 1, [])
-        call(chain.url, "anvil_mine", "0x1")
         assert owner.history(number)[-1].name == "SlotOpened"
         assert not owner.request_fetch(**step, request_key_digest=digest(1)).repeated
 
 
+STALE = {"code": -32000, "message": "nonce too low"}
+
+
 @pytest.mark.parametrize(
-    "fault", ["lost answer", "lost request", "sent twice", "mined before", "nonce taken"]
+    "fault", [*Fault, Answer(error=STALE, forward=True), Answer(error=STALE)], ids=str
 )
-def test_a_fault_on_the_way_does_not_repeat_an_effect(consortium: Found, fault: str) -> None:
+def test_a_fault_on_the_way_does_not_repeat_an_effect(
+    consortium: Found, fault: Fault | Answer
+) -> None:
     hospitals = consortium(3)
     number = hospitals.open()
     before = len(hospitals.ledgers[0].history(number))
-    with _faulty(hospitals.url, Faults(fault)) as url:
+    with FaultProxy(hospitals.url, always(fault, "eth_sendRawTransaction", times=1)) as line:
         owner = EthereumLedger.connect(
-            url, hospitals.address, chain_id=CHAIN_ID, account=hospitals.keys[0]
+            line.url, hospitals.address, chain_id=CHAIN_ID, account=hospitals.keys[0]
         )
         receipt = owner.request_fetch(
             campaign=number, slot=1, attempt=1, request_key_digest=digest(1)
@@ -169,9 +170,9 @@ def test_a_fault_on_the_way_does_not_repeat_an_effect(consortium: Found, fault: 
 def test_a_chain_that_never_answers_a_send_leaves_a_way_out(consortium: Found) -> None:
     hospitals = consortium(2)
     number = hospitals.open()
-    with _faulty(hospitals.url, Faults("lost request", times=99)) as url:
+    with FaultProxy(hospitals.url, always(Fault.DROP, "eth_sendRawTransaction")) as line:
         owner = EthereumLedger.connect(
-            url, hospitals.address, chain_id=CHAIN_ID, account=hospitals.keys[0]
+            line.url, hospitals.address, chain_id=CHAIN_ID, account=hospitals.keys[0]
         )
         with pytest.raises(LedgerUnavailableError, match="may have arrived") as caught:
             owner.request_fetch(campaign=number, slot=1, attempt=1, request_key_digest=digest(1))
@@ -180,66 +181,3 @@ def test_a_chain_that_never_answers_a_send_leaves_a_way_out(consortium: Found) -
         campaign=number, slot=1, attempt=1, request_key_digest=digest(1)
     )
     assert not receipt.repeated
-
-
-class Faults:
-    """What goes wrong with the first ``times`` transactions that are sent."""
-
-    def __init__(self, fault: str = "", *, times: int = 1, gas_price: int | None = None) -> None:
-        self.fault = fault
-        self.left = times
-        self.gas_price = gas_price
-
-
-@contextmanager
-def _faulty(url: str, faults: Faults) -> Iterator[str]:
-    """A proxy before a node that loses or doubles what passes."""
-
-    class Proxy(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            request = json.loads(body)
-            sending = request["method"] == "eth_sendRawTransaction" and faults.left > 0
-            if sending and faults.fault:
-                faults.left -= 1
-                if faults.fault not in ("lost request", "nonce taken"):
-                    _forward(url, body)
-                if faults.fault.startswith("lost"):
-                    self.close_connection = True
-                    return
-            if sending and faults.fault in ("mined before", "nonce taken"):
-                answer = _answer(request, error={"code": -32000, "message": "nonce too low"})
-            elif request["method"] == "eth_gasPrice" and faults.gas_price is not None:
-                answer = _answer(request, result=hex(faults.gas_price))
-            else:
-                answer = _forward(url, body)
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-            """Stay quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def _answer(request: dict[str, object], **what: object) -> bytes:
-    return json.dumps({"jsonrpc": "2.0", "id": request["id"], **what}).encode()
-
-
-def _forward(url: str, body: bytes) -> bytes:
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
-    connection.request("POST", "/", body, {"Content-Type": "application/json"})
-    answer = connection.getresponse().read()
-    connection.close()
-    return answer

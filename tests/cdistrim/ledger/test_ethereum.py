@@ -7,13 +7,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from web3.types import BlockIdentifier
 
 from cdistrim.devnet import Devnet
 from cdistrim.devnet.directory import call
 from cdistrim.errors import DataError, IntegrityError, LedgerRefusal, UsageError
 from cdistrim.ledger import Candidate, EthereumLedger, Ledger, Receipt
 from cdistrim.ledger.events import EventLog
+from cdistrim.ledger.node import BlockRef
 from cdistrim.protocol import (
     BallotState,
     CampaignState,
@@ -352,7 +352,7 @@ def test_what_a_block_says_is_read_once_and_anew_after_the_next_or_another_one(
     asked: list[bytes] = []
     ask = reader._node.call
 
-    def counted(to: str, data: bytes, block: BlockIdentifier) -> bytes:
+    def counted(to: str, data: bytes, block: BlockRef) -> bytes:
         asked.append(data)
         return ask(to, data, block)
 
