@@ -114,6 +114,7 @@ def found_consortium(
         ledger_url, chain_id=chain_id, private_key=deployer.private_key, founders=founders
     )
     for name in data:
+        _publish_key(directory / name, ledger_url, chain_id, contract)
         Site.create(
             directory / name,
             SiteSettings(
@@ -133,6 +134,14 @@ def found_consortium(
     document = json.dumps({"sites": list(data), "contract": contract}, indent=2)
     write_atomically(directory / _FILE, document.encode())
     return Consortium.open(directory)
+
+
+def _publish_key(directory: Path, ledger_url: str, chain_id: int, contract: str) -> None:
+    keys = load_site_keys(directory / "keys", read_passphrase(file=directory / PASSPHRASE_FILE))
+    ledger = EthereumLedger.connect(
+        ledger_url, contract, chain_id=chain_id, account=keys.private_key
+    )
+    ledger.publish_key(sealing_key=keys.sealing_key.public_bytes)
 
 
 def _prepare_site(directory: Path, name: str, data: SiteData) -> Member:

@@ -21,10 +21,15 @@ __all__ = ["close_if_expired", "skip_sentence", "verify_restored_head"]
 
 
 def close_if_expired(site: Site, ref: IterationRef) -> bool:
-    """Close the campaign's open step if its deadline has passed; whether this call closed it."""
+    """Close the campaign's open step if it is over; whether this call closed it.
+
+    It is over when its deadline has passed, or when a partner was removed from the consortium.
+    """
     view = observe(site.ledger, ref.campaign)
     if view.state.ended:
         return False
+    if view.removals_pending:
+        return _apply_removals(site, ref)
     deadline = view.slot.deadline if view.slot else view.enrol_deadline
     if view.state is CampaignState.RUNNING and view.slot and view.slot.number != ref.slot:
         return False
@@ -38,6 +43,15 @@ def close_if_expired(site: Site, ref: IterationRef) -> bool:
             return False
         raise
     return True
+
+
+def _apply_removals(site: Site, ref: IterationRef) -> bool:
+    try:
+        return not site.ledger.apply_removals(campaign=ref.campaign).repeated
+    except LedgerRefusal as refusal:
+        if refusal.name == "NoRemovals":  # another member was quicker
+            return False
+        raise
 
 
 def verify_restored_head(site: Site, ref: IterationRef) -> str:
@@ -72,4 +86,6 @@ def skip_sentence(slot: SlotView) -> str:
         SkipReason.DEGRADED: f"the candidate was voted down ({count}); the head is restored",
         SkipReason.DEADLINE_PASSED: "a deadline passed",
         SkipReason.NOT_ENROLLED: "the partner never enrolled",
+        SkipReason.OWNER_REMOVED: "the partner is no member any more",
+        SkipReason.TOO_FEW_PARTNERS: "too few partners were left to decide",
     }[slot.skip_reason]

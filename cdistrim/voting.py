@@ -24,12 +24,13 @@ from cdistrim.lease import Lease
 from cdistrim.measurements import Measurer
 from cdistrim.protocol import (
     GENESIS,
+    BallotId,
+    BallotKind,
     CampaignView,
     Evidence,
     ModelRecord,
     SlotState,
     SlotView,
-    BallotKind,
 )
 from cdistrim.spec import CampaignSpec, VotingMode
 from cdistrim.weights import check_weights, update_ratio
@@ -68,29 +69,19 @@ def answer_ballot(site: Site, view: CampaignView) -> Answer | None:
         return None
     try:
         site.ledger.cast_vote(
-            campaign=view.number,
-            slot=slot.number,
-            attempt=slot.attempt,
-            step=slot.ballot.kind,
-            approve=answer.approve,
-            evidence=answer.evidence,
+            ballot=slot.ballot.id, approve=answer.approve, evidence=answer.evidence
         )
     except LedgerRefusal:
-        if _still_waits(site, slot, slot.ballot.kind):
+        if _still_waits(site, slot.ballot.id):
             raise
         return None  # The others decided the ballot while this site was measuring.
     site.record_vote(view.number, slot.number, slot.ballot.kind.name.lower(), answer.sentence)
     return answer
 
 
-def _still_waits(site: Site, slot: SlotView, step: BallotKind) -> bool:
-    now = site.ledger.slot(slot.campaign, slot.number)
-    return (
-        now.attempt == slot.attempt
-        and now.ballot is not None
-        and now.ballot.kind is step
-        and now.ballot.waits_for(site.account)
-    )
+def _still_waits(site: Site, ballot: BallotId) -> bool:
+    now = site.ledger.ballot(ballot)
+    return now is not None and now.waits_for(site.account)
 
 
 def _vote_on_fetch(site: Site, view: CampaignView) -> Answer:
@@ -149,7 +140,7 @@ def _vote_on_candidate(
         sentence = f"The candidate can't be trusted ({error.code})."
         return Answer(False, sentence, policy.NO_EVIDENCE)
     # 4
-    if not _still_waits(site, slot, BallotKind.UPLOAD):
+    if slot.ballot is None or not _still_waits(site, slot.ballot.id):
         return None
     measurer = Measurer(site, spec, slot)
     cases = site.data.holdout

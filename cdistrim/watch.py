@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdistrim import custody
-from cdistrim.protocol import GENESIS, CampaignView, SlotState, SlotView, BallotKind
+from cdistrim.protocol import GENESIS, BallotKind, CampaignView, SlotState, SlotView
 
 if TYPE_CHECKING:
     from cdistrim.iteration import IterationRef

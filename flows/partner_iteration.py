@@ -9,7 +9,7 @@ ledger first, so a rerun passes over what is done and continues.
 from prefect import flow
 
 from cdistrim.iteration import IterationRef, session_of
-from cdistrim.protocol import SlotState, BallotKind
+from cdistrim.protocol import BallotKind, SlotState
 from cdistrim.site import bound_site
 from flows.artifacts import publish_iteration
 from flows.parameters import Number, run_name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cdistrim.iteration import IterationRef
-from cdistrim.protocol import SlotState, BallotKind
+from cdistrim.protocol import BallotKind, SlotState
 from cdistrim.site import bound_site
 from cdistrim.watch import await_ballot as wait
 from tasks.boundary import step

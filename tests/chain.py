@@ -11,8 +11,8 @@ from eth_account import Account
 
 from cdistrim.devnet import CHAIN_ID, Devnet
 from cdistrim.devnet.directory import call
-from cdistrim.ledger import Candidate, EthereumLedger, Member, Receipt
-from cdistrim.protocol import Evidence, Mode, BallotKind
+from cdistrim.ledger import Candidate, EthereumLedger, Ledger, Member, Receipt
+from cdistrim.protocol import BallotId, BallotKind, Evidence, Mode
 from cdistrim.spec import DeadlineSpec
 
 SPEC_HASH = hashlib.sha256(b"spec").digest()
@@ -82,6 +82,13 @@ def candidate(slot: int, parent: int, *, mode: Mode = Mode.HOLDOUT) -> Candidate
     return whole
 
 
+def of_slot(
+    ledger: Ledger, kind: BallotKind, *, campaign: int, slot: int, attempt: int
+) -> BallotId:
+    """The name of a slot's ballot."""
+    return BallotId(kind, campaign, slot, attempt, ledger.slot(campaign, slot).owner)
+
+
 def found(url: str, size: int, *, seed: str = "") -> Consortium:
     """Deploy a consortium of ``size`` members whose keys are derived from ``seed``."""
     keys = [digest("key", seed, index) for index in range(size)]
@@ -91,6 +98,8 @@ def found(url: str, size: int, *, seed: str = "") -> Consortium:
         members.append(Member(account, f"hospital-{index + 1}", digest("seal", index) * 38))
     address = EthereumLedger.deploy(url, chain_id=CHAIN_ID, private_key=keys[0], founders=members)
     ledgers = [EthereumLedger.connect(url, address, chain_id=CHAIN_ID, account=key) for key in keys]
+    for ledger, member in zip(ledgers, members, strict=True):
+        ledger.publish_key(sealing_key=member.sealing_key)
     return Consortium(url, address, tuple(members), tuple(ledgers), tuple(keys))
 
 
@@ -153,7 +162,9 @@ def run_slot(
     return receipts
 
 
-def _votes(consortium: Consortium, campaign: int, step: BallotKind, *, approve: bool) -> list[Receipt]:
+def _votes(
+    consortium: Consortium, campaign: int, kind: BallotKind, *, approve: bool
+) -> list[Receipt]:
     receipts = []
     first = consortium.ledgers[0].campaign(campaign).slot
     assert first is not None
@@ -162,16 +173,13 @@ def _votes(consortium: Consortium, campaign: int, step: BallotKind, *, approve: 
         now = consortium.ledgers[0].campaign(campaign).slot
         if now is None or now.number != first.number or now.ballot is None:
             break
-        if now.ballot.kind is not step or not now.ballot.waits_for(account):
+        if now.ballot.kind is not kind or not now.ballot.waits_for(account):
             continue
         receipts.append(
             consortium.of(account).cast_vote(
-                campaign=campaign,
-                slot=now.number,
-                attempt=now.attempt,
-                step=step,
+                ballot=now.ballot.id,
                 approve=approve,
-                evidence=(BETTER if approve else WORSE) if step is BallotKind.UPLOAD else None,
+                evidence=(BETTER if approve else WORSE) if kind is BallotKind.UPLOAD else None,
             )
         )
     return receipts

@@ -12,8 +12,8 @@ from cdistrim.devnet import CHAIN_ID
 from cdistrim.errors import LedgerUnavailableError
 from cdistrim.ledger import EthereumLedger
 from cdistrim.ledger.interface import Confirmations
-from cdistrim.protocol import Step
-from tests.chain import Consortium
+from cdistrim.protocol import BallotKind
+from tests.chain import Consortium, of_slot
 
 __all__ = ["Insisting", "Twins", "connected", "vote"]
 
@@ -104,6 +104,6 @@ def vote(url: str, address: str, key: bytes, campaign: int) -> tuple[str, bool]:
     """Vote yes on the first slot's fetch, in a process of one's own; hash, and whether repeated."""
     ledger = EthereumLedger.connect(url, address, chain_id=CHAIN_ID, account=key)
     receipt = cast("EthereumLedger", Insisting(ledger)).cast_vote(
-        campaign=campaign, slot=1, attempt=1, step=Step.FETCH, approve=True, evidence=None
+        ballot=of_slot(ledger, BallotKind.FETCH, campaign=campaign, slot=1, attempt=1), approve=True
     )
     return receipt.transaction, receipt.repeated

@@ -1,6 +1,7 @@
 """The shipped artifacts, and the contracts' ABI in both directions.
 
-Enums, structs and value types of ``ICDistriM`` become the project's own types here and nowhere else.
+Enums, structs and value types of ``ICDistriM`` become the project's own types here and in
+``words``, nowhere else.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ class Artifact:
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         entries: list[Spec] = document["abi"]
-        self._constructor = next((e for e in entries if e["type"] == "constructor"), {"inputs": []})
+        constructors = (entry for entry in entries if entry["type"] == "constructor")
+        self._constructor: Spec = next(constructors, {"inputs": []})
         self._functions = {e["name"]: e for e in entries if e["type"] == "function"}
         self._events = {_hash(e): e for e in entries if e["type"] == "event"}
         self._errors = {_hash(e)[:4]: e for e in entries if e["type"] == "error"}
@@ -80,6 +82,10 @@ class Artifact:
     def errors(self) -> tuple[Spec, ...]:
         """The ABI entries of the custom errors."""
         return tuple(self._errors.values())
+
+    def has(self, function: str) -> bool:
+        """Whether the contract has a function of this name."""
+        return function in self._functions
 
     def is_code(self, found: bytes) -> bool:
         """Whether deployed code is this artifact's, whatever its immutables say."""
@@ -111,13 +117,15 @@ class Artifact:
         return self._bytecode + _encode("the constructor", inputs, arguments)
 
     def decode_result(self, function: str, data: bytes) -> Any:  # noqa: ANN401 - as the ABI says
-        """What a view returned: its one output; structs are dicts unless they have a type here.
+        """What a view returned, a tuple where that is several; structs are dicts unless they
+        have a type here.
 
         Raises:
             ForeignContractError: That is no answer of this contract.
         """
         try:
-            return _decode(self._functions[function]["outputs"], data)[0]
+            values = _decode(self._functions[function]["outputs"], data)
+            return values[0] if len(values) == 1 else tuple(values)
         except (DecodingError, ValueError) as error:
             raise ForeignContractError(
                 f"The answer to {function} is not what this contract returns.",
@@ -133,7 +141,9 @@ class Artifact:
         values |= _named(others, _decode(others, data))
         ballot = values.get("ballot")
         about = vars(ballot) if isinstance(ballot, BallotId) else {}
-        return spec["name"], {entry["name"]: values[entry["name"]] for entry in spec["inputs"]} | about
+        return spec["name"], {
+            entry["name"]: values[entry["name"]] for entry in spec["inputs"]
+        } | about
 
     def decode_error(self, data: bytes) -> tuple[str, dict[str, Any]] | None:
         """Name and arguments of a custom error; None if it is none of this contract's."""

@@ -12,13 +12,17 @@ from typing import Annotated, Literal, Protocol
 from pydantic import Field
 
 from cdistrim.protocol import (
+    BallotId,
+    BallotView,
     CampaignView,
+    Contribution,
     Evidence,
+    FinalFetch,
     LedgerEvent,
     Mode,
     ModelRecord,
+    RestoreReason,
     SlotView,
-    Step,
 )
 from cdistrim.spec import DeadlineSpec
 
@@ -30,6 +34,7 @@ __all__ = [
     "Ledger",
     "Member",
     "Receipt",
+    "SignedVote",
 ]
 
 Confirmations = Annotated[int, Field(ge=0, le=1000)] | Literal["finalized"]
@@ -47,11 +52,16 @@ NO_EVIDENCE = Evidence(0.0, 0.0, 0.0, 0, 0)
 
 @dataclass(frozen=True)
 class Member:
-    """A member of the consortium. ``sealing_key`` is the public key that receives sealed keys."""
+    """A member of the consortium.
+
+    ``sealing_key`` is the public key that receives sealed keys, empty until the member published
+    one; ``key_changed_at`` when it did, in seconds of ledger time.
+    """
 
     account: str
     name: str
-    sealing_key: bytes
+    sealing_key: bytes = b""
+    key_changed_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,21 @@ class Candidate:
     evidence: Evidence = NO_EVIDENCE
     ciphertext_hash: bytes = NO_HASH
     capsule_hash: bytes = NO_HASH
+
+
+@dataclass(frozen=True)
+class SignedVote:
+    """A vote that ``account`` signed (EIP-712) and any member may hand in until ``deadline``.
+
+    ``deadline`` is in seconds of ledger time, ``signature`` 64 bytes as of EIP-2098.
+    """
+
+    ballot: BallotId
+    account: str
+    approve: bool
+    evidence: Evidence | None
+    deadline: int
+    signature: bytes
 
 
 @dataclass(frozen=True)
@@ -130,6 +155,22 @@ class Ledger(Protocol):
         """The record of an accepted slot."""
         ...
 
+    def ballot(self, ballot: BallotId) -> BallotView | None:
+        """A ballot of any kind; None if it was never opened."""
+        ...
+
+    def lineage(self, campaign: int, slot: int) -> tuple[ModelRecord, ...]:
+        """An accepted model and all that it was trained from, newest first."""
+        ...
+
+    def contributions(self, campaign: int, slot: int) -> tuple[Contribution, ...]:
+        """What each partner gave to an accepted model, in the campaign's order."""
+        ...
+
+    def final_fetch(self, campaign: int, partner: str) -> FinalFetch:
+        """A partner's latest fetch of the final model."""
+        ...
+
     def history(self, campaign: int) -> tuple[LedgerEvent, ...]:
         """All events of a campaign, oldest first."""
         ...
@@ -160,19 +201,6 @@ class Ledger(Protocol):
         """Ask for the head (the slot's owner)."""
         ...
 
-    def cast_vote(
-        self,
-        *,
-        campaign: int,
-        slot: int,
-        attempt: int,
-        step: Step,
-        approve: bool,
-        evidence: Evidence | None = None,
-    ) -> Receipt:
-        """Vote in an open ballot."""
-        ...
-
     def report_opened(
         self,
         *,
@@ -200,4 +228,71 @@ class Ledger(Protocol):
 
     def close_expired(self, *, campaign: int, slot: int) -> Receipt:
         """End the open slot, or the enrolment (slot 0), once its deadline is over."""
+        ...
+
+    def cast_vote(
+        self, *, ballot: BallotId, approve: bool, evidence: Evidence | None = None
+    ) -> Receipt:
+        """Vote in an open ballot."""
+        ...
+
+    def sign_vote(
+        self,
+        *,
+        ballot: BallotId,
+        approve: bool,
+        deadline: int,
+        evidence: Evidence | None = None,
+    ) -> SignedVote:
+        """A vote that any member may hand in until ``deadline``; nothing is sent."""
+        ...
+
+    def cast_votes(self, *, ballot: BallotId, votes: Sequence[SignedVote]) -> Receipt:
+        """Hand in votes that others signed. Who has voted before is passed over."""
+        ...
+
+    def publish_key(self, *, sealing_key: bytes) -> Receipt:
+        """Publish this account's sealing key, or put another one in its place."""
+        ...
+
+    def propose_admission(self, *, account: str, name: str) -> Receipt:
+        """Ask all members to admit somebody; the proposal is this account's yes."""
+        ...
+
+    def propose_removal(self, *, account: str) -> Receipt:
+        """Ask all members to remove one; the proposal is this account's yes."""
+        ...
+
+    def request_join(
+        self, *, campaign: int, cases: int, data_commitment: bytes, evaluator: bool
+    ) -> Receipt:
+        """Ask the voters of a running campaign to let this account join."""
+        ...
+
+    def apply_removals(self, *, campaign: int) -> Receipt:
+        """Take former members out of a campaign; nothing else happens there before."""
+        ...
+
+    def request_restore(
+        self, *, campaign: int, slot: int, attempt: int, target: int, reason: RestoreReason
+    ) -> Receipt:
+        """Ask the voters to take the head back to an ancestor."""
+        ...
+
+    def add_capsule(self, *, campaign: int, slot: int, capsule_hash: bytes) -> Receipt:
+        """Tell where an accepted model's key was shared anew."""
+        ...
+
+    def request_final_model(self, *, campaign: int, request_key_digest: bytes) -> Receipt:
+        """Ask for the final model."""
+        ...
+
+    def report_final_opened(
+        self, *, campaign: int, good: int = 0, bad: int = 0, missing: int = 0
+    ) -> Receipt:
+        """Redeem the token for the final model. The numbers are of key shares."""
+        ...
+
+    def record_use(self, *, campaign: int, purpose: bytes) -> Receipt:
+        """Record a use of the final model; the same ``purpose`` is the same use."""
         ...

@@ -10,13 +10,31 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from cdistrim.errors import IntegrityError, LedgerUnavailableError
-from cdistrim.ledger.codec import artifact
+from cdistrim.ledger.codec import artifact, views_artifact
 from cdistrim.ledger.events import EventLog
 from cdistrim.ledger.finality import Finality
 from cdistrim.ledger.interface import NO_HASH, Confirmations, Member
 from cdistrim.ledger.node import BlockRef, Node, NodeRefusal, Reorganised
-from cdistrim.ledger.views import ballot_view, campaign_view, model_record, slot_view
-from cdistrim.protocol import CampaignView, LedgerEvent, ModelRecord, SlotView, Step
+from cdistrim.ledger.views import (
+    ballot_view,
+    campaign_view,
+    contribution,
+    final_fetch,
+    model_record,
+    slot_view,
+)
+from cdistrim.ledger.words import ballot_word
+from cdistrim.protocol import (
+    BallotId,
+    BallotKind,
+    BallotView,
+    CampaignView,
+    Contribution,
+    FinalFetch,
+    LedgerEvent,
+    ModelRecord,
+    SlotView,
+)
 
 __all__ = ["ReadOnlyLedger", "of_one_chain"]
 
@@ -24,6 +42,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _READINGS = 5
+_PAGE = 100
+"""Models that one call of a paged view goes through: far below any node's limit."""
 
 
 def of_one_chain(read: Callable[P, T]) -> Callable[P, T]:
@@ -61,6 +81,7 @@ class ReadOnlyLedger:
     Args:
         node: Where to read.
         address: The contract, checked to be ours.
+        views: Its derived views, checked likewise.
         chain_id: The node's chain.
         confirmations: What makes a block count: reads see no other.
         first_block: A block not after the contract's first; events are read from there.
@@ -71,12 +92,14 @@ class ReadOnlyLedger:
         node: Node,
         address: str,
         *,
+        views: str,
         chain_id: int,
         confirmations: Confirmations,
         first_block: int,
     ) -> None:
         self._node = node
         self._address = address
+        self._views = views
         self._chain_id = chain_id
         self._finality = Finality(node, confirmations)
         self._events = EventLog(node, address, first_block)
@@ -108,19 +131,22 @@ class ReadOnlyLedger:
         """All active members; their keys are the events', checked against the digests."""
         present = self._present()
         found = self._view("members", present=present)
-        admitted = self._events.arguments("MemberAdmitted", present.at)
-        keys = {event["account"]: event["sealingKey"] for event in admitted}
+        published = self._events.arguments("KeyRotated", present.at)
+        keys = {event["account"]: event["sealingKey"] for event in published}
         members = []
         for member in found:
             key = keys.get(member["account"], b"")
-            if hashlib.sha256(key).digest() != member["sealingKeyDigest"]:
+            digest = hashlib.sha256(key).digest() if key else NO_HASH
+            if digest != member["sealingKeyDigest"]:
                 raise IntegrityError(
                     f"The sealing key of member {member['name']} in the events is not the one "
                     "whose digest the contract has.",
                     hint="Use another node: this one gives wrong events.",
                 )
             if member["active"]:
-                members.append(Member(member["account"], member["name"], key))
+                members.append(
+                    Member(member["account"], member["name"], key, member["keyChangedAt"])
+                )
         return tuple(members)
 
     @of_one_chain
@@ -133,8 +159,7 @@ class ReadOnlyLedger:
         """A campaign's present, consistent as of one block."""
         present = self._present()
         snapshot = self._view("snapshotOf", number, present=present)
-        slot, ballot = snapshot["slot"], snapshot["ballot"]
-        casts = self._casts(number, slot["number"], slot["attempt"], ballot, present)
+        casts = self._casts(snapshot["ballot"], present)
         return campaign_view(snapshot, casts, now=max(self.now(), snapshot["timestamp"]))
 
     @of_one_chain
@@ -142,16 +167,53 @@ class ReadOnlyLedger:
         """A planned, open or ended slot with its latest ballot."""
         present = self._present()
         slot = self._view("slotOf", campaign, number, present=present)
-        attempt = slot["attempt"]
-        step = Step.FETCH if slot["candidate"]["weightsHash"] == NO_HASH else Step.UPLOAD
-        ballot = self._view("ballotOf", campaign, number, attempt, step, present=present)
-        casts = self._casts(campaign, number, attempt, ballot, present)
-        return slot_view(slot, ballot_view(ballot, casts))
+        fetch = slot["candidate"]["weightsHash"] == NO_HASH
+        latest = BallotId(
+            kind=BallotKind.FETCH if fetch else BallotKind.UPLOAD,
+            campaign=campaign,
+            slot=number,
+            attempt=(fetch and slot["fetchAttempt"]) or slot["attempt"],
+            opener=slot["owner"],
+        )
+        return slot_view(slot, self._ballot(latest, present))
+
+    @of_one_chain
+    def ballot(self, ballot: BallotId) -> BallotView | None:
+        """A ballot of any kind; None if it was never opened."""
+        return self._ballot(ballot, self._present())
 
     @of_one_chain
     def model(self, campaign: int, slot: int) -> ModelRecord:
         """The record of an accepted slot."""
         return model_record(self._view("modelOf", campaign, slot))
+
+    @of_one_chain
+    def lineage(self, campaign: int, slot: int) -> tuple[ModelRecord, ...]:
+        """An accepted model and all that it was trained from, newest first."""
+        present = self._present()
+        records: list[ModelRecord] = []
+        while slot:
+            page = self._view("lineageOf", campaign, slot, _PAGE, present=present)
+            records.extend(map(model_record, page))
+            slot = records[-1].parent
+        return tuple(records)
+
+    @of_one_chain
+    def contributions(self, campaign: int, slot: int) -> tuple[Contribution, ...]:
+        """What each partner gave to an accepted model, in the campaign's order."""
+        present = self._present()
+        sums: dict[str, Contribution] = {}
+        while slot:
+            page, slot = self._view("contributionsOf", campaign, slot, _PAGE, present=present)
+            for found in map(contribution, page):
+                former = sums.get(found.partner)
+                sums[found.partner] = found if former is None else former + found
+        return tuple(sums.values())
+
+    @of_one_chain
+    def final_fetch(self, campaign: int, partner: str) -> FinalFetch:
+        """A partner's latest fetch of the final model."""
+        return final_fetch(self._view("finalFetchRecord", campaign, partner))
 
     @of_one_chain
     def history(self, campaign: int) -> tuple[LedgerEvent, ...]:
@@ -170,14 +232,22 @@ class ReadOnlyLedger:
         at = present or self._present()
         key = (function, *arguments)
         if key not in at.views:
-            data = self._asked(artifact().encode(function, arguments), at.at)
-            at.views[key] = artifact().decode_result(function, data)
+            derived = views_artifact()
+            if derived.has(function):
+                data = derived.encode(function, (self._address, *arguments))
+                at.views[key] = derived.decode_result(
+                    function, self._asked(self._views, data, at.at)
+                )
+            else:
+                data = artifact().encode(function, arguments)
+                answer = self._asked(self._address, data, at.at)
+                at.views[key] = artifact().decode_result(function, answer)
         return at.views[key]
 
-    def _asked(self, data: bytes, at: BlockRef) -> bytes:
+    def _asked(self, to: str, data: bytes, at: BlockRef) -> bytes:
         """What a view answers as of one block and no other of the same number."""
         try:
-            answer = self._node.call(self._address, data, at)
+            answer = self._node.call(to, data, at)
         except NodeRefusal:
             if self._node.has(at):
                 raise
@@ -190,10 +260,12 @@ class ReadOnlyLedger:
             )
         return answer
 
-    def _casts(
-        self, campaign: int, slot: int, attempt: int, ballot: dict[str, Any], present: _Present
-    ) -> list[dict[str, Any]]:
-        if len(ballot["approvals"]) + len(ballot["refusals"]) < 2:
+    def _ballot(self, ballot: BallotId, present: _Present) -> BallotView | None:
+        found = self._view("ballotOf", ballot_word(ballot), present=present)
+        return ballot_view(found, self._casts(found, present))
+
+    def _casts(self, ballot: dict[str, Any], present: _Present) -> list[dict[str, Any]]:
+        votes = len(ballot["approvals"]) + len(ballot["refusals"])
+        if votes == 0 or (votes == 1 and ballot["approvals"] == (ballot["opener"],)):
             return []  # nobody but the requester, whose request is its vote
-        ballots = {"campaign": campaign, "slot": slot, "attempt": attempt, "step": ballot["step"]}
-        return list(self._events.arguments("VoteCast", present.at, **ballots))
+        return list(self._events.arguments("VoteCast", present.at, ballot=ballot["id"]))

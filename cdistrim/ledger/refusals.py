@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 
 from cdistrim.errors import LedgerRefusal
-from cdistrim.ledger.codec import artifact
+from cdistrim.ledger.codec import artifact, views_artifact
 
 __all__ = ["SENTENCES", "refusal"]
 
@@ -96,7 +96,7 @@ def refusal(data: bytes, message: str = "") -> LedgerRefusal:
         data: The revert data: a custom error, ``Error(string)``, a panic, or nothing.
         message: What the node said, for data that is no custom error of the contract.
     """
-    decoded = artifact().decode_error(data)
+    decoded = artifact().decode_error(data) or views_artifact().decode_error(data)
     if decoded is None:
         return LedgerRefusal(
             f"The contract refused the call without a reason of its own: {message or 'no data'}.",

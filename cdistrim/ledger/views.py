@@ -11,13 +11,22 @@ from cdistrim.protocol import (
     BallotView,
     CampaignState,
     CampaignView,
+    Contribution,
     Enrolment,
+    FinalFetch,
     ModelRecord,
     SlotView,
     Vote,
 )
 
-__all__ = ["ballot_view", "campaign_view", "model_record", "slot_view"]
+__all__ = [
+    "ballot_view",
+    "campaign_view",
+    "contribution",
+    "final_fetch",
+    "model_record",
+    "slot_view",
+]
 
 Fields = Mapping[str, Any]
 
@@ -107,6 +116,27 @@ def model_record(record: Fields) -> ModelRecord:
         data_commitment=record["dataCommitment"],
         evidence=record["evidence"],
         undone=record["undone"],
+    )
+
+
+def contribution(fields: Fields) -> Contribution:
+    """What a partner gave to a model."""
+    return Contribution(
+        partner=fields["account"],
+        name=fields["name"],
+        models=fields["models"],
+        cases=fields["cases"],
+    )
+
+
+def final_fetch(record: Fields) -> FinalFetch:
+    """A partner's latest fetch of the final model."""
+    return FinalFetch(
+        state=record["state"],
+        round=record["round"],
+        deadline=record["deadline"],
+        head=record["head"],
+        request_key_digest=record["requestKeyDigest"],
     )
 
 

@@ -112,7 +112,7 @@ def deadlines_word(deadlines: DeadlineSpec) -> int:
 def deadlines_of(word: int) -> DeadlineSpec:
     """The deadlines in a word."""
     # Unchecked: a planned campaign that does not exist has zeros, which no spec may have.
-    return DeadlineSpec.model_construct(**_unpack(_DEADLINES, word))
+    return DeadlineSpec.model_construct(None, **_unpack(_DEADLINES, word))
 
 
 def name_word(name: str) -> bytes:

@@ -135,6 +135,12 @@ class Contribution:
     models: int
     cases: int
 
+    def __add__(self, other: Contribution) -> Contribution:
+        """The same partner's sum over two pages of a lineage."""
+        return Contribution(
+            self.partner, self.name, self.models + other.models, self.cases + other.cases
+        )
+
 
 @dataclass(frozen=True)
 class FinalFetch:

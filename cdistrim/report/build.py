@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 
 from cdistrim.protocol import (
     GENESIS,
+    BallotKind,
     CampaignView,
     LedgerEvent,
+    RestoreReason,
     SkipReason,
-    BallotKind,
     model_name,
 )
 from cdistrim.report import wording
@@ -110,7 +111,14 @@ def _slot(view: CampaignView, chronicle: Chronicle, measured: Measured, slot: in
         field_values(submitted.arguments.get("candidate"), _CANDIDATE) if submitted else None
     )
     accepted = next(iter(chronicle.of_slot(slot, "ModelAccepted")), None)
-    restored = next(iter(chronicle.of_slot(slot, "HeadRestored")), None)
+    restored = next(
+        (
+            event
+            for event in chronicle.of_slot(slot, "HeadRestored")
+            if number(event, "reason") == RestoreReason.DEGRADED
+        ),
+        None,
+    )
     ballot = next(iter(chronicle.of_slot(slot, "BallotOpened", BallotKind.UPLOAD)), None)
     votes = _votes(chronicle, measured, slot, candidate)
     outcome, reason = _outcome(chronicle, slot)

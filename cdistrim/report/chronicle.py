@@ -13,9 +13,9 @@ from enum import StrEnum
 
 from cdistrim.protocol import (
     GENESIS,
+    BallotKind,
     Evidence,
     LedgerEvent,
-    BallotKind,
     model_name,
 )
 from cdistrim.report import wording
@@ -38,22 +38,49 @@ class LedgerStep(StrEnum):
     UPLOAD_REQUEST = "upload request"
     UPLOAD_VOTES = "upload votes"
     CONFIRMATION = "upload confirmed"
+    RESTORE = "restore"
+    FINAL_MODEL = "final model"
     CLOSING = "closing"
 
 
 _STEP_OF_EVENT: tuple[tuple[str, LedgerStep], ...] = (
     ("MemberAdmitted", LedgerStep.MEMBERSHIP),
+    ("MemberRemoved", LedgerStep.MEMBERSHIP),
+    ("KeyRotated", LedgerStep.MEMBERSHIP),
     ("CampaignOpened", LedgerStep.OPENING),
     ("Enrolled", LedgerStep.ENROLMENT),
+    ("JoinRequested", LedgerStep.ENROLMENT),
+    ("PartnerJoined", LedgerStep.ENROLMENT),
     ("FetchRequested", LedgerStep.FETCH_REQUEST),
     ("CandidateSubmitted", LedgerStep.UPLOAD_REQUEST),
+    ("RestoreRequested", LedgerStep.RESTORE),
+    ("CapsuleAdded", LedgerStep.RESTORE),
+    ("FinalModelRequested", LedgerStep.FINAL_MODEL),
+    ("FinalModelOpened", LedgerStep.FINAL_MODEL),
+    ("FinalModelUsed", LedgerStep.FINAL_MODEL),
     ("VoteCast", LedgerStep.FETCH_VOTES),
     ("ModelOpened", LedgerStep.HEAD_OPENED),
     ("ModelAccepted", LedgerStep.CONFIRMATION),
 )
 """The event that tells a transaction's purpose; the first row that fits decides."""
 
-_OUTSIDE_SLOTS = (LedgerStep.MEMBERSHIP, LedgerStep.OPENING, LedgerStep.ENROLMENT)
+_VOTES = {
+    BallotKind.FETCH: LedgerStep.FETCH_VOTES,
+    BallotKind.UPLOAD: LedgerStep.UPLOAD_VOTES,
+    BallotKind.RESTORE: LedgerStep.RESTORE,
+    BallotKind.JOIN: LedgerStep.ENROLMENT,
+    BallotKind.FINAL_FETCH: LedgerStep.FINAL_MODEL,
+    BallotKind.ADMISSION: LedgerStep.MEMBERSHIP,
+    BallotKind.REMOVAL: LedgerStep.MEMBERSHIP,
+}
+
+_OUTSIDE_SLOTS = (
+    LedgerStep.MEMBERSHIP,
+    LedgerStep.OPENING,
+    LedgerStep.ENROLMENT,
+    LedgerStep.RESTORE,
+    LedgerStep.FINAL_MODEL,
+)
 
 
 @dataclass(frozen=True)
@@ -106,19 +133,23 @@ class Chronicle:
         return model_name(self.owner_name(slot), slot)
 
     def owner_name(self, slot: int) -> str:
-        """Name of the partner whose turn a slot is."""
-        return self.name_of(self._order[(slot - 1) % len(self._order)])
+        """Name of the partner whose turn a slot is; joiners and removals change the order."""
+        turns = (e for e in self.events if e.arguments.get("slot") == slot)
+        told = next((e.arguments["owner"] for e in turns if "owner" in e.arguments), None)
+        return self.name_of(told or self._order[(slot - 1) % len(self._order)])
 
-    def of_slot(self, slot: int, name: str, step: BallotKind | None = None) -> tuple[LedgerEvent, ...]:
-        """Events of one kind of a slot's latest attempt, optionally of one kind of ballot."""
-        mine = [e for e in self.events if e.arguments.get("slot") == slot]
+    def of_slot(
+        self, slot: int, name: str, kind: BallotKind | None = None
+    ) -> tuple[LedgerEvent, ...]:
+        """Events of one name of a slot's latest attempt, optionally of one kind of ballot."""
+        mine = [e for e in self.events if e.arguments.get("slot") == slot and _is_of_turn(e)]
         last = max((number(e, "attempt") for e in mine if "attempt" in e.arguments), default=0)
         return tuple(
             e
             for e in mine
             if e.name == name
             and e.arguments.get("attempt", last) == last
-            and (step is None or number(e, "step") == step)
+            and (kind is None or number(e, "kind") == kind)
         )
 
     def _group(self) -> tuple[Transaction, ...]:
@@ -126,6 +157,11 @@ class Chronicle:
         for event in self.events:
             grouped.setdefault(event.transaction, []).append(event)
         return tuple(_transaction(hash_, events) for hash_, events in grouped.items())
+
+
+def _is_of_turn(event: LedgerEvent) -> bool:
+    """Not about a fetch of the final model or a restore, which name a slot, too."""
+    return event.arguments.get("kind", BallotKind.FETCH) in (BallotKind.FETCH, BallotKind.UPLOAD)
 
 
 def number(event: LedgerEvent, name: str) -> int:
@@ -177,8 +213,8 @@ def field_values(value: object, names: Sequence[str]) -> tuple[object, ...] | No
 def _transaction(hash_: str, events: Sequence[LedgerEvent]) -> Transaction:
     by_name = {event.name: event for event in reversed(events)}
     step = next((step for name, step in _STEP_OF_EVENT if name in by_name), LedgerStep.CLOSING)
-    if step is LedgerStep.FETCH_VOTES and number(by_name["VoteCast"], "step") == BallotKind.UPLOAD:
-        step = LedgerStep.UPLOAD_VOTES
+    if step is LedgerStep.FETCH_VOTES:
+        step = _VOTES[BallotKind(number(by_name["VoteCast"], "kind"))]
     slots = [
         number(event, "slot")
         for event in events

@@ -5,9 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from cdistrim.protocol import CampaignState, LedgerEvent, Mode, SkipReason, BallotKind
+from cdistrim.protocol import (
+    BallotKind,
+    CampaignState,
+    LedgerEvent,
+    Mode,
+    RestoreReason,
+    SkipReason,
+    SlotState,
+)
 from cdistrim.report import wording
-from cdistrim.report.chronicle import Chronicle, evidence_of, number
+from cdistrim.report.chronicle import Chronicle, evidence_of, hexadecimal, number
 
 __all__ = ["SKIP_WORDS", "Sentences"]
 
@@ -17,6 +25,25 @@ SKIP_WORDS: Mapping[SkipReason, str] = {
     SkipReason.DEGRADED: "its candidate was voted down",
     SkipReason.DEADLINE_PASSED: "a deadline passed",
     SkipReason.NOT_ENROLLED: "it takes no part in this campaign",
+    SkipReason.OWNER_REMOVED: "it is no member any more",
+    SkipReason.TOO_FEW_PARTNERS: "too few partners were left to decide",
+}
+
+
+_BALLOTS = {
+    BallotKind.FETCH: "fetch",
+    BallotKind.UPLOAD: "upload",
+    BallotKind.RESTORE: "restore",
+    BallotKind.JOIN: "request to join",
+    BallotKind.FINAL_FETCH: "fetch of the final model",
+    BallotKind.ADMISSION: "proposal of an admission",
+    BallotKind.REMOVAL: "proposal of a removal",
+}
+
+_RESTORES = {
+    RestoreReason.DEGRADED: "the candidate was voted down",
+    RestoreReason.UNOPENABLE: "the head can't be opened",
+    RestoreReason.IRREPRODUCIBLE: "the head is not what its record says",
 }
 
 
@@ -38,10 +65,24 @@ class Sentences:
         return self._names.name_of(event.arguments.get(argument, ""))
 
     def _ballot(self, event: LedgerEvent) -> str:
-        return "fetch" if number(event, "step") == BallotKind.FETCH else "upload"
+        return _BALLOTS[BallotKind(number(event, "kind"))]
 
     def _member_admitted(self, event: LedgerEvent) -> str:
         return f"{self._who(event)} became a member."
+
+    def _member_removed(self, event: LedgerEvent) -> str:
+        return f"{self._who(event)} is no member any more."
+
+    def _key_rotated(self, event: LedgerEvent) -> str:
+        first = not hexadecimal(event.arguments.get("formerDigest"))
+        return f"{self._who(event)} published {'its' if first else 'another'} sealing key."
+
+    def _admission_proposed(self, event: LedgerEvent) -> str:
+        name = wording.printable(str(event.arguments.get("name", "")))
+        return f"{self._who(event, 'opener')} proposed to admit {name}."
+
+    def _removal_proposed(self, event: LedgerEvent) -> str:
+        return f"{self._who(event, 'opener')} proposed to remove {self._who(event)}."
 
     def _campaign_opened(self, event: LedgerEvent) -> str:
         order = event.arguments.get("order")
@@ -56,6 +97,21 @@ class Sentences:
         role = "as an evaluator" if event.arguments.get("evaluator") else "without evaluating"
         cases = wording.count(number(event, "cases"))
         return f"{self._who(event)} enrolled with {cases} training cases, {role}."
+
+    def _join_requested(self, event: LedgerEvent) -> str:
+        cases = wording.count(number(event, "cases"))
+        return f"{self._who(event, 'opener')} asked to join with {cases} training cases."
+
+    def _partner_joined(self, event: LedgerEvent) -> str:
+        return f"{self._who(event)} joined; its turn comes at the end of each cycle."
+
+    def _voters_added(self, event: LedgerEvent) -> str:
+        joiners = number(event, "seats").bit_count()
+        return f"The head was dealt to {joiners} more: they vote from now on."
+
+    def _partners_removed(self, event: LedgerEvent) -> str:
+        gone = number(event, "seats").bit_count()
+        return f"The campaign goes on without {gone} that left the consortium."
 
     def _campaign_started(self, event: LedgerEvent) -> str:
         return (
@@ -73,7 +129,7 @@ class Sentences:
     def _ballot_opened(self, event: LedgerEvent) -> str:
         voters = number(event, "electorate").bit_count()
         return (
-            f"Ballot on {self._who(event, 'requester')}'s {self._ballot(event)}: "
+            f"Ballot on {self._who(event, 'opener')}'s {self._ballot(event)}: "
             f"{number(event, 'quorum')} of {voters} votes needed."
         )
 
@@ -109,7 +165,7 @@ class Sentences:
         return f"{self._who(event)} opened {head}{trouble} and trains."
 
     def _candidate_submitted(self, event: LedgerEvent) -> str:
-        name = wording.printable(str(event.arguments.get("name", "")))
+        name = self._names.head_name(number(event, "slot"))
         cases = wording.count(number(event, "cases"))
         return f"{self._who(event)} submitted {name}, trained on {cases} cases."
 
@@ -120,9 +176,34 @@ class Sentences:
         reason = SKIP_WORDS[SkipReason(number(event, "reason"))]
         return f"{self._who(event, 'owner')} was skipped: {reason}."
 
+    def _slot_restarted(self, event: LedgerEvent) -> str:
+        state = SlotState(number(event, "state")).name.lower()
+        return f"Slot {number(event, 'slot')} starts over: {self._who(event, 'owner')} is {state}."
+
+    def _restore_requested(self, event: LedgerEvent) -> str:
+        target = self._names.head_name(number(event, "target"))
+        reason = _RESTORES[RestoreReason(number(event, "reason"))]
+        return f"{self._who(event, 'opener')} asked to go back to {target}: {reason}."
+
     def _head_restored(self, event: LedgerEvent) -> str:
         head = self._names.head_name(number(event, "to"))
-        return f"Restored: work goes on from {head}, not from slot {number(event, 'from')}."
+        reason = _RESTORES[RestoreReason(number(event, "reason"))]
+        return (
+            f"Restored: work goes on from {head}, not from slot {number(event, 'from')}: {reason}."
+        )
+
+    def _capsule_added(self, event: LedgerEvent) -> str:
+        model = self._names.head_name(number(event, "slot"))
+        return f"{self._who(event)} shared the key of {model} anew."
+
+    def _final_model_requested(self, event: LedgerEvent) -> str:
+        return f"{self._who(event, 'opener')} asked for the final model."
+
+    def _final_model_opened(self, event: LedgerEvent) -> str:
+        return f"{self._who(event)} opened the final model."
+
+    def _final_model_used(self, event: LedgerEvent) -> str:
+        return f"{self._who(event)} uses the final model."
 
     def _campaign_completed(self, event: LedgerEvent) -> str:
         state = CampaignState(number(event, "state")).name.lower()

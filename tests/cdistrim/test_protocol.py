@@ -8,6 +8,8 @@ import pytest
 
 from cdistrim.protocol import (
     TRANSITIONS,
+    BallotId,
+    BallotKind,
     BallotState,
     BallotView,
     CampaignState,
@@ -20,7 +22,6 @@ from cdistrim.protocol import (
     SlotEvent,
     SlotState,
     SlotView,
-    BallotKind,
     Vote,
     advance,
     duties,
@@ -43,7 +44,7 @@ def slot_in(state: SlotState, *, waiting: tuple[str, ...] = ()) -> SlotView:
     voted = tuple(Vote(one, approve=True) for one in (ALICE, BOB, CAROL) if one not in waiting)
     deciding = state in (SlotState.FETCH_REQUESTED, SlotState.UPLOAD_REQUESTED)
     ballot = BallotView(
-        step=step,
+        id=BallotId(step, 7, 4, 1, ALICE),
         state=BallotState.OPEN if deciding else BallotState.PASSED,
         yes=len(voted),
         no=0,
@@ -73,6 +74,7 @@ def running(slot: SlotView, *, head: int = 3, now: int = 900) -> CampaignView:
         order=(ALICE, BOB, CAROL),
         cycles=2,
         enrolments=(),
+        slots=6,
         head=head,
         accepted=head,
         now=now,

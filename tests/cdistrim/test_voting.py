@@ -15,7 +15,7 @@ from cdistrim.errors import LeaseHeldError
 from cdistrim.iteration import Trained
 from cdistrim.lease import Lease
 from cdistrim.measurements import INFERENCE
-from cdistrim.protocol import SkipReason, SlotState, BallotKind
+from cdistrim.protocol import BallotKind, SkipReason, SlotState
 from cdistrim.voting import answer_ballot
 from cdistrim.weights import Weights
 from tests.simulated import SimulatedConsortium

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cdistrim.protocol import SlotState, BallotKind
+from cdistrim.protocol import BallotKind, SlotState
 from cdistrim.spec import DeadlineSpec
 from cdistrim.watch import await_ballot, await_release, observe
 from tests.simulated import SimulatedConsortium

@@ -191,6 +191,7 @@ def test_fewer_accepted_slots_than_planned_are_no_success(
         order=("a", "b"),
         cycles=2,
         enrolments=(),
+        slots=4,
         head=accepted,
         accepted=accepted,
         now=0,

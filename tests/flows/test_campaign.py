@@ -15,7 +15,7 @@ from cdistrim.devnet import Devnet
 from cdistrim.errors import IntegrityError, SealError
 from cdistrim.iteration import IterationRef, IterationSession, Trained
 from cdistrim.lease import Lease
-from cdistrim.protocol import CampaignState, BallotKind
+from cdistrim.protocol import BallotKind, CampaignState
 from cdistrim.site import Site, site_bound_to
 from cdistrim.spec import VotingMode, VotingSpec
 from cdistrim.watch import await_ballot

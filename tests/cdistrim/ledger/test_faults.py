@@ -15,8 +15,8 @@ import pytest
 
 from cdistrim.devnet.directory import call
 from cdistrim.errors import LedgerUnavailableError
-from cdistrim.protocol import CampaignState, Step
-from tests.chain import Consortium, candidate, digest, found, run_slot
+from cdistrim.protocol import BallotKind, CampaignState
+from tests.chain import Consortium, candidate, digest, found, of_slot, run_slot
 from tests.fault_proxy import Fault, FaultProxy, Plan, Request, seeded
 from tests.reorganising import bare_chain, sent_by, tip
 from tests.rerunning import Insisting, Twins, connected, vote
@@ -172,7 +172,9 @@ def test_whoever_is_killed_at_any_request_has_done_it_or_not_and_the_next_one_do
     step = {"campaign": number, "slot": 1, "attempt": 1}
     writes: list[Action] = [
         lambda c: c.ledgers[0].request_fetch(**step, request_key_digest=digest("key")),
-        lambda c: c.ledgers[1].cast_vote(**step, step=Step.FETCH, approve=True, evidence=None),
+        lambda c: c.ledgers[1].cast_vote(
+            ballot=of_slot(c.ledgers[1], BallotKind.FETCH, **step), approve=True, evidence=None
+        ),
         lambda c: c.ledgers[0].report_opened(**step),
         lambda c: c.ledgers[0].request_upload(**step, candidate=candidate(1, 0)),
     ]

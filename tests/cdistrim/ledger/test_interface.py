@@ -13,8 +13,8 @@ from cdistrim.devnet import CHAIN_ID
 from cdistrim.errors import LedgerRefusal, UsageError
 from cdistrim.ledger import EthereumLedger, Ledger, Receipt
 from cdistrim.ledger.interface import Confirmations
-from cdistrim.protocol import CampaignState, Mode, SlotState, Step, duties
-from tests.chain import BETTER, Consortium, candidate, digest, found, run_slot
+from cdistrim.protocol import BallotKind, CampaignState, Mode, SlotState, duties
+from tests.chain import BETTER, Consortium, candidate, digest, found, of_slot, run_slot
 from tests.fault_proxy import FaultProxy
 from tests.reorganising import bare_chain, mine, mining
 from tests.rerunning import connected
@@ -150,10 +150,14 @@ def test_every_write_done_twice_is_done_once(hospitals: Consortium) -> None:
     step = {"campaign": number, **STEP}
     writes: list[Callable[[], Receipt]] = [
         lambda: owner.request_fetch(**step, request_key_digest=digest("key")),
-        lambda: voter.cast_vote(**step, step=Step.FETCH, approve=True, evidence=None),
+        lambda: voter.cast_vote(
+            ballot=of_slot(voter, BallotKind.FETCH, **step), approve=True, evidence=None
+        ),
         lambda: owner.report_opened(**step, good=2),
         lambda: owner.request_upload(**step, candidate=asked),
-        lambda: voter.cast_vote(**step, step=Step.UPLOAD, approve=True, evidence=BETTER),
+        lambda: voter.cast_vote(
+            ballot=of_slot(voter, BallotKind.UPLOAD, **step), approve=True, evidence=BETTER
+        ),
         lambda: owner.confirm_upload(**step, candidate=whole),
     ]
     firsts = [write() for write in writes]
@@ -181,7 +185,12 @@ def test_voting_in_many_threads_is_voting_once(hospitals: Consortium) -> None:
     voter = hospitals.ledgers[1]
     with ThreadPoolExecutor(4) as pool:
         votes = [
-            pool.submit(voter.cast_vote, **step, step=Step.FETCH, approve=True, evidence=None)
+            pool.submit(
+                voter.cast_vote,
+                ballot=of_slot(voter, BallotKind.FETCH, **step),
+                approve=True,
+                evidence=None,
+            )
             for _ in range(4)
         ]
     receipts = [vote.result() for vote in votes]

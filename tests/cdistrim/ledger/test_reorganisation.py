@@ -17,8 +17,8 @@ from cdistrim.errors import LedgerUnavailableError
 from cdistrim.ledger import EthereumLedger, Receipt
 from cdistrim.ledger.interface import Confirmations
 from cdistrim.ledger.node import Node
-from cdistrim.protocol import SlotState, Step
-from tests.chain import Consortium, digest, found, run_slot
+from cdistrim.protocol import BallotKind, SlotState
+from tests.chain import Consortium, digest, found, of_slot, run_slot
 from tests.fault_proxy import Answer, FaultProxy, Request
 from tests.reorganising import bare_chain, mine, mining, reorganise, sent_by, tip
 from tests.rerunning import connected
@@ -58,7 +58,9 @@ def requested(chain: str, size: int = 3) -> tuple[Consortium, int]:
 
 
 def cast(ledger: EthereumLedger, number: int) -> Receipt:
-    return ledger.cast_vote(campaign=number, **STEP, step=Step.FETCH, approve=True, evidence=None)
+    return ledger.cast_vote(
+        ballot=of_slot(ledger, BallotKind.FETCH, campaign=number, **STEP), approve=True
+    )
 
 
 def votes(ledger: EthereumLedger, number: int) -> list[str]:

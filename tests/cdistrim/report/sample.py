@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 import numpy as np
 
 from cdistrim.protocol import (
+    BallotKind,
     CampaignState,
     CampaignView,
     Enrolment,
     LedgerEvent,
     Mode,
+    RestoreReason,
     SkipReason,
-    BallotKind,
 )
 from cdistrim.report.build import build_report
 from cdistrim.report.figures import CampaignReport
@@ -81,7 +82,7 @@ def tell(story: Story) -> tuple[CampaignView, tuple[LedgerEvent, ...]]:
     chain, accounts = Chain(), story.accounts
     rng = np.random.default_rng(story.seed)
     founded: list[tuple[str, dict[str, object]]] = [
-        ("MemberAdmitted", {"account": a, "name": n, "sealingKey": b"k"})
+        ("MemberAdmitted", {"account": a, "name": n, "seat": 0})
         for a, n in zip(accounts, story.names, strict=True)
     ]
     chain.send(accounts[0], 3_912_044, *founded)
@@ -92,7 +93,7 @@ def tell(story: Story) -> tuple[CampaignView, tuple[LedgerEvent, ...]]:
     chain.send(accounts[0], 288_310, ("CampaignOpened", opened))
     for i, who in enumerate(accounts):
         enrolled: dict[str, object] = {
-            "campaign": 1, "account": who, "name": story.names[i], "cases": CASES[i % 4],
+            "campaign": 1, "account": who, "cases": CASES[i % 4],
             "dataCommitment": digest(f"data {i}"), "evaluator": True,
         }  # fmt: skip
         more = [_slot_opened(story, 1, 0)] if i == len(accounts) - 1 else []
@@ -123,6 +124,7 @@ def tell(story: Story) -> tuple[CampaignView, tuple[LedgerEvent, ...]]:
         ),
         head=head,
         accepted=accepted,
+        slots=slots,
         now=chain.time,
         enrol_deadline=START + 3600,
     )
@@ -163,7 +165,7 @@ def _slot(
 
     def ballot(step: BallotKind) -> tuple[str, dict[str, object]]:
         return "BallotOpened", at | {
-            "step": int(step), "requester": owner, "quorum": quorum, "electorate": electorate,
+            "kind": int(step), "opener": owner, "quorum": quorum, "electorate": electorate,
         }  # fmt: skip
 
     if slot in story.late:
@@ -174,19 +176,21 @@ def _slot(
         owner, 121_911 + slot, ("FetchRequested", at | {"account": owner}), ballot(BallotKind.FETCH)
     )
     for n, i in enumerate(others[: quorum - 1]):
-        vote = at | {"step": 0, "account": accounts[i], "approve": True, "evidence": (0,) * 5}
+        vote = at | {"kind": 0, "account": accounts[i], "approve": True, "evidence": (0,) * 5}
         closing = _closed(at, BallotKind.FETCH, quorum, 0, owner) if n == quorum - 2 else []
         chain.send(accounts[i], 63_870 + 900 * len(closing), ("VoteCast", vote), *closing)
-    redeemed = at | {"step": 0, "account": owner}
+    redeemed = at | {"kind": 0, "account": owner}
     opened = at | {"account": owner, "head": head, "good": 1, "bad": 0, "missing": 0}
     chain.send(owner, 58_402, ("TokenRedeemed", redeemed), ("ModelOpened", opened), seconds=2)
     evidence = [_evidence(*skills, *HOLDOUTS[i % 4], rng) for i in range(len(accounts))]
     record = (head, digest(f"c{slot}"), digest(f"w{slot}"), digest(f"k{slot}"), evidence[mine])
     submitted = at | {
-        "account": owner, "name": f"{story.names[mine]}-{slot}", "candidate": record,
+        "account": owner, "candidate": record,
         "cases": CASES[mine % 4], "dataCommitment": digest("data"),
     }  # fmt: skip
-    chain.send(owner, 243_550, ("CandidateSubmitted", submitted), ballot(BallotKind.UPLOAD), seconds=13)
+    chain.send(
+        owner, 243_550, ("CandidateSubmitted", submitted), ballot(BallotKind.UPLOAD), seconds=13
+    )
     return _upload_votes(chain, story, slot, others, evidence, at, head)
 
 
@@ -207,7 +211,7 @@ def _upload_votes(
     for n, i in enumerate(others[:needed]):
         measured = evidence[i] if story.mode is Mode.HOLDOUT else (0,) * 5
         vote = at | {
-            "step": 1, "account": accounts[i], "approve": approve, "evidence": measured,
+            "kind": 1, "account": accounts[i], "approve": approve, "evidence": measured,
         }  # fmt: skip
         events: list[tuple[str, dict[str, object]]] = [("VoteCast", vote)]
         if n == needed - 1 and approve:
@@ -221,7 +225,7 @@ def _upload_votes(
             events += _closed(at, BallotKind.UPLOAD, 1, needed, owner)
             events.append(("SlotSkipped", at | {"owner": owner, "reason": reason}))
             restored: dict[str, object] = {"campaign": 1, "slot": slot, "from": slot, "to": head}
-            events.append(("HeadRestored", restored | {"reason": reason}))
+            events.append(("HeadRestored", restored | {"reason": int(RestoreReason.DEGRADED)}))
         chain.send(accounts[i], 71_040 + 31_000 * (len(events) > 1), *events, seconds=2)
     return accounts[others[needed - 1]]
 
@@ -230,10 +234,10 @@ def _closed(
     at: dict[str, object], step: BallotKind, yes: int, no: int, owner: str
 ) -> list[tuple[str, dict[str, object]]]:
     passed = not no
-    closed = at | {"step": int(step), "passed": passed, "yes": yes, "no": no}
+    closed = at | {"kind": int(step), "passed": passed, "yes": yes, "no": no}
     events: list[tuple[str, dict[str, object]]] = [("BallotClosed", closed)]
     if passed and step is BallotKind.FETCH:
-        events.append(("TokenGranted", at | {"step": int(step), "account": owner}))
+        events.append(("TokenGranted", at | {"kind": int(step), "account": owner}))
     return events
 
 

@@ -1,0 +1,80 @@
+"""Votes, by transaction or by signature (``Votes.sol``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cdistrim.ledger.interface import Receipt, SignedVote
+from cdistrim.ledger.words import ballot_word, evidence_word
+from cdistrim.ledger.writing import Writer
+from cdistrim.protocol import BallotId, Evidence
+
+__all__ = ["VoteWrites"]
+
+
+class VoteWrites(Writer):
+    """One vote a transaction, or a majority's signatures in one."""
+
+    def cast_vote(
+        self, *, ballot: BallotId, approve: bool, evidence: Evidence | None = None
+    ) -> Receipt:
+        """Vote in an open ballot. The opposite of one's vote is refused, not repeated."""
+        return self._write(
+            "castVote",
+            (ballot_word(ballot), approve, evidence_word(evidence)),
+            lambda: self._mine("VoteCast", ballot=ballot, approve=approve),
+        )
+
+    def sign_vote(
+        self,
+        *,
+        ballot: BallotId,
+        approve: bool,
+        deadline: int,
+        evidence: Evidence | None = None,
+    ) -> SignedVote:
+        """A vote that any member may hand in until ``deadline`` (seconds of ledger time).
+
+        Nothing is sent. The signature (EIP-712) is good for this ballot, chain and contract only.
+        """
+        message = {
+            "ballot": ballot_word(ballot),
+            "approve": approve,
+            "evidence": evidence_word(evidence),
+            "deadline": deadline,
+        }
+        domain = {
+            "name": "C-DistriM",
+            "version": "1",
+            "chainId": self.chain_id,
+            "verifyingContract": self.address,
+        }
+        signer = self._signer()
+        signature = signer.sign_typed(domain, {"Vote": _VOTE}, message)
+        return SignedVote(ballot, signer.address, approve, evidence, deadline, signature)
+
+    def cast_votes(self, *, ballot: BallotId, votes: Sequence[SignedVote]) -> Receipt:
+        """Hand in votes that others signed. Who has voted before is passed over."""
+        fields = [
+            (
+                vote.approve,
+                evidence_word(vote.evidence),
+                vote.deadline,
+                vote.signature[:32],
+                vote.signature[32:],
+            )
+            for vote in votes
+        ]
+        return self._write(
+            "castVotes",
+            (ballot_word(ballot), fields),
+            lambda: next(self._events.find("BallotClosed", ballot=ballot), None),
+        )
+
+
+_VOTE = [
+    {"name": "ballot", "type": "uint256"},
+    {"name": "approve", "type": "bool"},
+    {"name": "evidence", "type": "uint256"},
+    {"name": "deadline", "type": "uint64"},
+]
