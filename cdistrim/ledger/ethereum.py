@@ -140,8 +140,12 @@ def _node_on(url: str, chain_id: int, timeout: float) -> Node:
 
 def _views_of(node: Node, address: str) -> str:
     """The derived views that the contract names; its code says nothing about which these are."""
-    block = node.block("latest") or {}
-    answer = node.call(address, artifact().encode("views", ()), block.get("number", 0))
+    latest = node.ref("latest")
+    if latest is None:
+        raise LedgerUnavailableError(
+            f"The chain at {node.name} has no block.", hint="Check the node."
+        )
+    answer = node.call(address, artifact().encode("views", ()), latest)
     views = str(artifact().decode_result("views", answer))
     if not views_artifact().is_code(node.code(views)):
         raise ForeignContractError(

@@ -1,0 +1,1 @@
+"""Checks of the contract beyond its tests, each behind a make target. Standard library only."""
