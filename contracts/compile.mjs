@@ -71,9 +71,8 @@ const artifacts = compile();
 if (process.argv.includes("--stdout")) {
   const byName = artifacts.map((artifact) => [artifact.contractName, artifact]);
   process.stdout.write(JSON.stringify(Object.fromEntries(byName)) + "\n");
-  process.exit(0);
 }
-for (const artifact of artifacts) {
+for (const artifact of process.argv.includes("--stdout") ? [] : artifacts) {
   const path = pathOf(artifact.contractName);
   const text = JSON.stringify(artifact, null, 1) + "\n";
   const size = (artifact.deployedBytecode.length - 2) / 2;

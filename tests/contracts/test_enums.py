@@ -10,7 +10,7 @@ import pytest
 
 from cdistrim import protocol
 
-INTERFACE = Path(__file__).resolve().parents[2] / "contracts" / "src" / "ICDistriM.sol"
+INTERFACE = Path(__file__).resolve().parents[2] / "contracts" / "src" / "ICDistriMTypes.sol"
 
 
 def _solidity_enums() -> dict[str, list[str]]:
