@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,7 @@ from cdistrim.ledger.node import BlockRef, Node, NodeRefusal, Reorganised
 from cdistrim.protocol import LedgerEvent
 from tests.chain import Consortium, found, run_slot
 from tests.fault_proxy import Answer, Fault, FaultProxy, Plan, Request, always
-from tests.reorganising import bare_chain, mine, tip
+from tests.reorganising import bare_chain, mine, reorganise, tip
 
 TOO_MANY = [
     {"code": -32005, "message": "query returned more than 10000 results"},
@@ -217,3 +218,37 @@ def test_costs_that_are_forgotten_are_asked_for_again(
     monkeypatch.setattr("cdistrim.ledger.events._KEPT_COSTS", 3)
     ledger = EthereumLedger.connect(hospitals.url, hospitals.address, chain_id=CHAIN_ID)
     assert ledger.history(1) == whole == ledger.history(1)
+
+
+def test_silent_campaigns_are_forgotten_and_read_again_when_asked_for(
+    chain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = found(chain, 2, seed="many")
+    reversed_ = replace(made, ledgers=made.ledgers[::-1])  # opens in the name of another member
+    numbers = [made.open()]
+    plain = made.ledgers[0]
+    for slot in (1, 2):
+        run_slot(made, numbers[0], slot)
+    numbers += [made.open(), reversed_.open()]
+    for number in numbers[1:]:
+        run_slot(made, number, 1)
+    with monkeypatch.context() as patch, FaultProxy(chain) as line:
+        patch.setattr("cdistrim.ledger.events._KEPT_EVENTS", 20)
+        patch.setattr("cdistrim.ledger.events._PAGE_BLOCKS", 3)
+        forgetful = reader(line, made)
+        for number in (*numbers, *numbers[::-1]):
+            assert forgetful.history(number) == plain.history(number)
+            assert forgetful.slot(number, 1) == plain.slot(number, 1)
+            assert forgetful.campaign(number).slot == plain.campaign(number).slot
+        assert len(forgetful._events._logs) <= 20 + 10  # a page may come on top
+        line.requests.clear()
+        assert forgetful.history(1) == forgetful.history(1) == plain.history(1)
+        assert len(ranges(line)) == len(set(ranges(line)))
+        # What is forgotten may go on, and what goes on may be undone.
+        run_slot(made, 2, 2)
+        for number in numbers:
+            assert forgetful.history(number) == plain.history(number)
+        for depth in (2, 12):
+            reorganise(chain, depth)
+            assert [forgetful.history(n) for n in numbers] == [plain.history(n) for n in numbers]
+    assert made.open() == 2

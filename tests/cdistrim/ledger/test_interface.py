@@ -56,17 +56,10 @@ def two_blocks_later(hospitals: Consortium) -> Iterator[Seen]:
         yield _seen(hospitals, hospitals.url, confirmations=2)
 
 
-@contextmanager
-def when_final(hospitals: Consortium) -> Iterator[Seen]:
-    with mining(hospitals.url):
-        yield _seen(hospitals, hospitals.url, confirmations="finalized")
-
-
 IMPLEMENTATIONS: Mapping[str, Callable[[Consortium], AbstractContextManager[Seen]]] = {
     "ethereum": directly,
     "ethereum through a proxy": through_a_proxy,
     "ethereum two blocks later": two_blocks_later,
-    "ethereum when final": when_final,
 }
 """A further implementation is a further line."""
 
@@ -75,6 +68,11 @@ IMPLEMENTATIONS: Mapping[str, Callable[[Consortium], AbstractContextManager[Seen
 def chain() -> Iterator[str]:
     with bare_chain() as url:
         yield url
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cdistrim.ledger.sending._FIRST_PAUSE_S", 0.02)
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)

@@ -46,7 +46,7 @@ def careful(
     )
 
 
-def requested(chain: str, size: int = 3) -> tuple[Consortium, int]:
+def requested(chain: str, size: int = 2) -> tuple[Consortium, int]:
     """A consortium whose first slot waits for votes on its fetch."""
     hospitals = found(chain, size)
     number = hospitals.open()
@@ -220,7 +220,7 @@ def test_a_careful_reader_never_sees_what_is_undone(chain: str, confirmations: i
     hospitals, number = requested(chain)
     mine(chain, confirmations)
     plain = hospitals.ledgers[0]
-    reader = careful(hospitals, 2, confirmations)
+    reader = careful(hospitals, 0, confirmations)
     chance = random.Random(confirmations)  # noqa: S311 - which depth, no secret
     seen: tuple[object, ...] = ()
     undone = 0
@@ -267,7 +267,7 @@ def test_the_event_log_keeps_what_is_below_the_fork_and_reads_the_rest_anew(chai
 def test_events_after_a_deep_reorganisation_are_those_of_the_new_branch(chain: str) -> None:
     hospitals, number = requested(chain)
     mine(chain, 3)
-    readers = [careful(hospitals, 2, depth) for depth in (0, 2)]
+    readers = [careful(hospitals, 0, depth) for depth in (0, 2)]
     vote = cast(hospitals.ledgers[1], number)
     mine(chain, 4)
     assert [votes(reader, number) for reader in readers] == [[vote.transaction]] * 2
@@ -294,7 +294,7 @@ def test_what_is_read_is_of_one_branch_even_if_the_chain_changes_meanwhile(
     hospitals, number = requested(chain)
     cast(hospitals.ledgers[1], number)
     mine(chain)
-    before = read(careful(hospitals, 2, 0), number)
+    before = read(careful(hospitals, 0, 0), number)
     changed: list[Request] = []
 
     def change(request: Request) -> None:
@@ -303,9 +303,9 @@ def test_what_is_read_is_of_one_branch_even_if_the_chain_changes_meanwhile(
             reorganise(chain, 2)
 
     with FaultProxy(chain, change) as line:
-        now = read(careful(hospitals, 2, 0, url=line.url), number)
+        now = read(careful(hospitals, 0, 0, url=line.url), number)
     assert changed
-    assert now == read(careful(hospitals, 2, 0), number) != before
+    assert now == read(careful(hospitals, 0, 0), number) != before
 
 
 def test_a_campaign_on_a_chain_that_reorganises_all_the_time_ends_as_on_a_quiet_one(
