@@ -38,8 +38,24 @@ def connected(
     return replace(consortium, ledgers=tuple(ledgers))
 
 
+def insisting(
+    ask: Callable[..., object], failed: Callable[[], None] = lambda: None
+) -> Callable[..., object]:
+    """Run again what found the chain unavailable, as the scheduler does with a failed run."""
+
+    def asking(*args: object, **kwargs: object) -> object:
+        for _ in range(_RERUNS):
+            try:
+                return ask(*args, **kwargs)
+            except LedgerUnavailableError:
+                failed()
+        return ask(*args, **kwargs)
+
+    return asking
+
+
 class Insisting:
-    """Runs again what found the chain unavailable, as the scheduler does with a failed run."""
+    """A ledger that runs again what found the chain unavailable."""
 
     def __init__(self, ledger: EthereumLedger) -> None:
         self._ledger = ledger
@@ -56,15 +72,10 @@ class Insisting:
         return self._again(found) if callable(found) else found
 
     def _again(self, ask: Callable[..., object]) -> Callable[..., object]:
-        def asking(*args: object, **kwargs: object) -> object:
-            for _ in range(_RERUNS):
-                try:
-                    return ask(*args, **kwargs)
-                except LedgerUnavailableError:
-                    self.reruns += 1
-            return ask(*args, **kwargs)
+        return insisting(ask, self._count)
 
-        return asking
+    def _count(self) -> None:
+        self.reruns += 1
 
 
 class Twins:
@@ -102,8 +113,9 @@ class Twins:
 
 def vote(url: str, address: str, key: bytes, campaign: int) -> tuple[str, bool]:
     """Vote yes on the first slot's fetch, in a process of one's own; hash, and whether repeated."""
-    ledger = EthereumLedger.connect(url, address, chain_id=CHAIN_ID, account=key)
-    receipt = cast("EthereumLedger", Insisting(ledger)).cast_vote(
-        ballot=of_slot(ledger, BallotKind.FETCH, campaign=campaign, slot=1, attempt=1), approve=True
-    )
+    connect = insisting(EthereumLedger.connect)
+    found = connect(url, address, chain_id=CHAIN_ID, account=key)
+    ledger = cast("EthereumLedger", Insisting(cast("EthereumLedger", found)))
+    ballot = of_slot(ledger, BallotKind.FETCH, campaign=campaign, slot=1, attempt=1)
+    receipt = ledger.cast_vote(ballot=ballot, approve=True)
     return receipt.transaction, receipt.repeated

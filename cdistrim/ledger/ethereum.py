@@ -11,9 +11,11 @@ from cdistrim.errors import ForeignContractError, LedgerUnavailableError, UsageE
 from cdistrim.ledger.campaigns import CampaignWrites
 from cdistrim.ledger.codec import artifact, views_artifact
 from cdistrim.ledger.final_model import ModelWrites
+from cdistrim.ledger.finality import Finality
 from cdistrim.ledger.interface import Confirmations, Member
 from cdistrim.ledger.members import MemberWrites
-from cdistrim.ledger.node import Node
+from cdistrim.ledger.node import Node, NodeRefusal, Reorganised
+from cdistrim.ledger.reading import of_one_chain
 from cdistrim.ledger.sending import Sender
 from cdistrim.ledger.slots import SlotWrites
 from cdistrim.ledger.votes import VoteWrites
@@ -138,14 +140,16 @@ def _node_on(url: str, chain_id: int, timeout: float) -> Node:
     return node
 
 
+@of_one_chain
 def _views_of(node: Node, address: str) -> str:
     """The derived views that the contract names; its code says nothing about which these are."""
-    latest = node.ref("latest")
-    if latest is None:
-        raise LedgerUnavailableError(
-            f"The chain at {node.name} has no block.", hint="Check the node."
-        )
-    answer = node.call(address, artifact().encode("views", ()), latest)
+    latest = Finality(node, 0).tip()
+    try:
+        answer = node.call(address, artifact().encode("views", ()), latest)
+    except NodeRefusal:
+        if node.has(latest):
+            raise
+        raise Reorganised(node.name, latest.number) from None
     views = str(artifact().decode_result("views", answer))
     if not views_artifact().is_code(node.code(views)):
         raise ForeignContractError(

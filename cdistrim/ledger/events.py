@@ -21,7 +21,7 @@ from eth_abi.exceptions import DecodingError
 from cdistrim.errors import IntegrityError
 from cdistrim.ledger.codec import artifact
 from cdistrim.ledger.node import BlockRef, Node, NodeRefusal, Reorganised
-from cdistrim.protocol import LedgerEvent
+from cdistrim.protocol import BallotId, LedgerEvent
 
 __all__ = ["EventLog"]
 
@@ -130,9 +130,11 @@ class EventLog:
         self, name: str, at: BlockRef | None, arguments: dict[str, object]
     ) -> Iterator[_Log]:
         wanted = arguments.items()
+        ballot = arguments.get("ballot")
+        campaign = ballot.campaign if isinstance(ballot, BallotId) else arguments.get("campaign")
         return (
             log
-            for log in self._as_of(at, arguments.get("campaign"))
+            for log in self._as_of(at, campaign)
             if log.name == name and all(log.arguments.get(key) == value for key, value in wanted)
         )
 

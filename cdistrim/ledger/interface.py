@@ -6,7 +6,7 @@ Accounts are checksum addresses (EIP-55) everywhere in Python.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
@@ -61,7 +61,7 @@ class Member:
     account: str
     name: str
     sealing_key: bytes = b""
-    key_changed_at: int = 0
+    key_changed_at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)

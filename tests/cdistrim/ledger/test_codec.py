@@ -9,7 +9,7 @@ import pytest
 
 from cdistrim.ledger.codec import ENUMS, Artifact, artifact
 
-INTERFACE = Path(__file__).parents[3] / "contracts" / "src" / "ICDistriM.sol"
+INTERFACE = Path(__file__).parents[3] / "contracts" / "src" / "ICDistriMTypes.sol"
 
 
 @pytest.mark.parametrize("name", sorted(ENUMS))

@@ -438,7 +438,7 @@ def test_history_has_sender_cost_and_time_of_every_event(consortium: Found) -> N
     votes = [e for e in history if e.name == "VoteCast"]
     assert all(e.sender == e.arguments["account"] for e in votes)
     assert votes[-1].arguments["evidence"] == BETTER
-    assert votes[-1].arguments["step"] is BallotKind.UPLOAD
+    assert votes[-1].arguments["kind"] is BallotKind.UPLOAD
 
 
 def test_history_is_the_same_in_pages_of_any_size(

@@ -212,7 +212,7 @@ def test_a_chain_that_calls_no_block_final_is_named(chain: str, answer: Answer) 
 def test_a_contract_that_does_not_count_yet_is_named(chain: str) -> None:
     hospitals = found(chain, 2)
     with pytest.raises(LedgerUnavailableError, match="not there yet"):
-        careful(hospitals, 0, 1).campaigns()
+        careful(hospitals, 0, 10).campaigns()
 
 
 @pytest.mark.parametrize("confirmations", [1, 3])
@@ -302,8 +302,10 @@ def test_what_is_read_is_of_one_branch_even_if_the_chain_changes_meanwhile(
             changed.append(request)
             reorganise(chain, 2)
 
-    with FaultProxy(chain, change) as line:
-        now = read(careful(hospitals, 0, 0, url=line.url), number)
+    with FaultProxy(chain) as line:
+        reader = careful(hospitals, 0, 0, url=line.url)
+        line.plan = change
+        now = read(reader, number)
     assert changed
     assert now == read(careful(hospitals, 0, 0), number) != before
 
