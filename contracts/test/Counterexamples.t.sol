@@ -38,7 +38,9 @@ contract CounterexamplesTest is Consortium {
 
     /// Two open ballots of one opener could both pass: the same member would join twice, and by votes
     /// for a number of cases that it has replaced since.
-    function test_an_old_join_ballot_does_not_come_back_when_a_voter_was_added_and_removed() public {
+    function test_an_old_join_ballot_does_not_come_back_when_a_voter_was_added_and_removed()
+        public
+    {
         uint256 campaign = _running(Mode.Holdout, 3);
         address passing = _admit(7, partners[0]);
         _bring(campaign, 1, SlotState.Accepted);

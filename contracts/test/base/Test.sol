@@ -30,6 +30,9 @@ interface Vm {
     function prank(address sender) external;
     function warp(uint256 timestamp) external;
     function assume(bool condition) external pure;
+    function snapshotState() external returns (uint256 id);
+    function revertToState(uint256 id) external returns (bool success);
+    function pauseGasMetering() external;
     function expectRevert(bytes calldata revertData) external;
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory);
@@ -44,13 +47,38 @@ interface Vm {
 
 /// @dev forge reads `log_*` events and treats a revert as a failed test.
 abstract contract Test {
+    /// @dev What an invariant test may call; forge knows this struct by its fields.
+    struct FuzzSelector {
+        address addr;
+        bytes4[] selectors;
+    }
+
     Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+    FuzzSelector[] private _targets;
 
     event log_named_uint(string key, uint256 value);
 
     error NotTrue(string what);
     error NotEqual(string what, uint256 left, uint256 right);
     error NotEqualText(string what, string left, string right);
+
+    /// @dev forge asks for both before an invariant test. Where nothing is targeted it calls every
+    /// contract that setUp deployed, from any account.
+    function targetContracts() public view returns (address[] memory contracts) {
+        contracts = new address[](_targets.length);
+        for (uint256 i = 0; i < contracts.length; i++) {
+            contracts[i] = _targets[i].addr;
+        }
+    }
+
+    function targetSelectors() public view returns (FuzzSelector[] memory) {
+        return _targets;
+    }
+
+    /// @dev Lets an invariant test call these functions of a handler, and nothing else.
+    function _target(address handler, bytes4[] memory selectors) internal {
+        _targets.push(FuzzSelector(handler, selectors));
+    }
 
     function assertTrue(bool condition, string memory what) internal pure {
         if (!condition) revert NotTrue(what);
