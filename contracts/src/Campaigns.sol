@@ -77,24 +77,25 @@ abstract contract Campaigns is Ballots {
         return _isOfSlot(ballot) ? _slotOf(ballot).deadline : box.deadline;
     }
 
-    /// @dev Compared is what the ballot kept from its opening with what it would be given now. Voters
-    /// and members never become again what they were: no ballot comes back to life.
+    /// @dev Compared is what the ballot kept from its opening with what it would be given now. No ballot
+    /// comes back to life: slots, attempts, heads after the end, and openings do not, and where the
+    /// electorate could become again what it was, the number of removals tells.
     function _holds(BallotId ballot, Box memory box) internal view override returns (bool) {
         BallotKind kind = ballot.kindOf();
         if (kind == BallotKind.Fetch) return _asks(ballot, SlotState.FetchRequested);
         if (kind == BallotKind.Upload) return _asks(ballot, SlotState.UploadRequested);
-        address opener = ballot.openerOf();
-        if (_active & _bit(opener) == 0) return false;
-        if (kind == BallotKind.Admission || kind == BallotKind.Removal) {
-            return box.electorate == _active;
+        uint128 opener = _bit(ballot.openerOf());
+        if ((box.electorate | opener) & ~_active != 0) return false;
+        if (kind >= BallotKind.Admission) {
+            return box.electorate == _active && box.basis == _removals();
         }
         CampaignRecord storage c = _campaigns[ballot.campaignOf()];
-        if (_removed(c) != 0) return false;
         if (kind == BallotKind.Join) {
-            return c.state == CampaignState.Running && box.electorate == c.voters;
+            return c.state == CampaignState.Running && box.electorate == c.voters
+                && box.basis == _removals();
         }
         if (c.head != box.basis) return false;
-        if (kind == BallotKind.FinalFetch) return box.electorate == c.voters | _bit(opener);
+        if (kind == BallotKind.FinalFetch) return box.electorate == c.voters | opener;
         if (box.electorate != c.voters) return false;
         if (ballot.attemptOf() == 0) return true; // a restore opened after the campaign's end
         SlotRecord storage s = _slotOf(ballot);

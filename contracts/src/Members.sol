@@ -122,6 +122,12 @@ abstract contract Members is ICDistriM {
         return _members[account].sealingKeyDigest != 0;
     }
 
+    /// @dev How often somebody was removed. Nobody comes back: only over a removal can a set of members
+    /// or voters that changed be once more what it was.
+    function _removals() internal view returns (uint32) {
+        return uint32(_accounts.length - BallotBox.count(_active));
+    }
+
     // ------------------------------------------------------------------ guards
 
     function _requireMember(address account) internal view {
