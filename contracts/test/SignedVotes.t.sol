@@ -12,14 +12,14 @@ contract SignedVotesTest is Refusals {
     uint256 private constant ORDER =
         0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141;
     uint256 private campaign;
-    BallotId private upload;
+    BallotId private ballot;
     uint64 private soon;
 
     function setUp() public override {
         super.setUp();
         campaign = _running(Mode.Holdout);
         _bring(campaign, 1, SlotState.UploadRequested);
-        upload = _ballot(campaign, 1, BallotKind.Upload);
+        ballot = _ballot(campaign, 1, BallotKind.Upload);
         soon = uint64(block.timestamp + 60);
     }
 
@@ -28,8 +28,8 @@ contract SignedVotesTest is Refusals {
     function test_signed_votes_decide_a_ballot_in_one_transaction() public {
         _handIn(bystander, _pair(_yes(1), _yes(3)));
         assertState(campaign, 1, SlotState.Accepted);
-        assertBallot(upload, BallotState.Passed, 3, 0);
-        assertEq(ledger.ballotRecord(upload).approvals, 1 | 1 << 1 | 1 << 3, "who said yes");
+        assertBallot(ballot, BallotState.Passed, 3, 0);
+        assertEq(ledger.ballotRecord(ballot).approvals, 1 | 1 << 1 | 1 << 3, "who said yes");
     }
 
     function test_signed_noes_reject_as_those_by_transaction() public {
@@ -38,7 +38,7 @@ contract SignedVotesTest is Refusals {
     }
 
     function test_signed_votes_and_others_add_up() public {
-        _vote(upload, partners[2], true);
+        _vote(ballot, partners[2], true);
         _handIn(partners[2], _one(_yes(1)));
         assertState(campaign, 1, SlotState.Accepted);
     }
@@ -67,13 +67,13 @@ contract SignedVotesTest is Refusals {
         SignedVote[] memory votes = new SignedVote[](3);
         (votes[0], votes[1], votes[2]) = (_yes(1), _yes(2), _no(3));
         _handIn(partners[0], votes);
-        assertBallot(upload, BallotState.Passed, 3, 1);
+        assertBallot(ballot, BallotState.Passed, 3, 1);
         assertEq(_record(campaign).accepted, 1, "accepted once");
     }
 
     /// @dev Every kind of ballot can be decided by signatures.
     function test_a_ballot_of_any_kind_takes_signed_votes() public {
-        _decide(upload, true);
+        _decide(ballot, true);
         _complete(campaign);
         BallotId[3] memory ballots = [
             _proposeAdmission(partners[0], 7),
@@ -81,12 +81,10 @@ contract SignedVotesTest is Refusals {
             _requestFinal(campaign, partners[0])
         ];
         for (uint256 i = 3; i > 0; i--) {
-            SignedVote[] memory votes = new SignedVote[](2);
-            for (uint256 seat = 1; seat <= 2; seat++) {
-                votes[seat - 1] = _signed(ballots[i - 1], seat, true, _silence(), soon);
-            }
-            _handIn(partners[3], votes);
-            assertState(ballots[i - 1], BallotState.Passed);
+            ballot = ballots[i - 1];
+            SignedVote memory first = _signed(ballot, 1, true, _silence(), soon);
+            _handIn(partners[3], _pair(first, _signed(ballot, 2, true, _silence(), soon)));
+            assertState(ballot, BallotState.Passed);
         }
         assertEq(_head(campaign), 2, "restored");
         assertEq(ledger.memberOf(_account(7)).seat, 5, "admitted");
@@ -95,33 +93,33 @@ contract SignedVotesTest is Refusals {
     // --------------------------------------------------------- who voted before
 
     function test_who_has_voted_before_is_passed_over() public {
-        _vote(upload, partners[1], false);
+        _vote(ballot, partners[1], false);
         _handIn(bystander, _pair(_yes(1), _yes(2)));
-        assertBallot(upload, BallotState.Open, 2, 1);
-        assertEq(ledger.ballotRecord(upload).refusals, 1 << 1, "the no stays");
+        assertBallot(ballot, BallotState.Open, 2, 1);
+        assertEq(ledger.ballotRecord(ballot).refusals, 1 << 1, "the no stays");
     }
 
     function test_the_openers_signature_adds_nothing() public {
         _handIn(bystander, _pair(_yes(0), _no(0)));
-        assertBallot(upload, BallotState.Open, 1, 0);
+        assertBallot(ballot, BallotState.Open, 1, 0);
     }
 
     function test_who_signed_both_choices_is_counted_with_the_first() public {
         _handIn(bystander, _pair(_no(1), _yes(1)));
-        assertBallot(upload, BallotState.Open, 1, 1);
+        assertBallot(ballot, BallotState.Open, 1, 1);
         _handIn(bystander, _one(_yes(1)));
-        assertBallot(upload, BallotState.Open, 1, 1);
+        assertBallot(ballot, BallotState.Open, 1, 1);
     }
 
     function test_a_vote_handed_in_twice_counts_once() public {
         _handIn(bystander, _pair(_yes(1), _yes(1)));
         _handIn(bystander, _one(_yes(1)));
-        assertBallot(upload, BallotState.Open, 2, 0);
+        assertBallot(ballot, BallotState.Open, 2, 0);
     }
 
     function test_whose_signed_vote_was_counted_votes_no_more() public {
         _handIn(bystander, _one(_yes(1)));
-        assertVoteRefused(partners[1], upload, _alreadyVoted(partners[1]));
+        assertVoteRefused(partners[1], ballot, _alreadyVoted(partners[1]));
     }
 
     // ------------------------------------------------------- what was not signed
@@ -160,7 +158,7 @@ contract SignedVotesTest is Refusals {
         vm.chainId(here);
         _assertNobodys(there);
         _handIn(bystander, _one(vote));
-        assertBallot(upload, BallotState.Open, 2, 0);
+        assertBallot(ballot, BallotState.Open, 2, 0);
     }
 
     function test_a_signature_for_another_ledger_is_nobodys_here() public {
@@ -226,7 +224,7 @@ contract SignedVotesTest is Refusals {
         SignedVote memory vote = _yes(1);
         (vote.r, vote.vs) = (r, vs);
         assertTrue(!_isTaken(_one(vote)), "counted");
-        assertBallot(upload, BallotState.Open, 1, 0);
+        assertBallot(ballot, BallotState.Open, 1, 0);
     }
 
     // ----------------------------------------------------------- whose it is not
@@ -243,7 +241,7 @@ contract SignedVotesTest is Refusals {
             _enrol(campaign, i, i >= 2);
         }
         _bring(campaign, 1, SlotState.UploadRequested);
-        upload = _ballot(campaign, 1, BallotKind.Upload);
+        ballot = _ballot(campaign, 1, BallotKind.Upload);
         _assertRefused(_one(_yes(1)), _noVote(partners[1]));
     }
 
@@ -255,7 +253,7 @@ contract SignedVotesTest is Refusals {
         ledger.applyRemovals(campaign);
         _assertRefused(votes, _wrongAttempt(1, 2));
         _requestUpload(campaign, 1);
-        upload = _ballot(campaign, 1, BallotKind.Upload);
+        ballot = _ballot(campaign, 1, BallotKind.Upload);
         _assertRefused(_one(_yes(2)), _noVote(partners[2]));
     }
 
@@ -265,14 +263,14 @@ contract SignedVotesTest is Refusals {
         SignedVote memory vote = _yes(1);
         vm.warp(soon);
         _handIn(bystander, _one(vote));
-        assertBallot(upload, BallotState.Open, 2, 0);
+        assertBallot(ballot, BallotState.Open, 2, 0);
     }
 
     function test_an_expired_signed_vote_is_refused() public {
         SignedVote memory vote = _yes(1);
         vm.warp(soon + 1);
         _assertRefused(_one(vote), _late(soon));
-        vote = _signed(upload, 1, true, _evidence(), 0);
+        vote = _signed(ballot, 1, true, _evidence(), 0);
         _assertRefused(
             _one(vote),
             abi.encodeWithSelector(ICDistriMErrors.DeadlinePassed.selector, 0, block.timestamp)
@@ -282,7 +280,7 @@ contract SignedVotesTest is Refusals {
     /// @dev However long its signer meant it to last.
     function test_a_signed_vote_is_not_counted_after_the_ballots_deadline() public {
         uint256 deadline = _slot(campaign, 1).deadline;
-        SignedVote memory vote = _signed(upload, 1, true, _evidence(), type(uint64).max);
+        SignedVote memory vote = _signed(ballot, 1, true, _evidence(), type(uint64).max);
         vm.warp(deadline + 1);
         _assertRefused(_one(vote), _late(deadline));
         _assertRefused(new SignedVote[](0), _late(deadline));
@@ -297,44 +295,44 @@ contract SignedVotesTest is Refusals {
             BallotId.wrap(type(uint256).max)
         ];
         for (uint256 i = 0; i < none.length; i++) {
-            upload = none[i];
-            _assertRefused(_one(_yes(1)), _noBallot(upload));
-            _assertRefused(new SignedVote[](0), _noBallot(upload));
+            ballot = none[i];
+            _assertRefused(_one(_yes(1)), _noBallot(ballot));
+            _assertRefused(new SignedVote[](0), _noBallot(ballot));
         }
     }
 
     function test_signed_votes_after_the_verdict_are_refused() public {
-        upload = _ballot(campaign, 1, BallotKind.Fetch);
-        _assertRefused(_one(_yes(3)), _ballotClosed(upload));
+        ballot = _ballot(campaign, 1, BallotKind.Fetch);
+        _assertRefused(_one(_yes(3)), _ballotClosed(ballot));
     }
 
     function test_signed_votes_on_a_slot_that_is_over_are_refused() public {
-        SignedVote memory vote = _signed(upload, 1, true, _evidence(), type(uint64).max);
+        SignedVote memory vote = _signed(ballot, 1, true, _evidence(), type(uint64).max);
         _expire(campaign);
         _assertRefused(_one(vote), _wrongSlot(campaign, 1, 2));
     }
 
     function test_signed_votes_on_a_void_ballot_are_refused() public {
-        upload = _proposeAdmission(partners[1], 7);
+        ballot = _proposeAdmission(partners[1], 7);
         _admit(8);
-        _assertRefused(_one(_yes(1)), _ballotVoid(upload));
+        _assertRefused(_one(_yes(1)), _ballotVoid(ballot));
     }
 
     function test_signed_evidence_that_is_none_is_refused() public {
         Evidence bad = Evidence.wrap(1 << 192);
-        _assertRefused(_one(_signed(upload, 1, true, bad, soon)), _badEvidence(bad));
+        _assertRefused(_one(_signed(ballot, 1, true, bad, soon)), _badEvidence(bad));
         bad = Evidence.wrap(1e9 + 1);
-        _assertRefused(_one(_signed(upload, 1, true, bad, soon)), _badEvidence(bad));
+        _assertRefused(_one(_signed(ballot, 1, true, bad, soon)), _badEvidence(bad));
     }
 
     // ------------------------------------------------------------------ pieces
 
     function _yes(uint256 seat) private view returns (SignedVote memory) {
-        return _signed(upload, seat, true, _evidence(), soon);
+        return _signed(ballot, seat, true, _evidence(), soon);
     }
 
     function _no(uint256 seat) private view returns (SignedVote memory) {
-        return _signed(upload, seat, false, _evidence(), soon);
+        return _signed(ballot, seat, false, _evidence(), soon);
     }
 
     function _one(SignedVote memory vote) private pure returns (SignedVote[] memory votes) {
@@ -353,7 +351,7 @@ contract SignedVotesTest is Refusals {
 
     function _handIn(address carrier, SignedVote[] memory votes) private {
         vm.prank(carrier);
-        ledger.castVotes(upload, votes);
+        ledger.castVotes(ballot, votes);
     }
 
     function _badSignature(uint256 index) private pure returns (bytes memory) {
@@ -361,7 +359,7 @@ contract SignedVotesTest is Refusals {
     }
 
     function _assertRefused(SignedVote[] memory votes, bytes memory refusal) private {
-        assertRefused(bystander, abi.encodeCall(ICDistriM.castVotes, (upload, votes)), refusal);
+        assertRefused(bystander, abi.encodeCall(ICDistriM.castVotes, (ballot, votes)), refusal);
     }
 
     function _assertBad(SignedVote memory vote) private {
@@ -370,7 +368,7 @@ contract SignedVotesTest is Refusals {
 
     function _isTaken(SignedVote[] memory votes) private returns (bool taken) {
         vm.prank(bystander);
-        (taken,) = address(ledger).call(abi.encodeCall(ICDistriM.castVotes, (upload, votes)));
+        (taken,) = address(ledger).call(abi.encodeCall(ICDistriM.castVotes, (ballot, votes)));
     }
 
     /// @dev The account that such a signature belongs to is computed as the contract does it.
@@ -378,7 +376,7 @@ contract SignedVotesTest is Refusals {
         bytes32 hash = keccak256(
             abi.encode(
                 keccak256("Vote(uint256 ballot,bool approve,uint256 evidence,uint64 deadline)"),
-                upload,
+                ballot,
                 vote.approve,
                 vote.evidence,
                 vote.deadline
