@@ -5,6 +5,7 @@ import {ICDistriM} from "../../src/ICDistriM.sol";
 import {ICDistriMTypes} from "../../src/ICDistriMTypes.sol";
 import {ICDistriMViews} from "../../src/ICDistriMViews.sol";
 import {BallotId, Deadlines, Evidence, ballotId} from "../../src/ValueTypes.sol";
+import {Everything} from "./Everything.sol";
 import {Test} from "./Test.sol";
 
 /// @dev A ledger with four partners and one more member, and the moves that tests make.
@@ -328,15 +329,7 @@ abstract contract Consortium is Test, ICDistriMTypes {
         assertEq(_everything(), before, "something changed");
     }
 
-    function _everything() internal view returns (bytes32 digest) {
-        digest = keccak256(abi.encode(views.members(ledger), ledger.campaigns()));
-        for (uint256 campaign = 1; campaign <= ledger.campaigns(); campaign++) {
-            ICDistriMViews.Snapshot memory snapshot = views.snapshotOf(ledger, campaign);
-            digest = keccak256(abi.encode(digest, snapshot, _record(campaign)));
-            if (snapshot.campaign.slots == 0) continue;
-            digest = keccak256(
-                abi.encode(digest, views.slotsOf(ledger, campaign, 1, snapshot.campaign.slots))
-            );
-        }
+    function _everything() internal view returns (bytes32) {
+        return Everything.digestOf(Everything.Ledger(ledger, views));
     }
 }
