@@ -196,7 +196,7 @@ contract MembersTest is Refusals {
         returns (bool success, bytes memory answer)
     {
         bytes memory code = abi.encodePacked(
-            vm.getCode("CDistriM.sol:CDistriM"), abi.encode(founders)
+            vm.getCode("CDistriM.sol:CDistriM"), abi.encode(founders, views)
         );
         address created;
         assembly ("memory-safe") {

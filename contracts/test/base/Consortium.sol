@@ -28,15 +28,21 @@ abstract contract Consortium is Test, ICDistriMTypes {
 
     /// @dev `size` partners and a bystander.
     function _found(uint256 size) internal {
-        Applicant[] memory founders = _founders(size + 1);
+        _foundExactly(size + 1);
+        bystander = partners[size];
+        partners.pop();
+    }
+
+    /// @dev `size` partners, which are all members.
+    function _foundExactly(uint256 size) internal {
+        Applicant[] memory founders = _founders(size);
         ledger = _deploy(founders);
         delete partners;
-        for (uint256 i = 0; i <= size; i++) {
-            if (i < size) partners.push(founders[i].account);
+        for (uint256 i = 0; i < size; i++) {
+            partners.push(founders[i].account);
             vm.prank(founders[i].account);
             ledger.publishKey(abi.encodePacked("public key ", vm.toString(i + 1)));
         }
-        bystander = founders[size].account;
     }
 
     function _deploy(Applicant[] memory founders) internal returns (ICDistriM) {
