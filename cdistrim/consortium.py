@@ -110,9 +110,10 @@ def found_consortium(
         directory / next(iter(data)) / "keys",
         read_passphrase(file=directory / next(iter(data)) / PASSPHRASE_FILE),
     )
-    contract = EthereumLedger.deploy(
+    deployment = EthereumLedger.deploy(
         ledger_url, chain_id=chain_id, private_key=deployer.private_key, founders=founders
     )
+    contract = deployment.contract
     for name in data:
         _publish_key(directory / name, ledger_url, chain_id, contract)
         Site.create(

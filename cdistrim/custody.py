@@ -67,7 +67,7 @@ class SealedModel:
 
 def prefix(site: Site, campaign: int, *parts: object) -> str:
     """Where a campaign's objects of one kind lie in the store; unique to chain and contract."""
-    consortium = f"{site.settings.chain_id}-{site.settings.contract.lower()}"
+    consortium = f"{site.settings.chain_id}-{site.contract.lower()}"
     return "/".join((consortium, f"campaign-{campaign}", *(str(part).lower() for part in parts)))
 
 
@@ -75,7 +75,7 @@ def context_of(site: Site, campaign: int, slot: int, attempt: int, partner: str)
     """What a model's envelope and keys are bound to: authenticated, never secret."""
     return Context(
         chain_id=site.settings.chain_id,
-        contract=site.settings.contract,
+        contract=site.contract,
         campaign=campaign,
         slot=slot,
         attempt=attempt,

@@ -155,7 +155,7 @@ class Demonstration:
             run_id=self.directory.name,
             created=datetime.now(tz=UTC),
             chain_id=site.settings.chain_id,
-            contract=site.settings.contract,
+            contract=site.contract,
             wall_seconds=self._wall_seconds(),
             versions=software_versions(),
             seconds=self._step_seconds(),

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cdistrim.errors import ConfigurationError
+from cdistrim.errors import ConfigurationError, UsageError
 from cdistrim.ledger.interface import Confirmations
 from cdistrim.spec import CampaignSpec
 
@@ -63,7 +63,8 @@ _bound: ContextVar[Path | None] = ContextVar("cdistrim_site", default=None)
 class SiteSettings(BaseModel):
     """``site.json``. URLs and ids only; nothing here is secret.
 
-    ``first_block`` is one not after the contract's first: events are read from there.
+    ``contract`` is None until the site has joined a consortium. ``first_block`` is one not after
+    the contract's first: events are read from there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,7 +72,7 @@ class SiteSettings(BaseModel):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
     ledger_url: Annotated[str, Field(pattern=r"^https?://")]
     chain_id: Annotated[int, Field(gt=0)]
-    contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
+    contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")] | None = None
     store_url: Annotated[str, Field(pattern=r"^[a-z0-9+]+://")]
     passphrase_file: str | None = PASSPHRASE_FILE
     confirmations: Confirmations = 0
@@ -132,10 +133,43 @@ class Site:
         write_atomically(directory / "site.json", document.encode() + b"\n")
         return cls(directory)
 
+    def joining(self, contract: str, *, first_block: int = 0) -> Site:
+        """The same site with another contract; nothing is written.
+
+        Raises:
+            UsageError: That is no address.
+        """
+        changes = {"contract": contract, "first_block": first_block}
+        try:
+            settings = SiteSettings.model_validate(self.settings.model_dump() | changes)
+        except ValidationError:
+            raise UsageError(
+                f"{contract!r} is no contract's address.",
+                hint="It has 0x and 40 hexadecimal digits.",
+            ) from None
+        joined = Site(self.directory)
+        joined.settings = settings
+        return joined
+
     @property
     def name(self) -> str:
         """The partner's name, as on the ledger."""
         return self.settings.name
+
+    @property
+    def contract(self) -> str:
+        """Address of the consortium's contract.
+
+        Raises:
+            ConfigurationError: The site has joined no consortium yet.
+        """
+        if self.settings.contract is None:
+            raise ConfigurationError(
+                f"{self.name} has joined no consortium yet: site.json names no contract.",
+                hint=f"Ask the partners for its address, then `cdistrim site join "
+                f"{self.directory} ADDRESS`.",
+            )
+        return self.settings.contract
 
     @property
     def work(self) -> Path:
@@ -173,12 +207,13 @@ class Site:
         Raises:
             LedgerUnavailableError: The chain does not answer or has another id.
             ForeignContractError: The address does not hold the contract of this release.
+            ConfigurationError: The site has joined no consortium yet.
         """
         from cdistrim.ledger import EthereumLedger
 
         return EthereumLedger.connect(
             self.settings.ledger_url,
-            self.settings.contract,
+            self.contract,
             chain_id=self.settings.chain_id,
             account=self.keys.private_key,
             confirmations=self.settings.confirmations,

@@ -96,7 +96,9 @@ def found(url: str, size: int, *, seed: str = "") -> Consortium:
     for index, key in enumerate(keys):
         account = _account(key)
         members.append(Member(account, f"hospital-{index + 1}", digest("seal", index) * 38))
-    address = EthereumLedger.deploy(url, chain_id=CHAIN_ID, private_key=keys[0], founders=members)
+    address = EthereumLedger.deploy(
+        url, chain_id=CHAIN_ID, private_key=keys[0], founders=members
+    ).contract
     ledgers = [EthereumLedger.connect(url, address, chain_id=CHAIN_ID, account=key) for key in keys]
     for ledger, member in zip(ledgers, members, strict=True):
         ledger.publish_key(sealing_key=member.sealing_key)

@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("up")(consortium.up)
+app.add_typer(consortium.app, name="consortium")
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(site.app, name="site")
 app.add_typer(site.coordinator_app, name="coordinator")

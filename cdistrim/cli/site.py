@@ -10,6 +10,7 @@ import typer
 from cdistrim.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
+    from cdistrim.ledger import Member
     from cdistrim.site import Site
 
 __all__ = ["app", "coordinator_app"]
@@ -26,7 +27,9 @@ def init(
     name: str = typer.Option(..., help="The partner's name, as on the ledger."),
     ledger_url: str = typer.Option(..., help="JSON-RPC address of this site's node."),
     chain_id: int = typer.Option(..., help="Id of the consortium's chain."),
-    contract: str = typer.Option(..., help="Address of the consortium's contract."),
+    contract: str = typer.Option(
+        None, help="Address of the consortium's contract; left out by founders, see `site join`."
+    ),
     store_url: str = typer.Option(..., help="The common store, e.g. gs://bucket/consortium."),
 ) -> None:
     """Make a site: settings, directories, and keys under the passphrase in CDISTRIM_PASSPHRASE."""
@@ -56,9 +59,35 @@ def init(
     Site.create(directory, settings)
     typer.echo(f"{name}: account {keys.account}")
     typer.echo(f"Public sealing key: {keys.sealing_key.public_bytes.hex()[:32]}…")
+    if contract is None:
+        typer.echo("Give name and account to whoever deploys the contract, or to a member.")
+        typer.echo(f"Once there is a contract: cdistrim site join {directory} ADDRESS")
     typer.echo(
-        f"Put train.npz and holdout.npz into {directory / 'data'}, then: cdistrim site check"
+        f"Put train.npz and holdout.npz into {directory / 'data'}, then: cdistrim site check "
+        f"{directory}"
     )
+
+
+@app.command()
+def join(
+    directory: Path = SITE,
+    contract: str = typer.Argument(..., help="Address of the consortium's contract."),
+    first_block: int = typer.Option(0, min=0, help="The contract's first block."),
+) -> None:
+    """Join the consortium of which this site is a member: publish the sealing key, once."""
+    from cdistrim.site import Site
+
+    here = Site(directory)
+    joined = here.joining(contract, first_block=first_block)
+    member = _membership(joined)
+    key = joined.keys.sealing_key.public_bytes
+    if member.sealing_key and member.sealing_key != key:
+        raise _wrong_key(joined)
+    receipt = joined.ledger.publish_key(sealing_key=key)
+    Site.create(directory, joined.settings)
+    known = "known already" if receipt.repeated else f"published, {receipt.gas:,} gas"
+    typer.echo(f"{joined.name} is a member of the consortium at {joined.contract}.")
+    typer.echo(f"Sealing key: {known}")
 
 
 @app.command()
@@ -83,11 +112,34 @@ def _check_membership(site: Site) -> None:
     Raises:
         ConfigurationError: It is no member, or one with another name or sealing key.
     """
+    member = _membership(site)
+    if not member.sealing_key:
+        raise ConfigurationError(
+            f"{site.name} has not published its sealing key: nobody can share a model with it.",
+            hint=f"cdistrim site join {site.directory} {site.contract}",
+        )
+    if member.sealing_key != site.keys.sealing_key.public_bytes:
+        raise _wrong_key(site)
+
+
+def _wrong_key(site: Site) -> ConfigurationError:
+    return ConfigurationError(
+        f"The sealing key of {site.name} on the ledger is not the one in its key file.",
+        hint="Restore the site's keys from a backup: models are sealed to the other key.",
+    )
+
+
+def _membership(site: Site) -> Member:
+    """What the ledger has of this site.
+
+    Raises:
+        ConfigurationError: It is no member, or one with another name.
+    """
     member = next((one for one in site.ledger.members() if one.account == site.account), None)
     if member is None:
         raise ConfigurationError(
-            f"{site.account} is no member of the consortium at {site.settings.contract}.",
-            hint="Give the partners this account and the public sealing key, or correct the "
+            f"{site.account} is no member of the consortium at {site.contract}.",
+            hint="Give the partners this account, so that they admit it, or correct the "
             "contract's address.",
         )
     if member.name != site.name:
@@ -95,11 +147,7 @@ def _check_membership(site: Site) -> None:
             f"The ledger knows {site.account} as {member.name}, site.json as {site.name}.",
             hint="Correct the name in site.json.",
         )
-    if member.sealing_key != site.keys.sealing_key.public_bytes:
-        raise ConfigurationError(
-            f"The sealing key of {site.name} on the ledger is not the one in its key file.",
-            hint="Restore the site's keys from a backup: models are sealed to the other key.",
-        )
+    return member
 
 
 @app.command()

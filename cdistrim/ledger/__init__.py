@@ -4,12 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdistrim.ledger.interface import NO_EVIDENCE, NO_HASH, Candidate, Ledger, Member, Receipt
+from cdistrim.ledger.interface import (
+    NO_EVIDENCE,
+    NO_HASH,
+    Candidate,
+    Deployment,
+    Ledger,
+    Member,
+    Receipt,
+    SignedVote,
+)
 
 if TYPE_CHECKING:
     from cdistrim.ledger.ethereum import EthereumLedger
 
-__all__ = ["NO_EVIDENCE", "NO_HASH", "Candidate", "EthereumLedger", "Ledger", "Member", "Receipt"]
+__all__ = [
+    "NO_EVIDENCE",
+    "NO_HASH",
+    "Candidate",
+    "Deployment",
+    "EthereumLedger",
+    "Ledger",
+    "Member",
+    "Receipt",
+    "SignedVote",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -12,7 +12,7 @@ from cdistrim.ledger.campaigns import CampaignWrites
 from cdistrim.ledger.codec import artifact, views_artifact
 from cdistrim.ledger.final_model import ModelWrites
 from cdistrim.ledger.finality import Finality
-from cdistrim.ledger.interface import Confirmations, Member
+from cdistrim.ledger.interface import Confirmations, Deployment, Member
 from cdistrim.ledger.members import MemberWrites
 from cdistrim.ledger.node import Node, NodeRefusal, Reorganised
 from cdistrim.ledger.reading import of_one_chain
@@ -110,8 +110,8 @@ class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, Model
         private_key: bytes | str,
         founders: Sequence[Member],
         timeout: float = 60.0,
-    ) -> str:
-        """Deploy the shipped contract and its derived views for these founders; its address.
+    ) -> Deployment:
+        """Deploy the derived views, then the shipped contract for these founders.
 
         Founders' sealing keys are not part of it: each publishes its own.
 
@@ -124,9 +124,15 @@ class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, Model
         fields = [(founder.account, name_word(founder.name)) for founder in founders]
         # Encoded before anything is sent: a wrong founder costs nobody a deployment.
         artifact().encode_deployment([fields, _NOBODY])
-        views = sender.transact(None, views_artifact().encode_deployment([]))["contractAddress"]
-        receipt = sender.transact(None, artifact().encode_deployment([fields, views]))
-        return str(to_checksum_address(receipt["contractAddress"]))
+        first = sender.transact(None, views_artifact().encode_deployment([]))
+        views = str(to_checksum_address(first["contractAddress"]))
+        second = sender.transact(None, artifact().encode_deployment([fields, views]))
+        return Deployment(
+            contract=str(to_checksum_address(second["contractAddress"])),
+            views=views,
+            block=int(second["blockNumber"]),
+            gas=int(first["gasUsed"]) + int(second["gasUsed"]),
+        )
 
 
 def _node_on(url: str, chain_id: int, timeout: float) -> Node:

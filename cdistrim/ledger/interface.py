@@ -31,6 +31,7 @@ __all__ = [
     "NO_HASH",
     "Candidate",
     "Confirmations",
+    "Deployment",
     "Ledger",
     "Member",
     "Receipt",
@@ -77,6 +78,16 @@ class Candidate:
     evidence: Evidence = NO_EVIDENCE
     ciphertext_hash: bytes = NO_HASH
     capsule_hash: bytes = NO_HASH
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Where a consortium's contract is. ``block`` is the first that can have an event of it."""
+
+    contract: str
+    views: str
+    block: int
+    gas: int
 
 
 @dataclass(frozen=True)

@@ -153,4 +153,4 @@ def test_what_killed_processes_left_goes_when_the_slot_is_over(simulate: Simulat
 
 def steps_prefix(steps: Stepper) -> str:
     settings = steps.any.settings
-    return f"{settings.chain_id}-{settings.contract.lower()}/campaign-{steps.campaign}"
+    return f"{settings.chain_id}-{(settings.contract or '').lower()}/campaign-{steps.campaign}"

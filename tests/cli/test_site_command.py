@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from pathlib import Path
 
 import pytest
 
 from cdistrim.devnet import CHAIN_ID, Devnet
-from cdistrim.ledger import EthereumLedger, Member
 from cdistrim.site import Site
 from tests.chain import found
 from tests.cli.command_line import Ended, assert_explained, call
@@ -18,7 +18,7 @@ from tests.factories import make_site_data
 PASSPHRASE = "correct horse battery staple"  # noqa: S105  this test's own
 
 
-def _init(directory: Path, changes: dict[str, str]) -> Ended:
+def _init(directory: Path, changes: dict[str, str], without: tuple[str, ...] = ()) -> Ended:
     options = {
         "name": "hospital-1",
         "ledger-url": "http://127.0.0.1:1",
@@ -26,7 +26,8 @@ def _init(directory: Path, changes: dict[str, str]) -> Ended:
         "contract": "0x" + "22" * 20,
         "store-url": f"file://{directory.parent}/store",
     } | changes
-    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    given = {name: value for name, value in options.items() if name not in without}
+    words = [word for name, value in given.items() for word in (f"--{name}", value)]
     return call("site", "init", directory, *words)
 
 
@@ -55,17 +56,69 @@ def test_a_site_is_made_checked_and_becomes_a_member(devnet: Devnet, tmp_path: P
     outsider = call("site", "check", directory)
     assert_explained(outsider, 3, "no member", Site(directory).account)
 
+    deployed = _deploy(directory, url)
+    assert deployed.code == 0, deployed.err
+    found_in = re.search(r"Contract: (0x\w{40}) \(first block (\d+)", deployed.out)
+    assert found_in is not None, deployed.out
+    contract, block = found_in.groups()
+    joined = call("site", "join", directory, contract, "--first-block", block)
+    assert joined.code == 0, joined.err
+    assert "published" in joined.out
+    again = call("site", "join", directory, contract, "--first-block", block)
+    assert (again.code, "known already" in again.out) == (0, True), again.err
     site = Site(directory)
-    members = [Member(site.account, site.name, site.keys.sealing_key.public_bytes)]
-    members.append(Member("0x" + "11" * 20, "hospital-2", bytes(1216)))
-    contract = EthereumLedger.deploy(
-        url, chain_id=CHAIN_ID, private_key=site.keys.private_key, founders=members
-    )
-    Site.create(directory, site.settings.model_copy(update={"contract": contract}))
+    assert (site.contract, site.settings.first_block) == (contract, int(block))
+    assert site.ledger.members()[0].sealing_key == site.keys.sealing_key.public_bytes
     member = call("site", "check", directory)
     assert member.code == 0, member.err
     for word in ("ledger: member", "training: 48 cases", "store: writable", site.account):
         assert word in member.out
+
+
+def _deploy(site: Path, url: str, *founders: str) -> Ended:
+    mine = f"hospital-1={Site(site).account}"
+    words = founders or (mine, "hospital-2=0x" + "11" * 20)
+    options = [word for founder in words for word in ("--founder", founder)]
+    chain = ("--ledger-url", url, "--chain-id", str(CHAIN_ID))
+    return call("consortium", "deploy", *chain, "--site", site, *options)
+
+
+@pytest.mark.usefixtures("passphrase")
+def test_a_founder_needs_no_contract_to_begin_with(devnet: Devnet, tmp_path: Path) -> None:
+    directory = tmp_path / "site"
+    made = _init(directory, {"ledger-url": devnet.url}, without=("contract",))
+    assert made.code == 0, made.err
+    assert f"cdistrim site join {directory}" in made.out
+    make_site_data(seed=1).save(directory / "data")
+    assert_explained(call("site", "check", directory), 4, "joined no consortium", "site join")
+    before = (directory / "site.json").read_bytes()
+    assert_explained(call("site", "join", directory, "0x12"), 2, "no contract's address")
+    nothing = call("site", "join", directory, "0x" + "22" * 20)
+    assert_explained(nothing, 3, "no code")
+    assert (directory / "site.json").read_bytes() == before
+
+
+@pytest.mark.usefixtures("passphrase")
+@pytest.mark.parametrize(
+    ("founders", "code", "words"),
+    [
+        (("hospital-1",), 2, "NAME=ACCOUNT"),
+        (("hospital-1=0x12",), 2, "NAME=ACCOUNT"),
+        (("hospital-1=0x" + "11" * 20,), 3, "1 members"),
+        (("a=0x" + "11" * 20, "b=0x" + "11" * 20), 3, "is or was a member's"),
+        (("a=0x" + "11" * 20, "a=0x" + "22" * 20), 3, "is or was a member's"),
+        (("Ä=0x" + "11" * 20, "b=0x" + "22" * 20), 2, "31 of a-z"),
+        (("A b=0x" + "11" * 20, "b=0x" + "22" * 20), 3, "can't be a member's name"),
+        (("a" * 32 + "=0x" + "11" * 20, "b=0x" + "22" * 20), 2, "31 of a-z"),
+        (("a=0x" + "00" * 20, "b=0x" + "22" * 20), 3, "can't be a member's account"),
+    ],
+)
+def test_founders_that_are_none_found_nothing(
+    devnet: Devnet, tmp_path: Path, founders: tuple[str, ...], code: int, words: str
+) -> None:
+    directory = tmp_path / "site"
+    assert _init(directory, {"ledger-url": devnet.url}, without=("contract",)).code == 0
+    assert_explained(_deploy(directory, devnet.url, *founders), code, words)
 
 
 @pytest.mark.usefixtures("passphrase")
