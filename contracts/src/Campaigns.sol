@@ -77,8 +77,9 @@ abstract contract Campaigns is Ballots {
         return _isOfSlot(ballot) ? _slotOf(ballot).deadline : box.deadline;
     }
 
-    /// @dev Compared is what the ballot kept from its opening with what it would be given now. Voters
-    /// and members never become again what they were: no ballot comes back to life.
+    /// @dev Compared is what the ballot kept from its opening with what it would be given now. Who came
+    /// after that and left makes voters and members look as they were, so departures are counted too
+    /// where somebody can come: no ballot comes back to life.
     function _holds(BallotId ballot, Box memory box) internal view override returns (bool) {
         BallotKind kind = ballot.kindOf();
         if (kind == BallotKind.Fetch) return _asks(ballot, SlotState.FetchRequested);
@@ -86,14 +87,14 @@ abstract contract Campaigns is Ballots {
         address opener = ballot.openerOf();
         if (_active & _bit(opener) == 0) return false;
         if (kind == BallotKind.Admission || kind == BallotKind.Removal) {
-            return box.electorate == _active;
+            return box.electorate == _active && box.basis == _departures();
         }
         CampaignRecord storage c = _campaigns[ballot.campaignOf()];
-        if (_removed(c) != 0) return false;
         if (kind == BallotKind.Join) {
-            return c.state == CampaignState.Running && box.electorate == c.voters;
+            return c.state == CampaignState.Running && box.electorate == c.voters
+                && box.basis == _departures();
         }
-        if (c.head != box.basis) return false;
+        if (c.head != box.basis || box.electorate & ~_active != 0) return false;
         if (kind == BallotKind.FinalFetch) return box.electorate == c.voters | _bit(opener);
         if (box.electorate != c.voters) return false;
         if (ballot.attemptOf() == 0) return true; // a restore opened after the campaign's end

@@ -217,7 +217,8 @@ interface ICDistriMTypes {
     /// @notice A ballot as stored.
     /// @param deadline 0 for Fetch and Upload, whose deadline is the slot's.
     /// @param subject Restore: the ancestor; Removal: the seat.
-    /// @param basis Restore: the head it was opened on; opening another head voids it.
+    /// @param basis Restore and FinalFetch: the head it was opened on; Admission, Removal and Join: how
+    /// many members had left. Another one voids it.
     /// @param opened Restore: whether the owner had opened the head before.
     /// @param reason Restore: see RestoreReason.
     struct Box {

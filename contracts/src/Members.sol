@@ -118,6 +118,11 @@ abstract contract Members is ICDistriM {
         return _accounts[seat];
     }
 
+    /// @dev How many members have left so far. Never falls.
+    function _departures() internal view returns (uint32) {
+        return uint32(_accounts.length - BallotBox.count(_active));
+    }
+
     function _hasKey(address account) internal view returns (bool) {
         return _members[account].sealingKeyDigest != 0;
     }

@@ -51,6 +51,7 @@ abstract contract Membership is FinalModel {
         Box memory box;
         box.electorate = _active;
         box.subject = subject;
+        box.basis = _departures();
         box.deadline = uint48(block.timestamp + MEMBERSHIP_BALLOT);
         _open(ballot, box, GENESIS);
     }

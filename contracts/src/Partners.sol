@@ -84,6 +84,7 @@ abstract contract Partners is Turns {
         _storeEnrolment(campaign, e);
         Box memory box;
         box.electorate = c.voters;
+        box.basis = _departures();
         box.deadline = _ballotEnd(c);
         _open(ballot, box, c.head);
         emit JoinRequested(ballot, campaign, cases, dataCommitment, evaluator);

@@ -149,8 +149,11 @@ contract History is ICDistriMEvents {
             bool running = c.state == CampaignState.Running;
             box.basis = head;
             box.opened = running && slots[c.slot].state >= SlotState.Training;
+        } else if (ballot.kindOf() == BallotKind.FinalFetch) {
+            box.basis = head;
+        } else {
+            box.basis = uint32(members.length - BallotBox.count(active));
         }
-        if (ballot.kindOf() == BallotKind.FinalFetch) box.basis = head;
     }
 
     function _ofCampaign(bytes32 what, Vm.Log calldata log) private returns (bool) {
