@@ -210,6 +210,28 @@ contract RestoresTest is Refusals {
         assertVoteRefused(partners[1], restore, _ballotVoid(restore));
     }
 
+    /// @dev The head is still the same, and both slots count as opened.
+    function test_a_turned_down_candidate_voids_a_restore() public {
+        _bring(campaign, 3, SlotState.UploadRequested);
+        BallotId restore = _requestRestore(campaign, partners[0], 1);
+        _decide(campaign, 3, BallotKind.Upload, false);
+        assertVoteRefused(partners[1], restore, _ballotVoid(restore));
+    }
+
+    /// @dev The slot starts over although no voter was removed.
+    function test_another_attempt_voids_a_restore() public {
+        _bring(campaign, 3, SlotState.Training);
+        _join(campaign, bystander);
+        _requestUpload(campaign, 3);
+        BallotId restore = _requestRestore(campaign, partners[0], 1);
+        _removeMember(bystander);
+        vm.prank(partners[0]);
+        ledger.applyRemovals(campaign);
+        assertEq(_attempt(campaign, 3), 2, "attempt");
+        assertState(restore, BallotState.Rejected);
+        assertVoteRefused(partners[1], restore, _ballotVoid(restore));
+    }
+
     function test_another_head_voids_a_restore() public {
         BallotId first = _requestRestore(campaign, partners[0], 1);
         BallotId second = _requestRestore(campaign, partners[1], 0);
