@@ -116,6 +116,19 @@ contract JoinersTest is Refusals {
         assertVoteRefused(partners[0], join, _ballotVoid(join));
     }
 
+    /// @dev Voters are the same again once the new one has left; what was void stays void.
+    function test_a_void_join_stays_void_when_voters_are_the_same_again() public {
+        address other = _admit(7);
+        _join(campaign, other);
+        BallotId join = _requestJoin(campaign, bystander, true);
+        _bring(campaign, 1, SlotState.Accepted);
+        assertEq(_record(campaign).voters, 0xF | 1 << 5, "voters");
+        _takeOut(campaign, other);
+        assertEq(_record(campaign).voters, 0xF, "the same voters");
+        assertState(join, BallotState.Rejected);
+        assertVoteRefused(partners[0], join, _ballotVoid(join));
+    }
+
     function test_a_removed_joiner_does_not_join() public {
         BallotId join = _requestJoin(campaign, bystander, true);
         _removeMember(bystander);

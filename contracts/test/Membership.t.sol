@@ -227,6 +227,31 @@ contract MembershipTest is Refusals {
         assertEq(ledger.seats(), 6, "seats");
     }
 
+    /// @dev Members are the same again once the newcomer has left, but time went on: what was void
+    /// stays void. Else its account would be admitted a second time, to another seat.
+    function test_a_void_proposal_stays_void_when_members_are_the_same_again() public {
+        BallotId first = _proposeAdmission(partners[0], NEW);
+        BallotId second = _proposeAdmission(partners[1], NEW);
+        BallotId removal = _proposeRemoval(partners[1], partners[3]);
+        _decide(first, true);
+        _removeMember(_account(NEW));
+        assertEq(ledger.activeSeats(), 0x1F, "the same members");
+        assertState(second, BallotState.Rejected);
+        assertState(removal, BallotState.Rejected);
+        assertVoteRefused(partners[2], second, _ballotVoid(second));
+        assertVoteRefused(partners[2], removal, _ballotVoid(removal));
+    }
+
+    /// @dev Votes for one applicant must not admit the one that its opener proposed next.
+    function test_votes_of_a_void_proposal_do_not_count_for_the_next() public {
+        BallotId first = _proposeAdmission(partners[0], NEW);
+        _vote(first, partners[2], true);
+        _decide(_proposeAdmission(partners[1], 20), true);
+        _proposeAdmission(partners[0], NEW + 1);
+        _decide(_proposeRemoval(partners[1], _account(20)), true);
+        assertVoteRefused(partners[3], first, _ballotVoid(first));
+    }
+
     /// @dev A third member can't be removed by a ballot of a time when there were more.
     function test_no_two_removals_leave_fewer_than_two_members() public {
         ledger = _deploy(_founders(3));

@@ -201,6 +201,40 @@ contract RemovalsTest is Refusals {
         assertSkipped(campaign, 1, SkipReason.DeadlinePassed);
     }
 
+    /// @dev Whether the removal is applied or not: a state that once was told does not change back.
+    function test_a_ballot_with_a_removed_voter_is_rejected_at_once_and_for_good() public {
+        _bring(campaign, 1, SlotState.Accepted);
+        _bring(campaign, 2, SlotState.FetchRequested);
+        BallotId[3] memory ballots = [
+            _ballot(campaign, 2, BallotKind.Fetch),
+            _requestRestore(campaign, partners[0], 0),
+            _requestJoin(campaign, bystander, true)
+        ];
+        _removeMember(partners[3]);
+        for (uint256 i = 0; i < 3; i++) {
+            assertState(ballots[i], BallotState.Rejected);
+        }
+        vm.prank(bystander);
+        ledger.applyRemovals(campaign);
+        for (uint256 i = 0; i < 3; i++) {
+            assertState(ballots[i], BallotState.Rejected);
+        }
+    }
+
+    /// @dev A joiner without a vote yet leaves: nothing that the voters decide has changed.
+    function test_a_restore_outlives_the_removal_of_who_had_no_vote() public {
+        _bring(campaign, 1, SlotState.Accepted);
+        _join(campaign, bystander);
+        BallotId restore = _requestRestore(campaign, partners[0], 0);
+        _removeMember(bystander);
+        assertState(restore, BallotState.Open);
+        vm.prank(partners[0]);
+        ledger.applyRemovals(campaign);
+        assertState(restore, BallotState.Open);
+        _decide(restore, true);
+        assertEq(_head(campaign), 0, "head");
+    }
+
     function test_a_removed_joiner_leaves_its_place_behind() public {
         _join(campaign, bystander);
         _removeMember(bystander);

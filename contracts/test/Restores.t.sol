@@ -7,7 +7,7 @@ import {BallotId, ballotId} from "../src/ValueTypes.sol";
 import {Refusals} from "./base/Refusals.sol";
 import {Vm} from "./base/Test.sol";
 
-/// @dev requestRestore, what its ballot does, and addCapsule. In most tests slots 1 and 2 are accepted
+/// @dev requestRestore, and what its ballot does. In most tests slots 1 and 2 are accepted
 /// and slot 3 is open: the head is 2, its ancestors are 1 and 0.
 contract RestoresTest is Refusals {
     uint256 private campaign;
@@ -210,6 +210,28 @@ contract RestoresTest is Refusals {
         assertVoteRefused(partners[1], restore, _ballotVoid(restore));
     }
 
+    /// @dev The head is still the same, and both slots count as opened.
+    function test_a_turned_down_candidate_voids_a_restore() public {
+        _bring(campaign, 3, SlotState.UploadRequested);
+        BallotId restore = _requestRestore(campaign, partners[0], 1);
+        _decide(campaign, 3, BallotKind.Upload, false);
+        assertVoteRefused(partners[1], restore, _ballotVoid(restore));
+    }
+
+    /// @dev The slot starts over although no voter was removed.
+    function test_another_attempt_voids_a_restore() public {
+        _bring(campaign, 3, SlotState.Training);
+        _join(campaign, bystander);
+        _requestUpload(campaign, 3);
+        BallotId restore = _requestRestore(campaign, partners[0], 1);
+        _removeMember(bystander);
+        vm.prank(partners[0]);
+        ledger.applyRemovals(campaign);
+        assertEq(_attempt(campaign, 3), 2, "attempt");
+        assertState(restore, BallotState.Rejected);
+        assertVoteRefused(partners[1], restore, _ballotVoid(restore));
+    }
+
     function test_another_head_voids_a_restore() public {
         BallotId first = _requestRestore(campaign, partners[0], 1);
         BallotId second = _requestRestore(campaign, partners[1], 0);
@@ -319,53 +341,6 @@ contract RestoresTest is Refusals {
         assertVoteRefused(partners[1], restore, _ballotVoid(restore));
     }
 
-    // --------------------------------------------------------------- addCapsule
-
-    function test_a_partner_tells_where_a_key_was_shared_anew() public {
-        _addCapsule(partners[3], 2, KEY);
-        assertEq(ledger.capsuleOf(campaign, 2, partners[3]), KEY, "capsule");
-        assertEq(ledger.capsuleOf(campaign, 2, partners[2]), 0, "another partner's");
-        _addCapsule(partners[3], 2, keccak256("another"));
-        assertEq(ledger.capsuleOf(campaign, 2, partners[3]), keccak256("another"), "the last");
-    }
-
-    function test_an_undone_model_and_one_of_an_ended_campaign_get_capsules_too() public {
-        _decide(_requestRestore(campaign, partners[0], 1), true);
-        _addCapsule(partners[0], 2, KEY);
-        _complete(campaign);
-        _addCapsule(partners[0], 4, KEY);
-        assertEq(ledger.capsuleOf(campaign, 4, partners[0]), KEY, "capsule");
-    }
-
-    function test_only_an_accepted_model_has_capsules() public {
-        _bring(campaign, 3, SlotState.Skipped);
-        uint32[4] memory slots = [0, 4, 5, type(uint32).max];
-        for (uint256 i = 0; i < slots.length; i++) {
-            _assertCapsuleRefused(
-                partners[0], slots[i], KEY, _wrongState(SlotState.Waiting, SlotState.Accepted)
-            );
-        }
-        _assertCapsuleRefused(
-            partners[0], 3, KEY, _wrongState(SlotState.Skipped, SlotState.Accepted)
-        );
-    }
-
-    function test_only_partners_add_capsules() public {
-        _assertCapsuleRefused(bystander, 2, KEY, _notAPartner(campaign, bystander));
-    }
-
-    function test_a_capsule_has_a_hash() public {
-        _assertCapsuleRefused(partners[0], 2, 0, _zeroHash());
-    }
-
-    function test_a_capsule_is_told_once() public {
-        _addCapsule(partners[0], 2, KEY);
-        _assertCapsuleRefused(
-            partners[0], 2, KEY, abi.encodeWithSelector(ICDistriMErrors.CapsuleKnown.selector, KEY)
-        );
-        _addCapsule(partners[1], 2, KEY); // another partner may confirm it
-    }
-
     // ------------------------------------------------------------------ pieces
 
     function _notAnAncestor(uint32 head, uint32 target) private pure returns (bytes memory) {
@@ -386,19 +361,6 @@ contract RestoresTest is Refusals {
                 (campaign, slot, attempt, target, RestoreReason.Irreproducible)
             ),
             refusal
-        );
-    }
-
-    function _addCapsule(address account, uint32 slot, bytes32 hash) private {
-        vm.prank(account);
-        ledger.addCapsule(campaign, slot, hash);
-    }
-
-    function _assertCapsuleRefused(address account, uint32 slot, bytes32 hash, bytes memory refusal)
-        private
-    {
-        assertRefused(
-            account, abi.encodeCall(ICDistriM.addCapsule, (campaign, slot, hash)), refusal
         );
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {BallotBox} from "../../src/BallotBox.sol";
 import {ICDistriMEvents} from "../../src/ICDistriMEvents.sol";
 import {BallotId, Deadlines, Evidence} from "../../src/ValueTypes.sol";
 import {Vm} from "./Test.sol";
@@ -14,6 +15,7 @@ contract History is ICDistriMEvents {
     mapping(address => EnrolmentRecord) private enrolments;
     mapping(uint32 => SlotRecord) private slots;
     mapping(BallotId => Box) private boxes;
+    mapping(BallotId => uint8) private quorums;
     mapping(address => FinalFetchRecord) private finals;
     mapping(uint32 => mapping(address => bytes32)) private capsules;
     BallotId[] public ballots;
@@ -111,8 +113,14 @@ contract History is ICDistriMEvents {
             (uint32 cases, bytes32 commitment, bool evaluator) =
                 abi.decode(log.data, (uint32, bytes32, bool));
             enrolments[_ballot(log).openerOf()] = EnrolmentRecord(cases, evaluator, commitment);
+        } else if (what == BallotClosed.selector) {
+            (bool passed, uint8 yes, uint8 no) = abi.decode(log.data, (bool, uint8, uint8));
+            Box storage box = boxes[_ballot(log)];
+            _same(yes, BallotBox.count(box.approvals), "yes");
+            _same(no, BallotBox.count(box.refusals), "no");
+            _same(passed ? 1 : 0, yes >= quorums[_ballot(log)] ? 1 : 0, "passed");
         } else {
-            return what == BallotClosed.selector;
+            return false;
         }
         return true;
     }
@@ -120,9 +128,12 @@ contract History is ICDistriMEvents {
     /// @dev A ballot of the slot ends with the slot's step and keeps no deadline of its own.
     function _opened(Vm.Log calldata log) private {
         BallotId ballot = _ballot(log);
-        (uint32 head,, uint128 electorate, uint64 deadline) =
+        (uint32 head, uint8 quorum, uint128 electorate, uint64 deadline) =
             abi.decode(log.data, (uint32, uint8, uint128, uint64));
         ballots.push(ballot);
+        quorums[ballot] = quorum;
+        _same(uint256(log.topics[2]), ballot.campaignOf(), "campaign of the ballot");
+        if (ballot.campaignOf() != 0) _same(head, c.head, "head at the opening");
         Box storage box = boxes[ballot];
         box.electorate = electorate;
         box.approvals = electorate & _bit(ballot.openerOf());
@@ -138,8 +149,11 @@ contract History is ICDistriMEvents {
             bool running = c.state == CampaignState.Running;
             box.basis = head;
             box.opened = running && slots[c.slot].state >= SlotState.Training;
+        } else if (ballot.kindOf() == BallotKind.FinalFetch) {
+            box.basis = head;
+        } else {
+            box.basis = uint32(members.length - BallotBox.count(active));
         }
-        if (ballot.kindOf() == BallotKind.FinalFetch) box.basis = head;
     }
 
     function _ofCampaign(bytes32 what, Vm.Log calldata log) private returns (bool) {
@@ -159,6 +173,9 @@ contract History is ICDistriMEvents {
         } else if (what == CampaignStarted.selector) {
             c.state = CampaignState.Running;
             c.voters = c.partners;
+            (uint8 enrolled, uint8 evaluators) = abi.decode(log.data, (uint8, uint8));
+            _same(enrolled, BallotBox.count(c.partners), "enrolled");
+            _same(evaluators, BallotBox.count(c.evaluators), "evaluators");
         } else if (what == VotersAdded.selector) {
             c.voters |= abi.decode(log.data, (uint128));
         } else if (what == PartnersRemoved.selector) {
@@ -168,7 +185,11 @@ contract History is ICDistriMEvents {
             c.evaluators &= stay;
             c.dealt &= stay;
         } else if (what == CampaignCompleted.selector) {
-            (c.state, c.head, c.accepted) = abi.decode(log.data, (CampaignState, uint32, uint32));
+            (CampaignState state, uint32 head, uint32 accepted) =
+                abi.decode(log.data, (CampaignState, uint32, uint32));
+            c.state = state;
+            _same(head, c.head, "the last head");
+            _same(accepted, c.accepted, "accepted");
         } else {
             return false;
         }
@@ -213,6 +234,13 @@ contract History is ICDistriMEvents {
             _next(slot);
             s.attempt = 1;
             s.ownerSeat = seatOf[_account(log, 3)];
+        }
+        if (what != SlotRestarted.selector) {
+            bool last = what == TokenGranted.selector || what == TokenRedeemed.selector;
+            if (!last || _kind(log) != BallotKind.FinalFetch) {
+                _same(uint256(bytes32(log.data[:32])), s.attempt, "attempt");
+                _same(seatOf[_account(log, 3)], s.ownerSeat, "owner");
+            }
         }
         if (opened) {
             (,, s.deadline) = abi.decode(log.data, (uint16, uint32, uint48));
@@ -312,6 +340,15 @@ contract History is ICDistriMEvents {
     }
 
     // -------------------------------------------------------------------- pieces
+
+    /// @dev What an event repeats has to be what the events before it gave.
+    function _same(uint256 told, uint256 rebuilt, string memory what) private pure {
+        if (told != rebuilt) revert(string.concat("an event tells another ", what));
+    }
+
+    function _kind(Vm.Log calldata log) private pure returns (BallotKind kind) {
+        (, kind) = abi.decode(log.data, (uint16, BallotKind));
+    }
 
     function _account(Vm.Log calldata log, uint256 topic) private pure returns (address) {
         return address(uint160(uint256(log.topics[topic])));
