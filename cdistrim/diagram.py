@@ -34,7 +34,8 @@ def mermaid(rows: Sequence[Transition] = TRANSITIONS) -> str:
     lines.extend(f"    {state.name} --> [*]" for state in SlotState if state.ended)
     for event in everywhere:
         lines.append(f"    note right of {_target(rows, event).name}")
-        lines.append(f"        from any open state, {_plain(event.value)}")
+        again = _restart(next(row for row in rows if row.event is event))
+        lines.append(f"        from any open state, {_plain(event.value)}{again}")
         lines.append("    end note")
     return "\n".join(lines)
 
@@ -46,7 +47,8 @@ def table(rows: Sequence[Transition] = TRANSITIONS) -> str:
         mode = "both" if row.mode is None else row.mode.name.lower()
         reason = "" if row.reason is SkipReason.NONE else f"`{row.reason.name}`"
         lines.append(
-            f"| `{row.source.name}` | {row.event.value} | `{row.target.name}` | {mode} | {reason} |"
+            f"| `{row.source.name}` | {row.event.value} | `{row.target.name}`{_restart(row)} "
+            f"| {mode} | {reason} |"
         )
     return "\n".join(lines)
 
@@ -93,6 +95,10 @@ def main(arguments: Sequence[str]) -> int:
     stale = fresh != text and not options
     sys.stdout.write(f"{path}: {'stale; write it with --write' if stale else 'up to date'}\n")
     return int(stale)
+
+
+def _restart(row: Transition) -> str:
+    return ", attempt + 1" if row.restarts else ""
 
 
 def _events_of_all_open_states(rows: Sequence[Transition]) -> tuple[SlotEvent, ...]:
