@@ -51,6 +51,7 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
     function enrol(uint256 campaign, uint32 cases, bytes32 dataCommitment, bool evaluator) external;
 
     /// @notice A member asks the partners of a running campaign to let it join.
+    /// @dev Void as soon as voters are added, any member is removed or the campaign ends.
     function requestJoin(uint256 campaign, uint32 cases, bytes32 dataCommitment, bool evaluator)
         external
         returns (uint16 round);
