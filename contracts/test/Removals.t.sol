@@ -235,6 +235,21 @@ contract RemovalsTest is Refusals {
         assertEq(_head(campaign), 0, "head");
     }
 
+    function test_to_a_removed_joiner_nothing_is_dealt() public {
+        _bring(campaign, 1, SlotState.Training);
+        _join(campaign, bystander);
+        _requestUpload(campaign, 1);
+        assertEq(_record(campaign).dealt, 1 << 4, "dealt before");
+        _removeMember(bystander);
+        vm.prank(partners[0]);
+        ledger.applyRemovals(campaign);
+        assertEq(_record(campaign).dealt, 0, "dealt");
+        _requestUpload(campaign, 1);
+        _decide(campaign, 1, BallotKind.Upload, true);
+        _confirmUpload(campaign, 1);
+        assertEq(_record(campaign).voters, 0xF, "voters");
+    }
+
     function test_a_removed_joiner_leaves_its_place_behind() public {
         _join(campaign, bystander);
         _removeMember(bystander);
