@@ -165,6 +165,19 @@ contract RemovalsTest is Refusals {
         assertState(upload, BallotState.Rejected);
     }
 
+    /// @dev A joiner measures nothing before a head was dealt to it.
+    function test_a_joiner_without_a_vote_is_no_evaluator_that_keeps_a_campaign_alive() public {
+        campaign = _open(Mode.Holdout, 2, 0);
+        for (uint256 i = 0; i < 4; i++) {
+            _enrol(campaign, i, i >= 2);
+        }
+        _bring(campaign, 1, SlotState.Accepted);
+        _join(campaign, bystander);
+        _takeOut(campaign, partners[3]);
+        assertSkipped(campaign, 2, SkipReason.TooFewPartners);
+        assertState(campaign, CampaignState.Completed);
+    }
+
     function test_removals_are_applied_while_partners_enrol() public {
         campaign = _open(Mode.Holdout, 1, 0);
         _enrol(campaign, 3, true);
