@@ -165,6 +165,19 @@ contract RemovalsTest is Refusals {
         assertState(upload, BallotState.Rejected);
     }
 
+    /// @dev A joiner measures nothing before a head was dealt to it.
+    function test_a_joiner_without_a_vote_is_no_evaluator_that_keeps_a_campaign_alive() public {
+        campaign = _open(Mode.Holdout, 2, 0);
+        for (uint256 i = 0; i < 4; i++) {
+            _enrol(campaign, i, i >= 2);
+        }
+        _bring(campaign, 1, SlotState.Accepted);
+        _join(campaign, bystander);
+        _takeOut(campaign, partners[3]);
+        assertSkipped(campaign, 2, SkipReason.TooFewPartners);
+        assertState(campaign, CampaignState.Completed);
+    }
+
     function test_removals_are_applied_while_partners_enrol() public {
         campaign = _open(Mode.Holdout, 1, 0);
         _enrol(campaign, 3, true);
@@ -233,6 +246,21 @@ contract RemovalsTest is Refusals {
         assertState(restore, BallotState.Open);
         _decide(restore, true);
         assertEq(_head(campaign), 0, "head");
+    }
+
+    function test_to_a_removed_joiner_nothing_is_dealt() public {
+        _bring(campaign, 1, SlotState.Training);
+        _join(campaign, bystander);
+        _requestUpload(campaign, 1);
+        assertEq(_record(campaign).dealt, 1 << 4, "dealt before");
+        _removeMember(bystander);
+        vm.prank(partners[0]);
+        ledger.applyRemovals(campaign);
+        assertEq(_record(campaign).dealt, 0, "dealt");
+        _requestUpload(campaign, 1);
+        _decide(campaign, 1, BallotKind.Upload, true);
+        _confirmUpload(campaign, 1);
+        assertEq(_record(campaign).voters, 0xF, "voters");
     }
 
     function test_a_removed_joiner_leaves_its_place_behind() public {

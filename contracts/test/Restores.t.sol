@@ -331,6 +331,16 @@ contract RestoresTest is Refusals {
         );
     }
 
+    /// @dev Head, voters and the last slot's number and attempt are still the same.
+    function test_the_end_by_a_turned_down_candidate_voids_a_restore() public {
+        _bring(campaign, 3, SlotState.Accepted);
+        _bring(campaign, 4, SlotState.UploadRequested);
+        BallotId restore = _requestRestore(campaign, partners[0], 1);
+        _decide(campaign, 4, BallotKind.Upload, false);
+        assertState(campaign, CampaignState.Completed);
+        assertVoteRefused(partners[1], restore, _ballotVoid(restore));
+    }
+
     /// @dev A restore ballot of the running campaign does not live on after its end.
     function test_the_end_voids_a_restore() public {
         _bring(campaign, 3, SlotState.Accepted);
