@@ -53,6 +53,15 @@ abstract contract Ballots is Members {
         ballot = ballotId(kind, campaign, 0, round, msg.sender);
     }
 
+    /// @dev What a ballot is opened with; nobody has voted.
+    function _boxFor(uint128 electorate, uint256 deadline, uint32 subject, uint32 basis)
+        internal
+        pure
+        returns (Box memory)
+    {
+        return Box(electorate, 0, 0, uint48(deadline), subject, basis, false, 0);
+    }
+
     /// @dev The opener's request is its yes if it is of the electorate.
     function _open(BallotId ballot, Box memory box, uint32 head) internal {
         Box storage stored = _boxes[ballot];

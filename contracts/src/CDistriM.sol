@@ -17,6 +17,7 @@ contract CDistriM is Votes {
     /// @param founders 2 to 50 members to begin with.
     /// @param derivedViews A CDistriMViews contract. Told for convenience: nothing here depends on it.
     constructor(Applicant[] memory founders, address derivedViews) Members(founders) {
+        if (derivedViews == address(0)) revert BadAccount(derivedViews);
         views = derivedViews;
     }
 }

@@ -19,10 +19,7 @@ abstract contract FinalModel is Restores {
         (ballot, round) = _nextRound(BallotKind.FinalFetch, campaign);
         _finals[campaign][msg.sender] =
             FinalFetchRecord(FinalFetchState.Requested, round, 0, c.head, requestKeyDigest);
-        Box memory box;
-        box.electorate = c.voters | _bit(msg.sender);
-        box.basis = c.head;
-        box.deadline = _ballotEnd(c);
+        Box memory box = _boxFor(c.voters | _bit(msg.sender), _ballotEnd(c), 0, c.head);
         _open(ballot, box, c.head);
         emit FinalModelRequested(ballot, campaign, requestKeyDigest);
     }

@@ -48,11 +48,8 @@ abstract contract Membership is FinalModel {
     }
 
     function _openOfAll(BallotId ballot, uint32 subject) private {
-        Box memory box;
-        box.electorate = _active;
-        box.subject = subject;
-        box.basis = _removals();
-        box.deadline = uint48(block.timestamp + MEMBERSHIP_BALLOT);
+        uint256 deadline = block.timestamp + MEMBERSHIP_BALLOT;
+        Box memory box = _boxFor(_active, deadline, subject, _removals());
         _open(ballot, box, GENESIS);
     }
 }

@@ -20,21 +20,19 @@ abstract contract Restores is Slots {
         if (c.state == CampaignState.Enrolling) {
             revert WrongCampaignState(c.state, CampaignState.Running);
         }
-        Box memory box;
+        bool opened = false;
         if (c.state == CampaignState.Running) {
             (, SlotRecord storage s) = _openSlot(campaign, slot, attempt);
-            box.opened = _wasOpened(s);
+            opened = _wasOpened(s);
         } else {
             if (slot != c.head) revert WrongSlot(campaign, slot, c.head);
             if (attempt != 0) revert WrongAttempt(attempt, 0);
         }
         if (c.voters & _bit(msg.sender) == 0) revert NoVote(msg.sender);
         _requireAncestor(campaign, c.head, target);
-        box.electorate = c.voters;
-        box.subject = target;
-        box.basis = c.head;
+        Box memory box = _boxFor(c.voters, _ballotEnd(c), target, c.head);
+        box.opened = opened;
         box.reason = uint8(reason);
-        box.deadline = _ballotEnd(c);
         BallotId ballot = ballotId(BallotKind.Restore, campaign, slot, attempt, msg.sender);
         _open(ballot, box, c.head);
         emit RestoreRequested(ballot, campaign, target, reason);

@@ -126,9 +126,8 @@ abstract contract Slots is Partners {
         SlotRecord storage s
     ) private {
         bool measured = kind == BallotKind.Upload && c.mode == Mode.Holdout;
-        Box memory box;
-        box.electorate = measured ? c.evaluators & c.voters : c.voters;
-        box.electorate |= uint128(1) << s.ownerSeat;
+        uint128 voters = measured ? c.evaluators & c.voters : c.voters;
+        Box memory box = _boxFor(voters | (uint128(1) << s.ownerSeat), 0, 0, 0);
         _open(ballotId(kind, campaign, slot, s.attempt, msg.sender), box, c.head);
     }
 
