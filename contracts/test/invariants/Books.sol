@@ -69,6 +69,8 @@ abstract contract Books is Consortium {
         uint128 no;
         bool closed;
         bool passed;
+        uint32 head; // as it was opened
+        bool opened; // whether the slot's owner had opened that by then
         bytes32 about; // what its proposal said
     }
 
@@ -146,6 +148,35 @@ abstract contract Books is Consortium {
         if (state != BallotState.Open) return state;
         assertTrue(!book.closed, "I10: open after its end");
         assertEq(box.electorate & ~active, 0, "I12: an electorate with former members");
+        if (ballot.campaignOf() != 0) _checkPresent(ballot, book, box);
+    }
+
+    /// @dev What an open ballot is about is still so.
+    function _checkPresent(BallotId ballot, Book storage book, Box memory box) private view {
+        BallotKind kind = ballot.kindOf();
+        CampaignRecord memory c = _record(ballot.campaignOf());
+        SlotRecord memory s = _slot(ballot.campaignOf(), c.slot);
+        bool ofSlot = kind <= BallotKind.Upload;
+        assertTrue(block.timestamp <= (ofSlot ? s.deadline : box.deadline), "I17: open, but over");
+        if (kind == BallotKind.Fetch) {
+            assertTrue(s.state == SlotState.FetchRequested, "I17: nobody asks to fetch");
+        } else if (kind == BallotKind.Upload) {
+            assertTrue(s.state == SlotState.UploadRequested, "I17: nobody asks to upload");
+        } else if (kind != BallotKind.FinalFetch) {
+            assertEq(box.electorate, c.voters, "I17: an old electorate");
+        }
+        if (kind == BallotKind.Join) {
+            assertTrue(c.state == CampaignState.Running, "I17: joins what is over");
+            return;
+        }
+        assertEq(book.head, c.head, "I17: an old head");
+        bool ended = ballot.attemptOf() == 0 || kind == BallotKind.FinalFetch;
+        assertTrue(ended == (c.state != CampaignState.Running), "I17: the campaign");
+        if (ended) return;
+        assertTrue(c.slot == ballot.slotOf(), "I17: an old slot");
+        assertTrue(s.attempt == ballot.attemptOf(), "I17: an old attempt");
+        if (kind != BallotKind.Restore) return;
+        assertTrue(book.opened == (s.state >= SlotState.Training), "I17: opened since");
     }
 
     function _rivals(BallotId a, BallotId b) private pure returns (bool) {

@@ -14,7 +14,7 @@ contract InvariantTest is Test {
         _target(address(handler), _moves());
     }
 
-    function invariant_of_every_state_I1_to_I16() public view {
+    function invariant_of_every_state_I1_to_I17() public view {
         handler.check();
     }
 

@@ -55,7 +55,7 @@ abstract contract Events is Books {
 
     function _ballotOpened(Step memory step, Vm.Log memory log) private {
         BallotId ballot = BallotId.wrap(uint256(log.topics[1]));
-        (, uint8 quorum, uint128 electorate,) =
+        (uint32 head, uint8 quorum, uint128 electorate,) =
             abi.decode(log.data, (uint32, uint8, uint128, uint64));
         Book storage book = books[ballot];
         assertTrue(book.electorate == 0, "I10: opened twice");
@@ -63,6 +63,11 @@ abstract contract Events is Books {
         assertEq(electorate, _toAsk(ballot, step.before), "I4: electorate at the opening");
         assertEq(quorum, _quorum(ballot, electorate, step.before), "I4: quorum");
         book.electorate = electorate;
+        book.head = head;
+        if (ballot.campaignOf() != 0) {
+            SlotState state = step.before.slots[ballot.campaignOf() - 1].state;
+            book.opened = state >= SlotState.Training;
+        }
         book.state = BallotState.Open;
         book.yes = _bitOf(step.actor) & electorate;
         ballots.push(ballot);
