@@ -53,6 +53,7 @@ abstract contract Books is Consortium {
     /// `restarted` for campaign c + 1.
     struct Step {
         address actor;
+        bytes4 call;
         Seen before;
         uint32[] heads; // as the events let expect
         uint256 passed;

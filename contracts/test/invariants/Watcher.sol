@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {ICDistriM} from "../../src/ICDistriM.sol";
 import {Vm} from "../base/Test.sol";
 import {Events} from "./Events.sol";
 
@@ -16,6 +17,7 @@ abstract contract Watcher is Events {
     function _call(address actor, bytes memory call) internal returns (bool success) {
         Step memory step;
         step.actor = actor;
+        step.call = bytes4(call);
         step.before = _look();
         step.heads = new uint32[](step.before.campaigns.length + 1); // one may open
         for (uint256 i = 0; i < step.before.campaigns.length; i++) {
@@ -53,6 +55,12 @@ abstract contract Watcher is Events {
             assertEq(now_.head, step.heads[i], "I2: the head moved without an event");
             assertTrue(_mayMove(c, now_), "I15: state of the campaign");
             assertEq(c.invited & ~now_.invited, 0, "I7: invitations");
+            bool pending = c.partners & ~step.before.active != 0;
+            if (pending && step.call != ICDistriM.applyRemovals.selector) {
+                bytes32 was = keccak256(abi.encode(c, step.before.slots[i]));
+                bytes32 is_ = keccak256(abi.encode(now_, _slot(i + 1, c.slot)));
+                assertEq(was, is_, "I6: something went on with a former member as a partner");
+            }
             bool running = c.state == CampaignState.Running;
             if (running) _compareSlot(step, i, now_);
             if (running || c.state == CampaignState.Enrolling) {
