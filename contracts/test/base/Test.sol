@@ -31,6 +31,7 @@ interface Vm {
     function chainId(uint256 id) external;
     function prank(address sender) external;
     function warp(uint256 timestamp) external;
+    function store(address account, bytes32 slot, bytes32 value) external;
     function assume(bool condition) external pure;
     function snapshotState() external returns (uint256 id);
     function revertToState(uint256 id) external returns (bool success);

@@ -3,18 +3,17 @@ pragma solidity ^0.8.28;
 
 import {ICDistriM} from "../../src/ICDistriM.sol";
 import {BallotId, Deadlines, Evidence, ballotId} from "../../src/ValueTypes.sol";
-import {Watcher} from "./Watcher.sol";
+import {Draws} from "./Draws.sol";
 
 /// @dev The moves of a run. The first one chooses the consortium: 2 to 7 founders. Every number that a
 /// move needs is drawn from its seed, so that a run can be repeated and shortened.
-contract Handler is Watcher {
+contract Handler is Draws {
     uint256 private constant MAX_CAMPAIGNS = 3;
     uint256 private constant ACCOUNTS = 24;
 
     ICDistriM[] private _ledgers; // of 2 to 7 founders
     address[] private _accounts; // by their private keys
     mapping(address account => uint256) private _indexOf;
-    uint256 private _entropy;
     uint256 private _applicants;
 
     constructor() {
@@ -262,61 +261,8 @@ contract Handler is Watcher {
         }
     }
 
-    function checkBallots() external {
-        _watchAllBallots();
-    }
-
     function howOften(Reached what) external view returns (uint256) {
         return reached[what];
-    }
-
-    function _checkSlots(uint256 campaign) private view {
-        CampaignRecord memory c = _record(campaign);
-        uint256 open = 0;
-        for (uint32 slot = 1; slot <= c.slot + c.places + 1; slot++) {
-            SlotRecord memory s = _slot(campaign, slot);
-            bool ended = s.state >= SlotState.Accepted;
-            if (slot > c.slot) {
-                assertTrue(s.attempt == 0 && !ended, "I1: a slot that has not begun");
-            } else if (!ended) {
-                open++;
-            }
-        }
-        bool running = c.state == CampaignState.Running;
-        assertEq(open, running ? 1 : 0, "I1: open slots");
-        if (!running) return;
-        assertTrue(_slot(campaign, c.slot).state < SlotState.Accepted, "I1: which one is open");
-        uint8 seat = ledger.orderOf(campaign)[c.place];
-        assertEq(_slot(campaign, c.slot).ownerSeat, seat, "I1: whose slot is open");
-    }
-
-    function _checkHead(uint256 campaign) private view {
-        CampaignRecord memory c = _record(campaign);
-        uint32 length = 0;
-        for (uint32 slot = c.head; slot != 0; length++) {
-            SlotRecord memory s = _slot(campaign, slot);
-            assertTrue(s.state == SlotState.Accepted && !s.undone, "I2: an ancestor");
-            assertTrue(s.parent < slot, "I2: a parent that is later");
-            slot = s.parent;
-        }
-        assertEq(length, c.accepted, "I2: accepted");
-        bool genesis = c.head == 0;
-        if (c.state >= CampaignState.Completed) {
-            assertTrue(genesis == (c.state == CampaignState.Failed), "I2: state after the end");
-        }
-    }
-
-    function _checkMasks(uint256 campaign) private view {
-        CampaignRecord memory c = _record(campaign);
-        assertEq(c.partners & ~c.invited, 0, "I14: a partner without a place");
-        assertEq(c.voters & ~c.partners, 0, "I14: a voter who is no partner");
-        assertEq(c.evaluators & ~c.partners, 0, "I14: an evaluator who is no partner");
-        assertEq(c.dealt & ~c.partners, 0, "I14: dealt to no partner");
-        if (c.state != CampaignState.Running) return;
-        if (c.partners & ~ledger.activeSeats() != 0) return;
-        assertTrue(_size(c.voters) >= 2, "I16: too few voters");
-        bool enough = c.mode == Mode.Reported || _size(c.evaluators & c.voters) >= 2;
-        assertTrue(enough, "I16: too few evaluators");
     }
 
     // --------------------------------------------------------- what comes next
@@ -470,71 +416,5 @@ contract Handler is Watcher {
         while (ledger.ballotState(ballot) == BallotState.Open) {
             if (!_voteOn(ballot, 12)) break;
         }
-    }
-
-    // ----------------------------------------------------------------- drawing
-
-    function _draw(uint256 below) private returns (uint256) {
-        _entropy = uint256(keccak256(abi.encode(_entropy)));
-        return _entropy % below;
-    }
-
-    function _drawCampaign() private returns (uint256) {
-        return 1 + _draw(ledger.campaigns());
-    }
-
-    /// @dev Somebody of a mask; an outsider if nobody is in it.
-    function _drawOf(uint128 mask) private returns (address) {
-        uint256 size = _size(mask);
-        if (size == 0) return OUTSIDER;
-        uint256 skip = _draw(size);
-        for (uint256 seat = 0;; seat++) {
-            if (mask >> seat & 1 == 0) continue;
-            if (skip == 0) return ledger.memberAt(seat).account;
-            skip--;
-        }
-        return OUTSIDER;
-    }
-
-    /// @dev Members, former members, people who never were members.
-    function _drawAnybody() private returns (address) {
-        uint256 seats = ledger.seats();
-        return _draw(8) == 0 ? OUTSIDER : _drawOf(uint128((1 << seats) - 1));
-    }
-
-    function _drawOpenBallot() private returns (bool, BallotId) {
-        uint256 count = ballots.length;
-        if (count == 0) return (false, BallotId.wrap(0));
-        uint256 first = _draw(count);
-        for (uint256 i = 0; i < count; i++) {
-            BallotId ballot = ballots[(first + i) % count];
-            if (books[ballot].state == BallotState.Open) return (true, ballot);
-        }
-        return (false, BallotId.wrap(0));
-    }
-
-    function _drawCandidate(uint256 campaign, uint32 slot, CampaignRecord memory c)
-        private
-        returns (Candidate memory candidate)
-    {
-        candidate = _candidate(campaign, slot);
-        candidate.parent = c.head;
-        if (_draw(10) == 0) candidate.weightsHash = bytes32(1 + _draw(1000));
-    }
-
-    function _drawEvidence() private returns (Evidence) {
-        return _draw(8) == 0 ? Evidence.wrap(_draw(2) << 191) : _evidence();
-    }
-
-    function _near(uint32 number) private returns (uint32) {
-        uint256 drawn_ = _draw(8);
-        if (drawn_ == 0) return number + 1;
-        return drawn_ == 1 && number > 0 ? number - 1 : number;
-    }
-
-    function _deadlineOf(uint256 campaign) private view returns (uint256) {
-        CampaignRecord memory c = _record(campaign);
-        if (c.state == CampaignState.Enrolling) return c.enrolDeadline;
-        return _slot(campaign, c.slot).deadline;
     }
 }

@@ -1,96 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {ICDistriMEvents} from "../../src/ICDistriMEvents.sol";
-import {BallotId} from "../../src/ValueTypes.sol";
-import {Consortium} from "../base/Consortium.sol";
+import {ICDistriM} from "../../src/ICDistriM.sol";
 import {Vm} from "../base/Test.sol";
+import {Events} from "./Events.sol";
 
-/// @dev Makes calls and compares what was before, the events, and what is afterwards. Numbers I1 … are
-/// those of README.md. It keeps its own books and counts votes its own way: nothing of the contract's
-/// arithmetic is used to check it.
-abstract contract Watcher is Consortium {
-    /// @dev What happened how often, to see how far the calls come.
-    enum Reached {
-        Calls,
-        Refusals,
-        CampaignsOpened,
-        CampaignsStarted,
-        CampaignsCompleted,
-        CampaignsFailed,
-        HoldoutAccepted,
-        ReportedAccepted,
-        FetchesGranted,
-        FetchesRefused,
-        CandidatesRefused,
-        DeadlinesPassed,
-        OwnersRemoved,
-        TooFewPartners,
-        PartnersAbsent,
-        RestoresPassed,
-        RestoresAfterTheEnd,
-        RestartsByRestore,
-        RestartsByRemoval,
-        Admitted,
-        Removed,
-        Joined,
-        VotersAdded,
-        FinalsGranted,
-        FinalsOpened,
-        FinalsUsed,
-        Capsules,
-        SignedVotes,
-        BallotsOpened,
-        BallotsDied
-    }
-
-    struct Seen {
-        uint128 active;
-        uint256 seats;
-        CampaignRecord[] campaigns;
-        SlotRecord[] slots; // the open or last one of each campaign
-    }
-
-    /// @dev One call. Bit k of `passed` and `redeemed` stands for BallotKind k, bit c of `restored` and
-    /// `restarted` for campaign c + 1.
-    struct Step {
-        address actor;
-        Seen before;
-        uint32[] heads; // as the events let expect
-        uint256 passed;
-        uint256 redeemed;
-        uint256 restored;
-        uint256 restarted;
-        BallotId ballot; // the one that passed
-    }
-
-    struct Book {
-        BallotState state; // as it was last seen
-        uint128 electorate;
-        uint128 yes;
-        uint128 no;
-        bool closed;
-        bool passed;
-        bytes32 about; // what its proposal said
-    }
-
-    BallotId[] internal ballots;
-    mapping(BallotId ballot => Book) internal books;
-    mapping(bytes32 token => uint256) private _granted; // deadline
-    mapping(bytes32 token => bool) private _redeemed;
-    mapping(bytes32 candidate => bytes32) private _submitted;
-    mapping(uint256 campaign => uint128) private _dealtTo;
-    mapping(uint256 campaign => mapping(uint32 slot => bytes32)) private _ended;
-    mapping(uint256 campaign => mapping(uint32 slot => bool)) private _undone;
-    mapping(uint256 campaign => bytes32) private _opening;
-    mapping(uint256 campaign => uint8[]) private _order;
-    bytes32[] private _seats; // account and name
-    uint128 private _gone; // seats of former members
-    mapping(Reached what => uint256) internal reached;
-    uint256 private _next;
-
-    // --------------------------------------------------------------- the books
-
+/// @dev Makes calls and compares what was before with what is afterwards; tells what has to hold of every
+/// state. Numbers I1 … are those of README.md.
+abstract contract Watcher is Events {
     function _watchFounders() internal {
         for (uint256 seat = 0; seat < ledger.seats(); seat++) {
             _seats.push(_ownerOfSeat(seat));
@@ -100,6 +17,7 @@ abstract contract Watcher is Consortium {
     function _call(address actor, bytes memory call) internal returns (bool success) {
         Step memory step;
         step.actor = actor;
+        step.call = bytes4(call);
         step.before = _look();
         step.heads = new uint32[](step.before.campaigns.length + 1); // one may open
         for (uint256 i = 0; i < step.before.campaigns.length; i++) {
@@ -128,387 +46,6 @@ abstract contract Watcher is Consortium {
         _watchBallots();
     }
 
-    function _look() internal view returns (Seen memory seen) {
-        seen.active = ledger.activeSeats();
-        seen.seats = ledger.seats();
-        uint256 count = ledger.campaigns();
-        seen.campaigns = new CampaignRecord[](count);
-        seen.slots = new SlotRecord[](count);
-        for (uint256 i = 0; i < count; i++) {
-            seen.campaigns[i] = _record(i + 1);
-            seen.slots[i] = _slot(i + 1, seen.campaigns[i].slot);
-        }
-    }
-
-    // ------------------------------------------------------------------ ballots
-
-    /// @dev All that were open, and some of the others in turn.
-    function _watchBallots() private {
-        BallotId[] memory open = new BallotId[](ballots.length);
-        uint256 count = 0;
-        uint128 active = ledger.activeSeats();
-        for (uint256 i = 0; i < ballots.length; i++) {
-            if (books[ballots[i]].state != BallotState.Open) continue;
-            if (_watch(ballots[i], active) == BallotState.Open) open[count++] = ballots[i];
-        }
-        for (uint256 i = 0; i < count; i++) {
-            for (uint256 j = 0; j < i; j++) {
-                assertTrue(!_rivals(open[i], open[j]), "I13: two open ballots");
-            }
-        }
-        for (uint256 i = 0; i < 4 && i < ballots.length; i++) {
-            _watch(ballots[_next++ % ballots.length], active);
-        }
-    }
-
-    function _watchAllBallots() internal {
-        uint128 active = ledger.activeSeats();
-        for (uint256 i = 0; i < ballots.length; i++) {
-            _watch(ballots[i], active);
-        }
-    }
-
-    function _watch(BallotId ballot, uint128 active) private returns (BallotState state) {
-        Book storage book = books[ballot];
-        state = ledger.ballotState(ballot);
-        if (book.state != BallotState.Open) {
-            assertEq(uint8(state), uint8(book.state), "I10: a decided or void ballot changed");
-        } else if (state == BallotState.Rejected && !book.closed) {
-            reached[Reached.BallotsDied]++;
-        }
-        book.state = state;
-        Box memory box = ledger.ballotRecord(ballot);
-        assertEq(box.electorate, book.electorate, "I11: electorate");
-        assertEq(box.approvals, book.yes, "I11: approvals");
-        assertEq(box.refusals, book.no, "I11: refusals");
-        assertEq(
-            state == BallotState.Passed ? 1 : 0, book.passed ? 1 : 0, "I4: passed without event"
-        );
-        if (state != BallotState.Open) return state;
-        assertTrue(!book.closed, "I10: open after its end");
-        assertEq(box.electorate & ~active, 0, "I12: an electorate with former members");
-    }
-
-    function _rivals(BallotId a, BallotId b) private pure returns (bool) {
-        return a.kindOf() == b.kindOf() && a.campaignOf() == b.campaignOf()
-            && a.openerOf() == b.openerOf();
-    }
-
-    /// @dev Who would have to be asked as things were before the call.
-    function _toAsk(BallotId ballot, Seen memory seen) private view returns (uint128) {
-        BallotKind kind = ballot.kindOf();
-        if (kind == BallotKind.Admission || kind == BallotKind.Removal) return seen.active;
-        CampaignRecord memory c = seen.campaigns[ballot.campaignOf() - 1];
-        if (kind == BallotKind.Join || kind == BallotKind.Restore) return c.voters;
-        uint128 opener = _bitOf(ballot.openerOf());
-        if (kind == BallotKind.Upload && c.mode == Mode.Holdout) {
-            return (c.evaluators & c.voters) | opener;
-        }
-        return c.voters | opener;
-    }
-
-    // ------------------------------------------------------------------- events
-
-    function _read(Step memory step, Vm.Log memory log) private {
-        bytes32 what = log.topics[0];
-        if (what == ICDistriMEvents.BallotOpened.selector) _ballotOpened(step, log);
-        else if (what == ICDistriMEvents.VoteCast.selector) _voteCast(step, log);
-        else if (what == ICDistriMEvents.BallotClosed.selector) _ballotClosed(step, log);
-        else if (what == ICDistriMEvents.TokenGranted.selector) _tokenGranted(step, log);
-        else if (what == ICDistriMEvents.TokenRedeemed.selector) _tokenRedeemed(step, log);
-        else if (what == ICDistriMEvents.CandidateSubmitted.selector) _submittedNow(step, log);
-        else if (what == ICDistriMEvents.ModelAccepted.selector) _modelAccepted(step, log);
-        else if (what == ICDistriMEvents.HeadRestored.selector) _headRestored(step, log);
-        else if (what == ICDistriMEvents.SlotRestarted.selector) _slotRestarted(step, log);
-        else if (what == ICDistriMEvents.SlotSkipped.selector) _slotSkipped(step, log);
-        else if (what == ICDistriMEvents.CampaignOpened.selector) _campaignOpened(log);
-        else if (what == ICDistriMEvents.VotersAdded.selector) _votersAdded(log);
-        else _readMore(step, log, what);
-    }
-
-    function _readMore(Step memory step, Vm.Log memory log, bytes32 what) private {
-        if (what == ICDistriMEvents.MemberAdmitted.selector) {
-            _memberAdmitted(step, log);
-        } else if (what == ICDistriMEvents.MemberRemoved.selector) {
-            _memberRemoved(step, log);
-        } else if (what == ICDistriMEvents.PartnerJoined.selector) {
-            _partnerJoined(step, log);
-        } else if (what == ICDistriMEvents.AdmissionProposed.selector) {
-            _proposed(log, log.data);
-        } else if (what == ICDistriMEvents.JoinRequested.selector) {
-            _proposed(log, log.data);
-        } else if (what == ICDistriMEvents.RemovalProposed.selector) {
-            _proposed(log, log.data);
-        } else if (what == ICDistriMEvents.RestoreRequested.selector) {
-            _proposed(log, log.data);
-        } else if (what == ICDistriMEvents.CampaignStarted.selector) {
-            reached[Reached.CampaignsStarted]++;
-        } else if (what == ICDistriMEvents.CampaignCompleted.selector) {
-            (CampaignState state,,) = abi.decode(log.data, (CampaignState, uint32, uint32));
-            bool completed = state == CampaignState.Completed;
-            reached[completed ? Reached.CampaignsCompleted : Reached.CampaignsFailed]++;
-        } else if (what == ICDistriMEvents.FinalModelUsed.selector) {
-            reached[Reached.FinalsUsed]++;
-        } else if (what == ICDistriMEvents.CapsuleAdded.selector) {
-            reached[Reached.Capsules]++;
-        }
-    }
-
-    function _ballotOpened(Step memory step, Vm.Log memory log) private {
-        BallotId ballot = BallotId.wrap(uint256(log.topics[1]));
-        (, uint8 quorum, uint128 electorate,) =
-            abi.decode(log.data, (uint32, uint8, uint128, uint64));
-        Book storage book = books[ballot];
-        assertTrue(book.electorate == 0, "I10: opened twice");
-        assertEq(ballot.openerOf(), step.actor, "I5: opener");
-        assertEq(electorate, _toAsk(ballot, step.before), "I4: electorate at the opening");
-        assertEq(quorum, _quorum(ballot, electorate, step.before), "I4: quorum");
-        book.electorate = electorate;
-        book.state = BallotState.Open;
-        book.yes = _bitOf(step.actor) & electorate;
-        ballots.push(ballot);
-        reached[Reached.BallotsOpened]++;
-    }
-
-    function _voteCast(Step memory step, Vm.Log memory log) private {
-        BallotId ballot = BallotId.wrap(uint256(log.topics[1]));
-        address account = address(uint160(uint256(log.topics[2])));
-        (bool approve,) = abi.decode(log.data, (bool, uint256));
-        Book storage book = books[ballot];
-        uint128 bit = _bitOf(account);
-        assertTrue(book.state == BallotState.Open && !book.closed, "I11: a vote on no open ballot");
-        assertTrue(bit & book.electorate != 0, "I11: a vote by somebody else");
-        assertTrue(bit & step.before.active != 0, "I6: a vote by a former member");
-        assertTrue(bit & (book.yes | book.no) == 0, "I11: a second vote");
-        if (approve) book.yes |= bit;
-        else book.no |= bit;
-        if (account != step.actor) reached[Reached.SignedVotes]++;
-    }
-
-    function _ballotClosed(Step memory step, Vm.Log memory log) private {
-        BallotId ballot = BallotId.wrap(uint256(log.topics[1]));
-        (bool passed, uint8 yes, uint8 no) = abi.decode(log.data, (bool, uint8, uint8));
-        Book storage book = books[ballot];
-        assertTrue(!book.closed, "I10: closed twice");
-        book.closed = true;
-        book.passed = passed;
-        assertEq(yes, _size(book.yes), "I11: counted yes");
-        assertEq(no, _size(book.no), "I11: counted no");
-        uint256 quorum = _quorum(ballot, book.electorate, step.before);
-        if (passed) {
-            assertTrue(book.state == BallotState.Open, "I10: passed while it was void or over");
-            assertTrue(
-                yes >= quorum && 2 * uint256(yes) > _size(book.electorate), "I4: below quorum"
-            );
-            uint128 present = _toAsk(ballot, step.before);
-            assertEq(book.electorate, present, "I4: passed by an old electorate");
-            assertEq(book.electorate & ~step.before.active, 0, "I6: passed with former members");
-            step.passed |= 1 << uint8(ballot.kindOf());
-            step.ballot = ballot;
-            return;
-        }
-        if (_size(book.electorate) - no < quorum) return;
-        assertTrue(ballot.kindOf() <= BallotKind.Upload, "I4: failed for no reason");
-        SlotRecord memory s = _slot(ballot.campaignOf(), ballot.slotOf());
-        bool over = s.attempt != ballot.attemptOf() || s.state >= SlotState.Accepted;
-        assertTrue(over, "I4: failed while its step went on");
-    }
-
-    function _tokenGranted(Step memory step, Vm.Log memory log) private {
-        (uint16 attempt, BallotKind kind, uint64 deadline) =
-            abi.decode(log.data, (uint16, BallotKind, uint64));
-        assertTrue(step.passed & (1 << uint8(kind)) != 0, "I5: a token without a ballot");
-        assertEq(
-            step.ballot.openerOf(), address(uint160(uint256(log.topics[3]))), "I3: the grantee"
-        );
-        bytes32 token = _tokenOf(log, attempt, kind);
-        assertTrue(_granted[token] == 0, "I3: granted twice");
-        _granted[token] = deadline;
-        if (kind == BallotKind.Fetch) reached[Reached.FetchesGranted]++;
-        if (kind == BallotKind.FinalFetch) reached[Reached.FinalsGranted]++;
-    }
-
-    function _tokenRedeemed(Step memory step, Vm.Log memory log) private {
-        (uint16 attempt, BallotKind kind) = abi.decode(log.data, (uint16, BallotKind));
-        bytes32 token = _tokenOf(log, attempt, kind);
-        assertTrue(!_redeemed[token], "I3: redeemed twice");
-        assertTrue(_granted[token] != 0, "I3: never granted");
-        assertTrue(block.timestamp <= _granted[token], "I3: redeemed late");
-        assertEq(step.actor, address(uint160(uint256(log.topics[3]))), "I3: by somebody else");
-        _redeemed[token] = true;
-        step.redeemed |= 1 << uint8(kind);
-        uint256 index = uint256(log.topics[1]) - 1;
-        CampaignRecord memory c = step.before.campaigns[index];
-        uint32 slot = uint32(uint256(log.topics[2]));
-        if (kind == BallotKind.FinalFetch) {
-            assertEq(c.head, slot, "I3: a final token for another head");
-            assertTrue(c.state == CampaignState.Completed, "I3: a final token of no final model");
-            reached[Reached.FinalsOpened]++;
-        } else {
-            assertEq(c.slot, slot, "I3: a token of another slot");
-            assertEq(step.before.slots[index].attempt, attempt, "I3: a token of another attempt");
-            assertTrue(c.state == CampaignState.Running, "I3: a token of no open slot");
-        }
-    }
-
-    function _submittedNow(Step memory step, Vm.Log memory log) private {
-        uint256 campaign = uint256(log.topics[1]);
-        uint32 slot = uint32(uint256(log.topics[2]));
-        (uint16 attempt, Candidate memory candidate,,) =
-            abi.decode(log.data, (uint16, Candidate, uint32, bytes32));
-        assertEq(candidate.parent, step.heads[campaign - 1], "I2: the parent is not the head");
-        _submitted[keccak256(abi.encode(campaign, slot, attempt))] =
-            keccak256(abi.encode(candidate));
-        _dealtTo[campaign] = step.before.campaigns[campaign - 1].partners;
-    }
-
-    function _modelAccepted(Step memory step, Vm.Log memory log) private {
-        uint256 campaign = uint256(log.topics[1]);
-        uint32 slot = uint32(uint256(log.topics[2]));
-        CampaignRecord memory c = step.before.campaigns[campaign - 1];
-        SlotRecord memory s = _slot(campaign, slot);
-        assertEq(slot, c.slot, "I2: accepted a slot that was not open");
-        assertEq(s.parent, c.head, "I2: accepted a model of another head");
-        bool reported = c.mode == Mode.Reported;
-        uint256 needed = 1 << uint8(BallotKind.Upload);
-        assertTrue((reported ? step.redeemed : step.passed) & needed != 0, "I5: not voted on");
-        assertTrue(s.ciphertextHash != 0 && s.capsuleHash != 0, "I5: accepted without its hashes");
-        Candidate memory candidate =
-            Candidate(s.parent, s.ciphertextHash, s.weightsHash, s.capsuleHash, s.evidence);
-        if (reported) (candidate.ciphertextHash, candidate.capsuleHash) = (0, 0);
-        assertEq(
-            keccak256(abi.encode(candidate)),
-            _submitted[keccak256(abi.encode(campaign, slot, s.attempt))],
-            "I5: another record than was voted on"
-        );
-        step.heads[campaign - 1] = slot;
-        reached[reported ? Reached.ReportedAccepted : Reached.HoldoutAccepted]++;
-    }
-
-    function _headRestored(Step memory step, Vm.Log memory log) private {
-        uint256 campaign = uint256(log.topics[1]);
-        (uint32 from, uint32 to, RestoreReason reason) =
-            abi.decode(log.data, (uint32, uint32, RestoreReason));
-        CampaignRecord memory c = step.before.campaigns[campaign - 1];
-        if (reason == RestoreReason.Degraded) {
-            assertEq(from, c.slot, "I2: degraded is another slot than the open one");
-            assertEq(to, c.head, "I2: the head of a degraded candidate");
-            return;
-        }
-        assertTrue(step.passed == 1 << uint8(BallotKind.Restore), "I5: restored without ballot");
-        bytes32 about = keccak256(abi.encode(to, reason));
-        assertEq(books[step.ballot].about, about, "I5: restored to something else");
-        assertEq(from, c.head, "I2: restored from");
-        assertTrue(to < from, "I2: restored to no ancestor");
-        for (uint32 slot = from; slot != to; slot = _slot(campaign, slot).parent) {
-            assertTrue(slot > to, "I2: restored to no ancestor");
-            _undone[campaign][slot] = true;
-        }
-        step.heads[campaign - 1] = to;
-        step.restored |= 1 << (campaign - 1);
-        reached[Reached.RestoresPassed]++;
-        if (c.state != CampaignState.Running) reached[Reached.RestoresAfterTheEnd]++;
-    }
-
-    function _slotRestarted(Step memory step, Vm.Log memory log) private {
-        (,, RestartReason reason,) =
-            abi.decode(log.data, (uint16, SlotState, RestartReason, uint64));
-        step.restarted |= 1 << (uint256(log.topics[1]) - 1);
-        bool restore = reason == RestartReason.HeadRestored;
-        reached[restore ? Reached.RestartsByRestore : Reached.RestartsByRemoval]++;
-    }
-
-    function _slotSkipped(Step memory step, Vm.Log memory log) private {
-        uint256 campaign = uint256(log.topics[1]);
-        uint32 slot = uint32(uint256(log.topics[2]));
-        (, SkipReason reason) = abi.decode(log.data, (uint16, SkipReason));
-        CampaignRecord memory c = step.before.campaigns[campaign - 1];
-        SlotRecord memory s = step.before.slots[campaign - 1];
-        bool open = c.state == CampaignState.Running && c.slot == slot;
-        if (reason == SkipReason.FetchRefused) {
-            assertTrue(open && s.state == SlotState.FetchRequested, "I15: refused");
-            reached[Reached.FetchesRefused]++;
-        } else if (reason == SkipReason.Degraded) {
-            assertTrue(open && s.state == SlotState.UploadRequested, "I15: degraded");
-            reached[Reached.CandidatesRefused]++;
-        } else if (reason == SkipReason.DeadlinePassed) {
-            assertTrue(open && block.timestamp > s.deadline, "I15: skipped in time");
-            reached[Reached.DeadlinesPassed]++;
-        } else if (reason == SkipReason.TooFewPartners) {
-            assertTrue(open, "I15: too few partners");
-            reached[Reached.TooFewPartners]++;
-        } else {
-            uint128 owner = uint128(1) << _slot(campaign, slot).ownerSeat;
-            bool removed = step.before.active & owner == 0;
-            assertTrue(removed == (reason == SkipReason.OwnerRemoved), "I15: owner removed");
-            assertTrue(removed || c.partners & owner == 0, "I15: a partner was passed over");
-            reached[removed ? Reached.OwnersRemoved : Reached.PartnersAbsent]++;
-        }
-    }
-
-    function _campaignOpened(Vm.Log memory log) private {
-        uint256 campaign = uint256(log.topics[1]);
-        _opening[campaign] = _fixedAtOpening(_record(campaign));
-        _order[campaign] = ledger.orderOf(campaign);
-        reached[Reached.CampaignsOpened]++;
-    }
-
-    function _votersAdded(Vm.Log memory log) private {
-        uint256 campaign = uint256(log.topics[1]);
-        uint128 added = abi.decode(log.data, (uint128));
-        CampaignRecord memory c = _record(campaign);
-        bool dealt = added & ~_dealtTo[campaign] == 0;
-        assertTrue(c.head == 0 || dealt, "I14: a voter to whom no head was dealt");
-        assertEq(added & ~c.partners, 0, "I14: a voter who is no partner");
-        reached[Reached.VotersAdded]++;
-    }
-
-    function _memberAdmitted(Step memory step, Vm.Log memory log) private {
-        address account = address(uint160(uint256(log.topics[1])));
-        (bytes32 name, uint8 seat) = abi.decode(log.data, (bytes32, uint8));
-        assertTrue(step.passed == 1 << uint8(BallotKind.Admission), "I5: admitted without ballot");
-        bytes32 about = keccak256(abi.encode(account, name));
-        assertEq(books[step.ballot].about, about, "I5: somebody else was admitted");
-        assertEq(seat, _seats.length, "I8: a seat that is not new");
-        for (uint256 i = 0; i < _seats.length; i++) {
-            Member memory member = ledger.memberAt(i);
-            assertTrue(member.account != account && member.name != name, "I8: admitted again");
-        }
-        _seats.push(keccak256(abi.encode(account, name)));
-        reached[Reached.Admitted]++;
-    }
-
-    function _memberRemoved(Step memory step, Vm.Log memory log) private {
-        uint8 seat = abi.decode(log.data, (uint8));
-        assertTrue(step.passed == 1 << uint8(BallotKind.Removal), "I5: removed without ballot");
-        bytes32 about = keccak256(abi.encode(ledger.memberAt(seat).account));
-        assertEq(books[step.ballot].about, about, "I5: somebody else was removed");
-        _gone |= uint128(1) << seat;
-        reached[Reached.Removed]++;
-    }
-
-    function _partnerJoined(Step memory step, Vm.Log memory log) private {
-        address account = address(uint160(uint256(log.topics[2])));
-        assertTrue(step.passed == 1 << uint8(BallotKind.Join), "I5: joined without ballot");
-        assertEq(step.ballot.openerOf(), account, "I5: somebody else joined");
-        assertEq(books[step.ballot].about, keccak256(log.data), "I5: joined with other data");
-        CampaignRecord memory c = step.before.campaigns[uint256(log.topics[1]) - 1];
-        assertTrue(c.partners & _bitOf(account) == 0, "I5: joined twice");
-        reached[Reached.Joined]++;
-    }
-
-    /// @dev What a proposal says beside its ballot: who, or with what.
-    function _proposed(Vm.Log memory log, bytes memory data) private {
-        Book storage book = books[BallotId.wrap(uint256(log.topics[1]))];
-        bytes32 what = log.topics[0];
-        if (what == ICDistriMEvents.AdmissionProposed.selector) {
-            data = abi.encode(log.topics[2], abi.decode(data, (bytes32)));
-        } else if (what == ICDistriMEvents.RemovalProposed.selector) {
-            data = abi.encode(log.topics[2]);
-        }
-        book.about = keccak256(data);
-    }
-
     // ------------------------------------------------------- before and after
 
     function _compare(Step memory step) private {
@@ -518,6 +55,12 @@ abstract contract Watcher is Consortium {
             assertEq(now_.head, step.heads[i], "I2: the head moved without an event");
             assertTrue(_mayMove(c, now_), "I15: state of the campaign");
             assertEq(c.invited & ~now_.invited, 0, "I7: invitations");
+            bool pending = c.partners & ~step.before.active != 0;
+            if (pending && step.call != ICDistriM.applyRemovals.selector) {
+                bytes32 was = keccak256(abi.encode(c, step.before.slots[i]));
+                bytes32 is_ = keccak256(abi.encode(now_, _slot(i + 1, c.slot)));
+                assertEq(was, is_, "I6: something went on with a former member as a partner");
+            }
             bool running = c.state == CampaignState.Running;
             if (running) _compareSlot(step, i, now_);
             if (running || c.state == CampaignState.Enrolling) {
@@ -618,62 +161,54 @@ abstract contract Watcher is Consortium {
         }
     }
 
-    // --------------------------------------------------------------- derivation
+    // ------------------------------------------------------------ of every state
 
-    function _digestOf(SlotRecord memory s) private pure returns (bytes32) {
-        s.undone = false; // told apart, see I7
-        return keccak256(abi.encode(s));
-    }
-
-    function _fixedAtOpening(CampaignRecord memory c) private pure returns (bytes32) {
-        return keccak256(
-            abi.encode(
-                c.specHash,
-                c.genesisWeightsHash,
-                c.mode,
-                c.quorum,
-                c.cycles,
-                c.enrolDeadline,
-                c.deadlines
-            )
-        );
-    }
-
-    function _ownerOfSeat(uint256 seat) private view returns (bytes32) {
-        Member memory member = ledger.memberAt(seat);
-        return keccak256(abi.encode(member.account, member.name));
-    }
-
-    function _tokenOf(Vm.Log memory log, uint16 attempt, BallotKind kind)
-        private
-        pure
-        returns (bytes32)
-    {
-        return keccak256(abi.encode(log.topics[1], log.topics[2], log.topics[3], attempt, kind));
-    }
-
-    function _bitOf(address account) internal view returns (uint128) {
-        Member memory member = ledger.memberOf(account);
-        return member.account == address(0) ? 0 : uint128(1) << member.seat;
-    }
-
-    function _quorum(BallotId ballot, uint128 electorate, Seen memory seen)
-        private
-        pure
-        returns (uint256)
-    {
-        uint256 voters = _size(electorate);
-        uint256 campaign = ballot.campaignOf();
-        uint256 asked = campaign == 0 ? 0 : seen.campaigns[campaign - 1].quorum;
-        uint256 least = 1;
-        while (2 * least <= voters) least++;
-        if (asked <= least) return least;
-        return asked < voters ? asked : voters;
-    }
-
-    function _size(uint128 mask) internal pure returns (uint256 size) {
-        for (; mask != 0; mask &= mask - 1) {
-            size++;
+    function _checkSlots(uint256 campaign) internal view {
+        CampaignRecord memory c = _record(campaign);
+        uint256 open = 0;
+        for (uint32 slot = 1; slot <= c.slot + c.places + 1; slot++) {
+            SlotRecord memory s = _slot(campaign, slot);
+            bool ended = s.state >= SlotState.Accepted;
+            if (slot > c.slot) {
+                assertTrue(s.attempt == 0 && !ended, "I1: a slot that has not begun");
+            } else if (!ended) {
+                open++;
+            }
         }
+        bool running = c.state == CampaignState.Running;
+        assertEq(open, running ? 1 : 0, "I1: open slots");
+        if (!running) return;
+        assertTrue(_slot(campaign, c.slot).state < SlotState.Accepted, "I1: which one is open");
+        uint8 seat = ledger.orderOf(campaign)[c.place];
+        assertEq(_slot(campaign, c.slot).ownerSeat, seat, "I1: whose slot is open");
+    }
+
+    function _checkHead(uint256 campaign) internal view {
+        CampaignRecord memory c = _record(campaign);
+        uint32 length = 0;
+        for (uint32 slot = c.head; slot != 0; length++) {
+            SlotRecord memory s = _slot(campaign, slot);
+            assertTrue(s.state == SlotState.Accepted && !s.undone, "I2: an ancestor");
+            assertTrue(s.parent < slot, "I2: a parent that is later");
+            slot = s.parent;
+        }
+        assertEq(length, c.accepted, "I2: accepted");
+        bool genesis = c.head == 0;
+        if (c.state >= CampaignState.Completed) {
+            assertTrue(genesis == (c.state == CampaignState.Failed), "I2: state after the end");
+        }
+    }
+
+    function _checkMasks(uint256 campaign) internal view {
+        CampaignRecord memory c = _record(campaign);
+        assertEq(c.partners & ~c.invited, 0, "I14: a partner without a place");
+        assertEq(c.voters & ~c.partners, 0, "I14: a voter who is no partner");
+        assertEq(c.evaluators & ~c.partners, 0, "I14: an evaluator who is no partner");
+        assertEq(c.dealt & ~c.partners, 0, "I14: dealt to no partner");
+        if (c.state != CampaignState.Running) return;
+        if (c.partners & ~ledger.activeSeats() != 0) return;
+        assertTrue(_size(c.voters) >= 2, "I16: too few voters");
+        bool enough = c.mode == Mode.Reported || _size(c.evaluators & c.voters) >= 2;
+        assertTrue(enough, "I16: too few evaluators");
     }
 }
