@@ -2,13 +2,14 @@
 
 ``--check`` (part of ``make contracts-test``) fails where a figure is off by more than one per cent,
 either way: a rise is a regression, a fall has to be written down or the next rise goes unseen.
-``--write`` (``make gas-snapshot``) writes ``contracts/gas.json`` and the README's table.
+``--write`` (``make gas-snapshot``) writes ``contracts/gas.json`` and the README's tables.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from contracts.audit.forge import CONTRACTS, AuditFailed, fill, outcomes_of, say
 SNAPSHOT = CONTRACTS / "gas.json"
 README = CONTRACTS.parent / "README.md"
 TOLERANCE = 0.01
+
+_SUM = re.compile(r"(?P<what>a slot|a cycle), (?P<partners>\d+) partners, (?P<way>.+)")
 
 
 def figures(logs: Iterable[str]) -> dict[str, int]:
@@ -46,8 +49,20 @@ def differences(known: Mapping[str, int], measured: Mapping[str, int]) -> list[s
 
 
 def rows(measured: Mapping[str, int]) -> list[str]:
-    """The README's table."""
-    return table(("call or sum", "gas"), [(name, f"{gas:,}") for name, gas in measured.items()])
+    """The README's tables: sums by number of partners and way of voting, then each call."""
+    sums = {name: match for name in measured if (match := _SUM.fullmatch(name))}
+    sizes = sorted({int(match["partners"]) for match in sums.values()})
+    ways = list(dict.fromkeys((match["what"], match["way"]) for match in sums.values()))
+    by_size = [
+        (
+            f"{what}, {way}",
+            *(f"{measured.get(f'{what}, {size} partners, {way}', 0):,}" for size in sizes),
+        )
+        for what, way in ways
+    ]
+    calls = [(name, f"{gas:,}") for name, gas in measured.items() if name not in sums]
+    head = ("partners", *map(str, sizes))
+    return [*table(head, by_size), "", *table(("call, 4 partners", "gas"), calls)]
 
 
 def main() -> int:

@@ -118,7 +118,7 @@ contract TokenProof is Test, ICDistriMTypes {
         Applicant[] memory founders = new Applicant[](2);
         founders[0] = Applicant(OWNER, "owner");
         founders[1] = Applicant(OTHER, "other");
-        ledger = new CDistriM(founders);
+        ledger = new CDistriM(founders, address(1)); // no view is asked
         for (uint256 i = 0; i < 2; i++) {
             _giveKey(ledger, founders[i].account);
         }

@@ -20,7 +20,6 @@ abstract contract Consortium is Test, ICDistriMTypes {
 
     function setUp() public virtual {
         vm.warp(1_700_000_000);
-        views = ICDistriMViews(vm.deployCode("CDistriMViews.sol:CDistriMViews"));
         _found(4);
     }
 
@@ -46,6 +45,9 @@ abstract contract Consortium is Test, ICDistriMTypes {
     }
 
     function _deploy(Applicant[] memory founders) internal returns (ICDistriM) {
+        if (address(views) == address(0)) {
+            views = ICDistriMViews(vm.deployCode("CDistriMViews.sol:CDistriMViews"));
+        }
         return ICDistriM(vm.deployCode("CDistriM.sol:CDistriM", abi.encode(founders, views)));
     }
 
