@@ -12,6 +12,7 @@ import {BallotId, ballotId} from "./ValueTypes.sol";
 abstract contract Ballots is Members {
     mapping(BallotId ballot => Box) internal _boxes;
     mapping(BallotId request => uint16) private _rounds; // of the ballot of round 0
+    mapping(BallotId ballot => bytes32) internal _subjects; // of ballots that are no slot's
 
     // ------------------------------------------------------------------- views
 
@@ -53,17 +54,8 @@ abstract contract Ballots is Members {
         ballot = ballotId(kind, campaign, 0, round, msg.sender);
     }
 
-    /// @dev What a ballot is opened with; nobody has voted.
-    function _boxFor(uint128 electorate, uint256 deadline, uint32 subject, uint32 basis)
-        internal
-        pure
-        returns (Box memory)
-    {
-        return Box(electorate, 0, 0, uint48(deadline), subject, basis, false, 0);
-    }
-
     /// @dev The opener's request is its yes if it is of the electorate.
-    function _open(BallotId ballot, Box memory box, uint32 head) internal {
+    function _open(BallotId ballot, Box memory box, bytes32 subject, uint32 head) internal {
         Box storage stored = _boxes[ballot];
         if (stored.electorate != 0) revert BallotAlreadyOpened(ballot);
         uint8 voters = BallotBox.count(box.electorate);
@@ -74,7 +66,7 @@ abstract contract Ballots is Members {
         stored.approvals = box.approvals;
         if (box.deadline != 0) {
             stored.deadline = box.deadline;
-            stored.subject = box.subject;
+            _subjects[ballot] = subject;
             stored.basis = box.basis;
             stored.opened = box.opened;
             stored.reason = box.reason;
@@ -101,6 +93,9 @@ abstract contract Ballots is Members {
 
     /// @dev Last second of a ballot.
     function _deadlineOf(BallotId ballot, Box memory box) internal view virtual returns (uint64);
+
+    /// @inheritdoc ICDistriM
+    function subjectOf(BallotId ballot) public view virtual returns (bytes32);
 
     /// @dev Whether everything that the ballot presupposes is still so.
     function _holds(BallotId ballot, Box memory box) internal view virtual returns (bool);

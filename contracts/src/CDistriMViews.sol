@@ -106,7 +106,7 @@ contract CDistriMViews is ICDistriMViews {
         view_.skipReason = s.skipReason;
         view_.deadline = s.deadline;
         view_.requestKeyDigest = s.requestKeyDigest;
-        if (s.weightsHash != 0) view_.candidate = _record(ledger, campaign, slot, s);
+        if (s.candidateDigest != 0) view_.candidate = _record(ledger, campaign, slot, s);
     }
 
     /// @inheritdoc ICDistriMViews
@@ -203,6 +203,7 @@ contract CDistriMViews is ICDistriMViews {
         view_.attempt = ballot.attemptOf();
         view_.opener = ballot.openerOf();
         view_.state = ledger.ballotState(ballot);
+        if (view_.state != BallotState.None) view_.subject = ledger.subjectOf(ballot);
         view_.yes = BallotBox.count(box.approvals);
         view_.no = BallotBox.count(box.refusals);
         view_.deadline = deadline;
@@ -270,7 +271,7 @@ contract CDistriMViews is ICDistriMViews {
         record.capsuleHash = s.capsuleHash;
         record.cases = e.cases;
         record.dataCommitment = e.dataCommitment;
-        record.evidence = s.evidence;
+        record.candidateDigest = s.candidateDigest;
     }
 
     /// @dev A name without the zeros behind it.

@@ -17,8 +17,6 @@ abstract contract Campaigns is Ballots {
     mapping(uint256 campaign => mapping(address account => EnrolmentRecord)) internal _enrolments;
     mapping(uint256 campaign => mapping(uint32 slot => SlotRecord)) internal _slots;
     mapping(uint256 campaign => mapping(address account => FinalFetchRecord)) internal _finals;
-    mapping(uint256 campaign => mapping(uint32 slot => mapping(address account => bytes32)))
-        internal _capsules;
 
     // ------------------------------------------------------------------- views
 
@@ -58,15 +56,6 @@ abstract contract Campaigns is Ballots {
         return _finals[campaign][account];
     }
 
-    /// @inheritdoc ICDistriM
-    function capsuleOf(uint256 campaign, uint32 slot, address account)
-        external
-        view
-        returns (bytes32)
-    {
-        return _capsules[campaign][slot][account];
-    }
-
     // -------------------------------------------------------------- derivation
 
     function _asked(BallotId ballot) internal view override returns (uint256) {
@@ -100,6 +89,14 @@ abstract contract Campaigns is Ballots {
         if (ballot.attemptOf() == 0) return true; // a restore opened after the campaign's end
         SlotRecord storage s = _slotOf(ballot);
         return _isOpen(c, s, ballot) && box.opened == _wasOpened(s);
+    }
+
+    /// @inheritdoc ICDistriM
+    function subjectOf(BallotId ballot) public view override(Ballots) returns (bytes32) {
+        BallotKind kind = ballot.kindOf();
+        if (kind == BallotKind.Fetch) return _slotOf(ballot).requestKeyDigest;
+        if (kind == BallotKind.Upload) return _slotOf(ballot).candidateDigest;
+        return _subjects[ballot];
     }
 
     /// @dev Whether the open slot waits for this ballot.

@@ -19,8 +19,11 @@ abstract contract FinalModel is Restores {
         (ballot, round) = _nextRound(BallotKind.FinalFetch, campaign);
         _finals[campaign][msg.sender] =
             FinalFetchRecord(FinalFetchState.Requested, round, 0, c.head, requestKeyDigest);
-        Box memory box = _boxFor(c.voters | _bit(msg.sender), _ballotEnd(c), 0, c.head);
-        _open(ballot, box, c.head);
+        Box memory box;
+        box.electorate = c.voters | _bit(msg.sender);
+        box.deadline = _ballotEnd(c);
+        box.basis = c.head;
+        _open(ballot, box, requestKeyDigest, c.head);
         emit FinalModelRequested(ballot, campaign, requestKeyDigest);
     }
 
@@ -33,7 +36,9 @@ abstract contract FinalModel is Restores {
         _requireInTime(f.deadline);
         f.state = FinalFetchState.Opened;
         emit TokenRedeemed(campaign, f.head, f.round, BallotKind.FinalFetch, msg.sender);
-        emit FinalModelOpened(campaign, msg.sender, f.head, f.round, good, bad, missing);
+        emit ModelOpened(
+            campaign, f.head, f.round, msg.sender, f.head, good, bad, missing, f.deadline
+        );
     }
 
     /// @inheritdoc ICDistriM

@@ -18,7 +18,7 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
 
     /// @notice Asks all members to admit somebody; the proposal is the caller's yes.
     /// @dev Membership ballots last a week and are void as soon as anybody is admitted or removed.
-    function proposeAdmission(Applicant calldata applicant) external returns (uint16 round);
+    function proposeAdmission(Applicant memory applicant) external returns (uint16 round);
 
     /// @notice Asks all members to remove one; the proposal is the caller's yes. It takes effect in
     /// each running campaign when any member applies it there.
@@ -89,7 +89,7 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
         uint256 campaign,
         uint32 slot,
         uint16 attempt,
-        Candidate calldata candidate
+        Candidate memory candidate
     ) external;
 
     /// @notice Reported mode: the owner redeems its upload token with the record that was voted on.
@@ -97,17 +97,19 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
         uint256 campaign,
         uint32 slot,
         uint16 attempt,
-        Candidate calldata candidate
+        Candidate memory candidate
     ) external;
 
     // ------------------------------------------------------------------- votes
 
     /// @notice One vote; if it decides the ballot, what was asked for happens at once.
-    function castVote(BallotId ballot, bool approve, Evidence evidence) external;
+    /// @param subject What the voter was asked, as of subjectOf: a vote counts for nothing else that
+    /// may come to stand under the ballot's name, say after the chain was reorganised.
+    function castVote(BallotId ballot, bytes32 subject, bool approve, Evidence evidence) external;
 
     /// @notice Votes that members signed, handed in by any of them. Who has voted before is passed
     /// over, so that nobody can spoil the transaction by voting meanwhile.
-    function castVotes(BallotId ballot, SignedVote[] calldata votes) external;
+    function castVotes(BallotId ballot, bytes32 subject, SignedVote[] calldata votes) external;
 
     // ---------------------------------------------------------------- restoring
 
@@ -163,9 +165,6 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
     /// @notice One member; all zero if the account never was one.
     function memberOf(address account) external view returns (Member memory);
 
-    /// @notice Whom a member last proposed to admit.
-    function applicantOf(address opener) external view returns (Applicant memory);
-
     /// @notice How often an account asked: round of its latest ballot of a kind that has rounds.
     function roundOf(BallotKind kind, uint256 campaign, address opener)
         external
@@ -193,14 +192,13 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
         view
         returns (FinalFetchRecord memory);
 
-    /// @notice What a partner last told with addCapsule; zero if nothing.
-    function capsuleOf(uint256 campaign, uint32 slot, address account)
-        external
-        view
-        returns (bytes32);
-
     /// @notice A ballot as stored.
     function ballotRecord(BallotId ballot) external view returns (Box memory);
+
+    /// @notice What a ballot is about. Fetch, FinalFetch: the one-time key's digest; Upload: the
+    /// candidate's digest; Restore: the ancestor; Removal: the seat; Join, Admission: Keccak-256 of the
+    /// ABI-encoded EnrolmentRecord or Applicant.
+    function subjectOf(BallotId ballot) external view returns (bytes32);
 
     /// @notice State of a ballot, derived from votes, time and members.
     function ballotState(BallotId ballot) external view returns (BallotState);

@@ -24,6 +24,7 @@ interface ICDistriMErrors is ICDistriMTypes {
     error BallotAlreadyOpened(BallotId ballot);
     error BallotAlreadyClosed(BallotId ballot);
     error BallotVoid(BallotId ballot);
+    error WrongSubject(bytes32 asked, bytes32 subject);
 
     // ---------------------------------------------------------- state and time
 
@@ -42,7 +43,7 @@ interface ICDistriMErrors is ICDistriMTypes {
 
     // --------------------------------------------------------------- arguments
 
-    error RecordMismatch(bytes32 requestedWeightsHash, bytes32 givenWeightsHash);
+    error RecordMismatch(bytes32 requestedDigest, bytes32 givenDigest);
     error HashTooEarly();
     error ZeroHash();
     error BadCases();
@@ -59,7 +60,6 @@ interface ICDistriMErrors is ICDistriMTypes {
     error BadSignature(uint256 index);
     error SameSealingKey(bytes32 sealingKeyDigest);
     error NoSealingKey(address account);
-    error CapsuleKnown(bytes32 capsuleHash);
     error DuplicatePartner(address account);
     error DuplicateMember(address account, bytes32 name);
 }

@@ -131,7 +131,8 @@ interface ICDistriMEvents is ICDistriMTypes {
         bytes32 requestKeyDigest
     );
 
-    /// @notice The owner opened the head. `deadline` is when its training has to be over.
+    /// @notice The owner opened the head. `deadline` is when its training has to be over. Of the final
+    /// model, as TokenRedeemed before it tells, `attempt` is the round and nothing has to be over.
     event ModelOpened(
         uint256 indexed campaign,
         uint32 indexed slot,
@@ -202,16 +203,6 @@ interface ICDistriMEvents is ICDistriMTypes {
 
     event FinalModelRequested(
         BallotId indexed ballot, uint256 indexed campaign, bytes32 requestKeyDigest
-    );
-
-    event FinalModelOpened(
-        uint256 indexed campaign,
-        address indexed account,
-        uint32 head,
-        uint16 round,
-        uint8 good,
-        uint8 bad,
-        uint8 missing
     );
 
     /// @notice `purpose` is the digest of what the partner says about the use.

@@ -137,8 +137,8 @@ interface ICDistriMTypes {
     }
 
     /// @notice A vote that its voter signed (EIP-712) and any member may hand in.
-    /// @dev Signed is Vote(uint256 ballot,bool approve,uint256 evidence,uint64 deadline). `r` and `vs`
-    /// as in EIP-2098.
+    /// @dev Signed is Vote(uint256 ballot,bytes32 subject,bool approve,uint256 evidence,uint64 deadline).
+    /// `r` and `vs` as in EIP-2098.
     struct SignedVote {
         bool approve;
         Evidence evidence;
@@ -189,6 +189,8 @@ interface ICDistriMTypes {
     /// @param fetchAttempt Attempt in which the head was last asked for: its key shares carry it.
     /// @param undone Whether a restore ballot took the head back behind this accepted model.
     /// @param parent Slot of the model that the candidate started from.
+    /// @param candidateDigest Keccak-256 of the ABI-encoded Candidate that was voted on, evidence
+    /// included; CandidateSubmitted has it in full. Zero while there is none.
     struct SlotRecord {
         SlotState state;
         SkipReason skipReason;
@@ -199,7 +201,7 @@ interface ICDistriMTypes {
         bool undone;
         uint32 parent;
         bytes32 requestKeyDigest;
-        Evidence evidence;
+        bytes32 candidateDigest;
         bytes32 ciphertextHash;
         bytes32 weightsHash;
         bytes32 capsuleHash;
@@ -216,7 +218,6 @@ interface ICDistriMTypes {
 
     /// @notice A ballot as stored.
     /// @param deadline 0 for Fetch and Upload, whose deadline is the slot's.
-    /// @param subject Restore: the ancestor; Removal: the seat.
     /// @param basis Restore, FinalFetch: the head it was opened on. Join, Admission, Removal: how many
     /// members had been removed by then. Void once it is another.
     /// @param opened Restore: whether the owner had opened the head before.
@@ -226,7 +227,6 @@ interface ICDistriMTypes {
         uint128 approvals;
         uint128 refusals;
         uint48 deadline;
-        uint32 subject;
         uint32 basis;
         bool opened;
         uint8 reason;

@@ -3,7 +3,7 @@ pragma solidity ^0.8.28;
 
 import {ICDistriM} from "./ICDistriM.sol";
 import {ICDistriMTypes} from "./ICDistriMTypes.sol";
-import {BallotId, Deadlines, Evidence} from "./ValueTypes.sol";
+import {BallotId, Deadlines} from "./ValueTypes.sol";
 
 /// @title What a ledger's records mean, derived so that nobody has to
 /// @notice Stores nothing, changes nothing, and works for any ledger of this release: the first
@@ -36,7 +36,7 @@ interface ICDistriMViews is ICDistriMTypes {
         bytes32 capsuleHash;
         uint32 cases;
         bytes32 dataCommitment;
-        Evidence evidence;
+        bytes32 candidateDigest;
     }
 
     /// @notice A campaign. `slot` is the open slot, 0 unless it runs; `slots` how many are planned.
@@ -64,7 +64,7 @@ interface ICDistriMViews is ICDistriMTypes {
     }
 
     /// @notice A slot. `attempt` is 0 and `deadline` is 0 until it opens. The candidate's
-    /// `weightsHash` is zero while there is none. An ended slot keeps the deadline of its last step.
+    /// `candidateDigest` is zero while there is none. An ended slot keeps the deadline of its last step.
     /// @param fetchAttempt Attempt in which the head was last asked for; 0 if never.
     struct Slot {
         uint256 campaign;
@@ -88,6 +88,7 @@ interface ICDistriMViews is ICDistriMTypes {
         uint32 slot;
         uint16 attempt;
         address opener;
+        bytes32 subject;
         BallotState state;
         uint8 yes;
         uint8 no;

@@ -13,12 +13,12 @@ abstract contract Membership is FinalModel {
     mapping(address opener => Applicant) private _applicants;
 
     /// @inheritdoc ICDistriM
-    function proposeAdmission(Applicant calldata applicant) external onlyMember returns (uint16) {
+    function proposeAdmission(Applicant memory applicant) external onlyMember returns (uint16) {
         _requireApplicant(applicant);
         _requireRoom();
         (BallotId ballot, uint16 round) = _nextRound(BallotKind.Admission, 0);
         _applicants[msg.sender] = applicant;
-        _openOfAll(ballot, 0);
+        _openOfAll(ballot, keccak256(abi.encode(applicant)));
         emit AdmissionProposed(ballot, applicant.account, applicant.name);
         return round;
     }
@@ -29,27 +29,25 @@ abstract contract Membership is FinalModel {
         uint256 active = BallotBox.count(_active);
         if (active <= MIN_MEMBERS) revert BadMembers(active - 1);
         (BallotId ballot, uint16 round) = _nextRound(BallotKind.Removal, 0);
-        _openOfAll(ballot, _seatOf(account));
+        _openOfAll(ballot, bytes32(uint256(_seatOf(account))));
         emit RemovalProposed(ballot, account);
         return round;
-    }
-
-    /// @inheritdoc ICDistriM
-    function applicantOf(address opener) external view returns (Applicant memory) {
-        return _applicants[opener];
     }
 
     function _admissionDecided(BallotId ballot, bool passed) internal {
         if (passed) _admit(_applicants[ballot.openerOf()]);
     }
 
-    function _removalDecided(Box memory box, bool passed) internal {
-        if (passed) _remove(uint8(box.subject));
+    function _removalDecided(BallotId ballot, bool passed) internal {
+        if (passed) _remove(uint8(uint256(_subjects[ballot])));
     }
 
-    function _openOfAll(BallotId ballot, uint32 subject) private {
+    function _openOfAll(BallotId ballot, bytes32 subject) private {
         uint256 deadline = block.timestamp + MEMBERSHIP_BALLOT;
-        Box memory box = _boxFor(_active, deadline, subject, _removals());
-        _open(ballot, box, GENESIS);
+        Box memory box;
+        box.electorate = _active;
+        box.deadline = uint48(deadline);
+        box.basis = _removals();
+        _open(ballot, box, subject, GENESIS);
     }
 }

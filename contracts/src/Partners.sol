@@ -82,8 +82,11 @@ abstract contract Partners is Turns {
         (BallotId ballot, uint16 round) = _nextRound(BallotKind.Join, campaign);
         EnrolmentRecord memory e = EnrolmentRecord(cases, evaluator, dataCommitment);
         _storeEnrolment(campaign, e);
-        Box memory box = _boxFor(c.voters, _ballotEnd(c), 0, _removals());
-        _open(ballot, box, c.head);
+        Box memory box;
+        box.electorate = c.voters;
+        box.deadline = _ballotEnd(c);
+        box.basis = _removals();
+        _open(ballot, box, keccak256(abi.encode(e)), c.head);
         emit JoinRequested(ballot, campaign, cases, dataCommitment, evaluator);
         return round;
     }

@@ -30,11 +30,14 @@ abstract contract Restores is Slots {
         }
         if (c.voters & _bit(msg.sender) == 0) revert NoVote(msg.sender);
         _requireAncestor(campaign, c.head, target);
-        Box memory box = _boxFor(c.voters, _ballotEnd(c), target, c.head);
+        Box memory box;
+        box.electorate = c.voters;
+        box.deadline = _ballotEnd(c);
+        box.basis = c.head;
         box.opened = opened;
         box.reason = uint8(reason);
         BallotId ballot = ballotId(BallotKind.Restore, campaign, slot, attempt, msg.sender);
-        _open(ballot, box, c.head);
+        _open(ballot, box, bytes32(uint256(target)), c.head);
         emit RestoreRequested(ballot, campaign, target, reason);
     }
 
@@ -45,15 +48,14 @@ abstract contract Restores is Slots {
         SlotState state = _slots[campaign][slot].state;
         if (state != SlotState.Accepted) revert WrongState(state, SlotState.Accepted);
         _requireHash(capsuleHash);
-        if (_capsules[campaign][slot][msg.sender] == capsuleHash) revert CapsuleKnown(capsuleHash);
-        _capsules[campaign][slot][msg.sender] = capsuleHash;
         emit CapsuleAdded(campaign, slot, msg.sender, capsuleHash);
     }
 
     function _restoreDecided(BallotId ballot, Box memory box, bool passed) internal {
         if (!passed) return;
         uint256 campaign = ballot.campaignOf();
-        _restore(campaign, _campaigns[campaign], box.subject, RestoreReason(box.reason));
+        uint32 target = uint32(uint256(_subjects[ballot]));
+        _restore(campaign, _campaigns[campaign], target, RestoreReason(box.reason));
     }
 
     /// @dev Slots of ancestors have lower numbers: the walk ends at the target or passes it.

@@ -47,7 +47,7 @@ abstract contract Slots is Partners {
         uint256 campaign,
         uint32 slot,
         uint16 attempt,
-        Candidate calldata candidate
+        Candidate memory candidate
     ) external onlyMember {
         (CampaignRecord storage c, SlotRecord storage s) =
             _ownTurn(campaign, slot, attempt, SlotState.Training);
@@ -75,20 +75,17 @@ abstract contract Slots is Partners {
         uint256 campaign,
         uint32 slot,
         uint16 attempt,
-        Candidate calldata candidate
+        Candidate memory candidate
     ) external onlyMember {
         (CampaignRecord storage c, SlotRecord storage s) =
             _ownTurn(campaign, slot, attempt, SlotState.UploadGranted);
-        bool evident = Evidence.unwrap(candidate.evidence) == Evidence.unwrap(s.evidence);
-        bool same = candidate.parent == s.parent && candidate.weightsHash == s.weightsHash;
-        if (!same || !evident) {
-            revert RecordMismatch(s.weightsHash, candidate.weightsHash);
-        }
         _requireHash(candidate.ciphertextHash);
         _requireHash(candidate.capsuleHash);
-
         s.ciphertextHash = candidate.ciphertextHash;
         s.capsuleHash = candidate.capsuleHash;
+        (candidate.ciphertextHash, candidate.capsuleHash) = (0, 0); // as it was voted on
+        bytes32 digest = keccak256(abi.encode(candidate));
+        if (digest != s.candidateDigest) revert RecordMismatch(s.candidateDigest, digest);
         emit TokenRedeemed(campaign, slot, attempt, BallotKind.Upload, msg.sender);
         _accept(campaign, c, slot, s);
     }
@@ -127,13 +124,14 @@ abstract contract Slots is Partners {
     ) private {
         bool measured = kind == BallotKind.Upload && c.mode == Mode.Holdout;
         uint128 voters = measured ? c.evaluators & c.voters : c.voters;
-        Box memory box = _boxFor(voters | (uint128(1) << s.ownerSeat), 0, 0, 0);
-        _open(ballotId(kind, campaign, slot, s.attempt, msg.sender), box, c.head);
+        Box memory box;
+        box.electorate = voters | (uint128(1) << s.ownerSeat);
+        _open(ballotId(kind, campaign, slot, s.attempt, msg.sender), box, 0, c.head);
     }
 
-    function _fix(SlotRecord storage s, Candidate calldata candidate) private {
+    function _fix(SlotRecord storage s, Candidate memory candidate) private {
         s.parent = candidate.parent;
-        s.evidence = candidate.evidence;
+        s.candidateDigest = keccak256(abi.encode(candidate));
         s.ciphertextHash = candidate.ciphertextHash;
         s.weightsHash = candidate.weightsHash;
         s.capsuleHash = candidate.capsuleHash;
@@ -143,7 +141,7 @@ abstract contract Slots is Partners {
         uint256 campaign,
         uint32 slot,
         uint16 attempt,
-        Candidate calldata candidate
+        Candidate memory candidate
     ) private {
         EnrolmentRecord storage e = _enrolments[campaign][msg.sender];
         emit CandidateSubmitted(

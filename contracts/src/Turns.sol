@@ -135,7 +135,7 @@ abstract contract Turns is Campaigns {
     ) internal {
         _closeUndecided(campaign, c, slot, s);
         s.attempt++;
-        s.weightsHash = 0;
+        s.candidateDigest = 0;
         bool waits = state == SlotState.Waiting;
         if (waits) s.requestKeyDigest = 0;
         _moveTo(c, s, state, waits ? Clock.FetchRequest : Clock.Training);

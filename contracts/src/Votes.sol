@@ -16,14 +16,18 @@ abstract contract Votes is Membership {
     );
     bytes32 private constant NAME = keccak256("C-DistriM");
     bytes32 private constant VERSION = keccak256("1");
-    bytes32 private constant VOTE =
-        keccak256("Vote(uint256 ballot,bool approve,uint256 evidence,uint64 deadline)");
+    bytes32 private constant VOTE = keccak256(
+        "Vote(uint256 ballot,bytes32 subject,bool approve,uint256 evidence,uint64 deadline)"
+    );
 
     /// @inheritdoc ICDistriM
-    function castVote(BallotId ballot, bool approve, Evidence evidence) external onlyMember {
+    function castVote(BallotId ballot, bytes32 subject, bool approve, Evidence evidence)
+        external
+        onlyMember
+    {
         Box memory box = _boxes[ballot];
         uint128 voter = _bit(msg.sender);
-        BallotState state = _requireVotable(ballot, box);
+        BallotState state = _requireVotable(ballot, subject, box);
         if (box.electorate & voter == 0) revert NoVote(msg.sender);
         if ((box.approvals | box.refusals) & voter != 0) revert AlreadyVoted(msg.sender);
         _requireOpen(ballot, box, state);
@@ -32,14 +36,17 @@ abstract contract Votes is Membership {
     }
 
     /// @inheritdoc ICDistriM
-    function castVotes(BallotId ballot, SignedVote[] calldata votes) external onlyMember {
+    function castVotes(BallotId ballot, bytes32 subject, SignedVote[] calldata votes)
+        external
+        onlyMember
+    {
         Box memory box = _boxes[ballot];
-        _requireOpen(ballot, box, _requireVotable(ballot, box));
+        _requireOpen(ballot, box, _requireVotable(ballot, subject, box));
         bytes32 domain = domainSeparator();
         for (uint256 i = 0; i < votes.length; i++) {
             SignedVote calldata vote = votes[i];
             _requireInTime(vote.deadline);
-            address account = _signerOf(domain, ballot, vote, i);
+            address account = _signerOf(domain, ballot, subject, vote, i);
             uint128 voter = _bit(account);
             if (box.electorate & voter == 0) revert NoVote(account);
             if ((box.approvals | box.refusals) & voter != 0) continue;
@@ -84,14 +91,14 @@ abstract contract Votes is Membership {
         else if (kind == BallotKind.Restore) _restoreDecided(ballot, box, passed);
         else if (kind == BallotKind.FinalFetch) _finalFetchDecided(ballot, passed);
         else if (kind == BallotKind.Admission) _admissionDecided(ballot, passed);
-        else if (kind == BallotKind.Removal) _removalDecided(box, passed);
+        else if (kind == BallotKind.Removal) _removalDecided(ballot, passed);
         else if (passed) _join(ballot.campaignOf(), ballot.openerOf());
     }
 
     // ------------------------------------------------------------------- guards
 
     /// @dev That there is such a ballot, and that it belongs to the open slot if it is one of a slot.
-    function _requireVotable(BallotId ballot, Box memory box)
+    function _requireVotable(BallotId ballot, bytes32 subject, Box memory box)
         private
         view
         returns (BallotState state)
@@ -101,6 +108,8 @@ abstract contract Votes is Membership {
         uint256 campaign = ballot.campaignOf();
         if (_isOfSlot(ballot)) _openSlot(campaign, ballot.slotOf(), ballot.attemptOf());
         else if (campaign != 0) _settled(campaign);
+        bytes32 real = subjectOf(ballot);
+        if (subject != real) revert WrongSubject(subject, real);
     }
 
     function _requireOpen(BallotId ballot, Box memory box, BallotState state) private view {
@@ -110,13 +119,16 @@ abstract contract Votes is Membership {
     }
 
     /// @dev A signature that is none, or not canonical, belongs to nobody.
-    function _signerOf(bytes32 domain, BallotId ballot, SignedVote calldata vote, uint256 index)
-        private
-        pure
-        returns (address signer)
-    {
-        bytes32 hash =
-            keccak256(abi.encode(VOTE, ballot, vote.approve, vote.evidence, vote.deadline));
+    function _signerOf(
+        bytes32 domain,
+        BallotId ballot,
+        bytes32 subject,
+        SignedVote calldata vote,
+        uint256 index
+    ) private pure returns (address signer) {
+        bytes32 hash = keccak256(
+            abi.encode(VOTE, ballot, subject, vote.approve, vote.evidence, vote.deadline)
+        );
         ECDSA.RecoverError wrong;
         (signer, wrong,) =
             ECDSA.tryRecover(MessageHashUtils.toTypedDataHash(domain, hash), vote.r, vote.vs);
