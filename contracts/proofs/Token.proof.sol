@@ -31,7 +31,12 @@ contract TokenProof is Test, ICDistriMTypes {
         vm.prank(OWNER);
         reported.requestUpload(1, 1, 1, candidate);
         vm.prank(OTHER);
-        reported.castVote(ballotId(BallotKind.Upload, 1, 1, 1, OWNER), true, Evidence.wrap(0));
+        reported.castVote(
+            ballotId(BallotKind.Upload, 1, 1, 1, OWNER),
+            keccak256(abi.encode(candidate)),
+            true,
+            Evidence.wrap(0)
+        );
         uploadDeadline = reported.slotRecord(1, 1).deadline;
     }
 
@@ -137,7 +142,7 @@ contract TokenProof is Test, ICDistriMTypes {
         vm.prank(OWNER);
         ledger.requestFetch(1, 1, 1, "key");
         vm.prank(OTHER);
-        ledger.castVote(ballotId(BallotKind.Fetch, 1, 1, 1, OWNER), true, Evidence.wrap(0));
+        ledger.castVote(ballotId(BallotKind.Fetch, 1, 1, 1, OWNER), "key", true, Evidence.wrap(0));
     }
 
     /// @dev Instead of publishKey: halmos 0.3.3 fails in SHA-256. Members are the first thing stored, and

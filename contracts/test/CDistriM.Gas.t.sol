@@ -236,8 +236,9 @@ contract GasTest is Consortium {
             }
         }
         if (!signed) return;
+        bytes32 subject = ledger.subjectOf(ballot);
         vm.prank(ballot.openerOf());
-        ledger.castVotes(ballot, votes);
+        ledger.castVotes(ballot, subject, votes);
         _count();
     }
 

@@ -112,7 +112,7 @@ contract CDistriMViewsTest is Refusals {
         assertEq(s.slot.fetchAttempt, 1, "fetch attempt");
         assertEq(s.ballot.attempt, 1, "attempt of the ballot");
         assertEq(uint8(s.ballot.state), uint8(BallotState.Passed), "ballot");
-        assertEq(s.slot.candidate.weightsHash, 0, "no candidate");
+        assertEq(s.slot.candidate.candidateDigest, 0, "no candidate");
     }
 
     function test_a_snapshot_of_a_campaign_that_does_not_run_has_no_slot() public {
@@ -196,6 +196,7 @@ contract CDistriMViewsTest is Refusals {
 
     function test_a_model_is_told_with_its_provenance() public {
         _bring(campaign, 1, SlotState.Accepted);
+        Candidate memory asked = _candidate(campaign, 2);
         _bring(campaign, 2, SlotState.Accepted);
         ICDistriMViews.ModelRecord memory m = views.modelOf(ledger, campaign, 2);
         assertEq(m.name, "hospital-2-2", "name");
@@ -207,7 +208,7 @@ contract CDistriMViewsTest is Refusals {
         assertEq(m.weightsHash, keccak256(abi.encode("weights", uint32(2))), "weights");
         assertEq(m.cases, 101, "cases");
         assertEq(m.dataCommitment, keccak256(abi.encode("data", uint256(1))), "commitment");
-        assertEq(Evidence.unwrap(m.evidence), Evidence.unwrap(_evidence()), "evidence");
+        assertEq(m.candidateDigest, _digestOf(asked), "the record in full");
         _decide(_requestRestore(campaign, partners[0], 1), true);
         assertTrue(views.modelOf(ledger, campaign, 2).undone, "undone");
     }
@@ -306,6 +307,7 @@ contract CDistriMViewsTest is Refusals {
         assertEq(b.slot, 1, "slot");
         assertEq(b.attempt, 1, "attempt");
         assertEq(b.opener, partners[0], "opener");
+        assertEq(b.subject, KEY, "subject");
         assertEq(uint8(b.state), uint8(BallotState.Open), "state");
         assertEq(b.yes, 1, "yes");
         assertEq(b.no, 1, "no");

@@ -2,8 +2,9 @@
 pragma solidity ^0.8.28;
 
 import {ICDistriM} from "../src/ICDistriM.sol";
-import {ICDistriMErrors} from "../src/ICDistriMErrors.sol";
+import {ICDistriMEvents} from "../src/ICDistriMEvents.sol";
 import {Refusals} from "./base/Refusals.sol";
+import {Vm} from "./base/Test.sol";
 
 /// @dev addCapsule. Slots 1 and 2 are accepted, slot 3 is open.
 contract CapsulesTest is Refusals {
@@ -17,19 +18,15 @@ contract CapsulesTest is Refusals {
     }
 
     function test_a_partner_tells_where_a_key_was_shared_anew() public {
-        _addCapsule(partners[3], 2, KEY);
-        assertEq(ledger.capsuleOf(campaign, 2, partners[3]), KEY, "capsule");
-        assertEq(ledger.capsuleOf(campaign, 2, partners[2]), 0, "another partner's");
-        _addCapsule(partners[3], 2, keccak256("another"));
-        assertEq(ledger.capsuleOf(campaign, 2, partners[3]), keccak256("another"), "the last");
+        _assertTold(partners[3], 2, KEY);
+        _assertTold(partners[3], 2, keccak256("another"));
     }
 
     function test_an_undone_model_and_one_of_an_ended_campaign_get_capsules_too() public {
         _decide(_requestRestore(campaign, partners[0], 1), true);
-        _addCapsule(partners[0], 2, KEY);
+        _assertTold(partners[0], 2, KEY);
         _complete(campaign);
-        _addCapsule(partners[0], 4, KEY);
-        assertEq(ledger.capsuleOf(campaign, 4, partners[0]), KEY, "capsule");
+        _assertTold(partners[0], 4, KEY);
     }
 
     function test_only_an_accepted_model_has_capsules() public {
@@ -53,19 +50,29 @@ contract CapsulesTest is Refusals {
         _assertCapsuleRefused(partners[0], 2, 0, _zeroHash());
     }
 
-    function test_a_capsule_is_told_once() public {
-        _addCapsule(partners[0], 2, KEY);
-        _assertCapsuleRefused(
-            partners[0], 2, KEY, abi.encodeWithSelector(ICDistriMErrors.CapsuleKnown.selector, KEY)
-        );
-        _addCapsule(partners[1], 2, KEY); // another partner may confirm it
+    /// @dev By its partner or by another, who confirms it.
+    function test_a_capsule_may_be_told_again() public {
+        _assertTold(partners[0], 2, KEY);
+        _assertTold(partners[0], 2, KEY);
+        _assertTold(partners[1], 2, KEY);
     }
 
     // ------------------------------------------------------------------ pieces
 
-    function _addCapsule(address account, uint32 slot, bytes32 hash) private {
+    /// @dev The event is all that there is of it.
+    function _assertTold(address account, uint32 slot, bytes32 hash) private {
+        bytes32 before = _everything();
+        vm.recordLogs();
         vm.prank(account);
         ledger.addCapsule(campaign, slot, hash);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        assertEq(logs.length, 1, "events");
+        assertEq(logs[0].topics[0], ICDistriMEvents.CapsuleAdded.selector, "event");
+        assertEq(logs[0].topics[1], bytes32(campaign), "campaign");
+        assertEq(logs[0].topics[2], bytes32(uint256(slot)), "slot");
+        assertEq(logs[0].topics[3], bytes32(uint256(uint160(account))), "partner");
+        assertEq(abi.decode(logs[0].data, (bytes32)), hash, "capsule");
+        assertEq(_everything(), before, "everything");
     }
 
     function _assertCapsuleRefused(address account, uint32 slot, bytes32 hash, bytes memory refusal)

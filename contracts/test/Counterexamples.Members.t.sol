@@ -107,11 +107,12 @@ contract MemberCounterexamplesTest is Ballots {
         assertRefused(partners[0], _openedCall(campaign, 1, 1), refusal);
         assertRefused(partners[0], abi.encodeCall(ICDistriM.applyRemovals, (campaign)), refusal);
         assertRefused(partners[0], abi.encodeCall(ICDistriM.proposeRemoval, (partners[1])), refusal);
-        bytes memory handIn = abi.encodeCall(ICDistriM.castVotes, (admission, votes));
+        bytes memory handIn =
+            abi.encodeCall(ICDistriM.castVotes, (admission, _subjectOf(admission), votes));
         assertRefusedBy(partners[1], handIn, ICDistriMErrors.BallotVoid.selector);
         admission = _proposeAdmission(partners[1], 9);
         votes[0] = _signed(admission, 0, true, _silence(), uint64(block.timestamp + 100));
-        handIn = abi.encodeCall(ICDistriM.castVotes, (admission, votes));
+        handIn = abi.encodeCall(ICDistriM.castVotes, (admission, _subjectOf(admission), votes));
         assertRefusedBy(partners[1], handIn, ICDistriMErrors.NoVote.selector);
     }
 
@@ -320,6 +321,35 @@ contract MemberCounterexamplesTest is Ballots {
         _proposeAdmission(partners[0], 9);
         _removeMember(passing);
         assertVoid(first, partners[2]);
+    }
+
+    /// A reorganisation may take a proposal back after its votes are public. Its opener would propose somebody
+    /// else in the same round, and the votes for the first applicant, still valid, admit the other.
+    function test_votes_for_an_applicant_do_not_admit_another_after_a_reorganisation() public {
+        uint256 fork = vm.snapshotState();
+        BallotId ballot = _proposeAdmission(partners[0], 8);
+        bytes32 asked = keccak256(abi.encode(Applicant(_account(8), _name(8))));
+        SignedVote[] memory votes = _twoYes(ballot);
+
+        Applicant[3] memory others = [
+            Applicant(_account(9), _name(9)),
+            Applicant(_account(9), _name(8)), // another account under the name voted on
+            Applicant(_account(8), _name(9))
+        ];
+        for (uint256 i = 0; i < others.length; i++) {
+            assertTrue(vm.revertToState(fork), "reorganised");
+            vm.prank(partners[0]);
+            assertEq(ledger.proposeAdmission(others[i]), ballot.attemptOf(), "the same round");
+            assertSwapRefused(ballot, asked, votes);
+            assertTrue(!ledger.memberOf(others[i].account).active, "admitted");
+        }
+
+        // Where the same applicant is proposed again, nothing is lost.
+        assertTrue(vm.revertToState(fork), "reorganised");
+        _proposeAdmission(partners[0], 8);
+        vm.prank(bystander);
+        ledger.castVotes(ballot, asked, votes);
+        assertTrue(ledger.memberOf(_account(8)).active, "admitted");
     }
 
     /// A member with two open ballots would join twice, and by votes on data that it has replaced since.

@@ -176,7 +176,7 @@ contract RestoreCounterexamplesTest is Ballots {
             _restore(campaign, 0);
             assertState(campaign, 2, SlotState.Waiting);
             assertEq(_attempt(campaign, 2), 2, "attempt");
-            assertEq(_slot(campaign, 2).weightsHash, bytes32(0), "candidate");
+            assertEq(_slot(campaign, 2).candidateDigest, bytes32(0), "candidate");
             _bring(campaign, 2, SlotState.Accepted);
             assertEq(_slot(campaign, 2).parent, 0, "parent");
         }

@@ -99,13 +99,14 @@ contract CounterexamplesTest is Ballots {
             if (i == 0) other.weightsHash = keccak256("other weights");
             if (i == 1) other.parent = 1;
             if (i == 2) other.evidence = _silence();
+            bytes memory call = abi.encodeCall(ICDistriM.confirmUpload, (campaign, 1, 1, other));
+            (other.ciphertextHash, other.capsuleHash) = (0, 0);
+            bytes32 asked = _digestOf(_report(campaign, 1));
             assertRefused(
                 partners[0],
-                abi.encodeCall(ICDistriM.confirmUpload, (campaign, 1, 1, other)),
+                call,
                 abi.encodeWithSelector(
-                    ICDistriMErrors.RecordMismatch.selector,
-                    keccak256(abi.encode("weights", uint32(1))),
-                    other.weightsHash
+                    ICDistriMErrors.RecordMismatch.selector, asked, _digestOf(other)
                 )
             );
         }
@@ -156,7 +157,8 @@ contract CounterexamplesTest is Ballots {
         assertRefused(partners[2], _voteCall(ballot), _late(deadline));
         SignedVote[] memory votes = new SignedVote[](1);
         votes[0] = _signed(ballot, 2, true, _silence(), deadline + 100);
-        bytes memory handIn = abi.encodeCall(ICDistriM.castVotes, (ballot, votes));
+        bytes memory handIn =
+            abi.encodeCall(ICDistriM.castVotes, (ballot, _subjectOf(ballot), votes));
         assertRefused(partners[0], handIn, _late(deadline));
         vm.warp(deadline);
         _vote(ballot, partners[2], true);
@@ -329,7 +331,7 @@ contract CounterexamplesTest is Ballots {
         _removeFrom(campaign, partners[3]); // another attempt
         _requestFetch(campaign, 1);
         assertReplayRefused(_ballot(campaign, 1, BallotKind.Fetch), votes);
-        bytes memory late = abi.encodeCall(ICDistriM.castVotes, (ballot, votes));
+        bytes memory late = abi.encodeCall(ICDistriM.castVotes, (ballot, _subjectOf(ballot), votes));
         assertRefused(partners[0], late, _wrongAttempt(1, 2));
     }
 
@@ -342,13 +344,63 @@ contract CounterexamplesTest is Ballots {
         for (uint256 i = 0; i < 3; i++) {
             votes[i] = _signed(ballot, 1, true, _silence(), uint64(block.timestamp + 100));
         }
+        bytes32 subject = _subjectOf(ballot);
         vm.prank(bystander);
-        ledger.castVotes(ballot, votes);
+        ledger.castVotes(ballot, subject, votes);
         assertState(ballot, BallotState.Open);
         assertEq(ledger.ballotRecord(ballot).approvals, 3, "approvals of seats 0 and 1");
     }
 
+    // ---------------------------------------------------------- reorganisation
+
+    /// A reorganisation may take a request back after its votes are public. Its owner would ask for another
+    /// candidate under the name of the same ballot, and the votes for the first, still valid, accept it.
+    function test_votes_for_a_candidate_do_not_accept_another_after_a_reorganisation() public {
+        for (uint8 mode = 0; mode <= uint8(Mode.Reported); mode++) {
+            _found(4);
+            uint256 campaign = _running(Mode(mode));
+            _bring(campaign, 1, SlotState.Training);
+            uint256 fork = vm.snapshotState();
+            bool reported = Mode(mode) == Mode.Reported;
+            Candidate memory first = reported ? _report(campaign, 1) : _candidate(campaign, 1);
+            _ask(campaign, first);
+            BallotId ballot = _ballot(campaign, 1, BallotKind.Upload);
+            bytes32 asked = _digestOf(first);
+            SignedVote[] memory votes = _twoYes(ballot);
+
+            for (uint256 i = 0; i < 4; i++) {
+                assertTrue(vm.revertToState(fork), "reorganised");
+                Candidate memory other = reported ? _report(campaign, 1) : _candidate(campaign, 1);
+                if (i == 0) other.weightsHash = keccak256("other weights");
+                if (i == 1) other.evidence = _silence();
+                if (i == 2 && !reported) other.ciphertextHash = keccak256("other ciphertext");
+                if (i == 3 && !reported) other.capsuleHash = keccak256("other capsule");
+                if (_digestOf(other) == asked) continue;
+                _ask(campaign, other);
+                assertTrue(
+                    BallotId.unwrap(_ballot(campaign, 1, BallotKind.Upload))
+                        == BallotId.unwrap(ballot),
+                    "the same name"
+                );
+                assertSwapRefused(ballot, asked, votes);
+                assertState(campaign, 1, SlotState.UploadRequested);
+            }
+
+            // Where the same candidate is asked for again, nothing is lost.
+            assertTrue(vm.revertToState(fork), "reorganised");
+            _ask(campaign, first);
+            vm.prank(bystander);
+            ledger.castVotes(ballot, asked, votes);
+            assertState(ballot, BallotState.Passed);
+        }
+    }
+
     // ------------------------------------------------------------------ pieces
+
+    function _ask(uint256 campaign, Candidate memory candidate) private {
+        vm.prank(partners[0]);
+        ledger.requestUpload(campaign, 1, 1, candidate);
+    }
 
     function _openAndRequest(uint256 campaign) private {
         _reportOpened(campaign, 1);
@@ -365,7 +417,7 @@ contract CounterexamplesTest is Ballots {
     function assertReplayRefused(BallotId ballot, SignedVote[] memory votes) private {
         assertRefusedBy(
             partners[2],
-            abi.encodeCall(ICDistriM.castVotes, (ballot, votes)),
+            abi.encodeCall(ICDistriM.castVotes, (ballot, _subjectOf(ballot), votes)),
             ICDistriMErrors.NoVote.selector
         );
     }

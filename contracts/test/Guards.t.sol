@@ -66,7 +66,9 @@ contract GuardsTest is Refusals {
             assertVoteRefused(partners[1], ballots[i], refusal);
             SignedVote[] memory votes = new SignedVote[](0);
             assertRefused(
-                partners[1], abi.encodeCall(ICDistriM.castVotes, (ballots[i], votes)), refusal
+                partners[1],
+                abi.encodeCall(ICDistriM.castVotes, (ballots[i], _subjectOf(ballots[i]), votes)),
+                refusal
             );
         }
         assertVoteRefused(partners[1], restore, _noBallot(restore));
@@ -85,7 +87,7 @@ contract GuardsTest is Refusals {
         _requestFetch(campaign, 1);
         bytes[] memory calls = new bytes[](8);
         BallotId ballot = _ballot(campaign, 1, BallotKind.Fetch);
-        calls[0] = abi.encodeWithSelector(ICDistriM.castVote.selector, ballot, 2, 0);
+        calls[0] = abi.encodeWithSelector(ICDistriM.castVote.selector, ballot, KEY, 2, 0);
         calls[1] = abi.encodeWithSelector(ICDistriM.requestRestore.selector, campaign, 1, 1, 0, 3);
         calls[2] = abi.encodeWithSelector(
             ICDistriM.requestFetch.selector, campaign, uint256(1) << 32 | 1, 1, KEY
@@ -134,10 +136,11 @@ contract GuardsTest is Refusals {
         calls[next++] = abi.encodeCall(
             ICDistriM.openCampaign, (KEY, KEY, partners, 1, 0, Mode.Holdout, _deadlines())
         );
-        calls[next++] = abi.encodeCall(ICDistriM.castVote, (ballot, true, _silence()));
+        calls[next++] =
+            abi.encodeCall(ICDistriM.castVote, (ballot, _subjectOf(ballot), true, _silence()));
         SignedVote[] memory votes = new SignedVote[](1);
         votes[0] = _signed(ballot, 1, true, _silence(), uint64(block.timestamp));
-        calls[next++] = abi.encodeCall(ICDistriM.castVotes, (ballot, votes));
+        calls[next++] = abi.encodeCall(ICDistriM.castVotes, (ballot, _subjectOf(ballot), votes));
     }
 
     /// @dev Every action that names a campaign. Good arguments, as far as there are any.

@@ -112,7 +112,7 @@ contract RemovalsTest is Refusals {
         BallotId upload = _ballot(campaign, 1, BallotKind.Upload);
         _takeOut(campaign, partners[2]);
         SlotRecord memory s = _slot(campaign, 1);
-        assertEq(s.weightsHash, 0, "the candidate is gone");
+        assertEq(s.candidateDigest, 0, "the candidate is gone");
         assertEq(s.requestKeyDigest, KEY, "key digest");
         assertEq(s.fetchAttempt, 1, "fetch attempt");
         assertState(upload, BallotState.Rejected);

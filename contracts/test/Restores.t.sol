@@ -28,7 +28,7 @@ contract RestoresTest is Refusals {
         assertEq(box.electorate, 0xF, "electorate");
         assertEq(box.approvals, 1 << 3, "the opener's yes");
         assertEq(box.deadline, block.timestamp + 300, "deadline");
-        assertEq(box.subject, 1, "target");
+        assertEq(ledger.subjectOf(restore), bytes32(uint256(1)), "target");
         assertEq(box.basis, 2, "head");
         assertEq(box.reason, uint8(RestoreReason.Unopenable), "reason");
         assertTrue(!box.opened, "not opened yet");
@@ -152,7 +152,7 @@ contract RestoresTest is Refusals {
         assertEq(s.attempt, 2, "attempt");
         assertEq(s.deadline, block.timestamp + 200, "deadline");
         assertEq(s.requestKeyDigest, 0, "the one-time key is gone");
-        assertEq(s.weightsHash, 0, "the candidate is gone");
+        assertEq(s.candidateDigest, 0, "the candidate is gone");
         assertState(upload, BallotState.Rejected);
         assertState(restore, BallotState.Passed);
     }

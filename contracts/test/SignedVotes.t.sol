@@ -145,8 +145,28 @@ contract SignedVotesTest is Refusals {
             ballotId(BallotKind.Upload, campaign, 1, 2, partners[0])
         ];
         for (uint256 i = 0; i < others.length; i++) {
-            _assertNobodys(_signed(others[i], 1, true, _evidence(), soon));
+            SignedVote memory vote = _yes(1);
+            _sign(others[i], ledger.subjectOf(ballot), 1, vote);
+            _assertNobodys(vote);
         }
+    }
+
+    /// @dev Nor is the vote its signer's if the one who hands it in names what was signed, see WrongSubject.
+    function test_a_signature_about_something_else_is_nobodys_here() public {
+        bytes32 other = ledger.subjectOf(ballot) ^ bytes32(uint256(1));
+        SignedVote memory vote = _yes(1);
+        _sign(ballot, other, 1, vote);
+        _assertNobodys(vote);
+        assertRefused(
+            bystander,
+            abi.encodeCall(ICDistriM.castVotes, (ballot, other, _one(vote))),
+            _wrongSubject(ballot, other)
+        );
+        assertRefused(
+            bystander,
+            abi.encodeCall(ICDistriM.castVotes, (ballot, other, new SignedVote[](0))),
+            _wrongSubject(ballot, other)
+        );
     }
 
     function test_a_signature_for_another_chain_is_nobodys_here() public {
@@ -163,8 +183,10 @@ contract SignedVotesTest is Refusals {
 
     function test_a_signature_for_another_ledger_is_nobodys_here() public {
         ICDistriM here = ledger;
-        ledger = _deploy(_founders(5));
         SignedVote memory vote = _yes(1);
+        bytes32 subject = here.subjectOf(ballot);
+        ledger = _deploy(_founders(5));
+        _sign(ballot, subject, 1, vote);
         ledger = here;
         _assertNobodys(vote);
     }
@@ -350,8 +372,9 @@ contract SignedVotesTest is Refusals {
     }
 
     function _handIn(address carrier, SignedVote[] memory votes) private {
+        bytes32 subject = ledger.subjectOf(ballot);
         vm.prank(carrier);
-        ledger.castVotes(ballot, votes);
+        ledger.castVotes(ballot, subject, votes);
     }
 
     function _badSignature(uint256 index) private pure returns (bytes memory) {
@@ -359,7 +382,11 @@ contract SignedVotesTest is Refusals {
     }
 
     function _assertRefused(SignedVote[] memory votes, bytes memory refusal) private {
-        assertRefused(bystander, abi.encodeCall(ICDistriM.castVotes, (ballot, votes)), refusal);
+        assertRefused(
+            bystander,
+            abi.encodeCall(ICDistriM.castVotes, (ballot, _subjectOf(ballot), votes)),
+            refusal
+        );
     }
 
     function _assertBad(SignedVote memory vote) private {
@@ -367,22 +394,15 @@ contract SignedVotesTest is Refusals {
     }
 
     function _isTaken(SignedVote[] memory votes) private returns (bool taken) {
+        bytes memory call =
+            abi.encodeCall(ICDistriM.castVotes, (ballot, ledger.subjectOf(ballot), votes));
         vm.prank(bystander);
-        (taken,) = address(ledger).call(abi.encodeCall(ICDistriM.castVotes, (ballot, votes)));
+        (taken,) = address(ledger).call(call);
     }
 
     /// @dev The account that such a signature belongs to is computed as the contract does it.
     function _assertNobodys(SignedVote memory vote) private {
-        bytes32 hash = keccak256(
-            abi.encode(
-                keccak256("Vote(uint256 ballot,bool approve,uint256 evidence,uint64 deadline)"),
-                ballot,
-                vote.approve,
-                vote.evidence,
-                vote.deadline
-            )
-        );
-        bytes32 digest = keccak256(abi.encodePacked(hex"1901", ledger.domainSeparator(), hash));
+        bytes32 digest = _signedDigest(ballot, ledger.subjectOf(ballot), vote);
         bytes32 s = vote.vs & bytes32(type(uint256).max >> 1);
         address signer = ecrecover(digest, uint8(27 + (uint256(vote.vs) >> 255)), vote.r, s);
         _assertRefused(_one(vote), _noVote(signer));

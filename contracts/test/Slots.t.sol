@@ -179,7 +179,7 @@ contract SlotsTest is Refusals {
         assertEq(s.ciphertextHash, asked.ciphertextHash, "ciphertext");
         assertEq(s.weightsHash, asked.weightsHash, "weights");
         assertEq(s.capsuleHash, asked.capsuleHash, "capsule");
-        assertEq(Evidence.unwrap(s.evidence), Evidence.unwrap(_evidence()), "evidence");
+        assertEq(s.candidateDigest, _digestOf(asked), "the record in full");
         assertEq(s.deadline, block.timestamp + 600, "deadline");
         assertEq(_head(campaign), 1, "the head stays");
     }
@@ -268,7 +268,7 @@ contract SlotsTest is Refusals {
     function test_another_record_than_the_one_voted_on_is_refused() public {
         campaign = _running(Mode.Reported);
         _bring(campaign, 1, SlotState.UploadGranted);
-        bytes32 asked = _report(campaign, 1).weightsHash;
+        bytes32 asked = _digestOf(_report(campaign, 1));
         for (uint256 i = 0; i < 8; i++) {
             Candidate memory other = _candidate(campaign, 1);
             uint256 word = Evidence.unwrap(other.evidence);
@@ -280,11 +280,13 @@ contract SlotsTest is Refusals {
             if (i == 5) other.evidence = Evidence.wrap(word + (1 << 128));
             if (i == 6) other.evidence = Evidence.wrap(word + (1 << 160));
             if (i == 7) other.evidence = Evidence.wrap(word + (1 << 255));
+            bytes memory call = abi.encodeCall(ICDistriM.confirmUpload, (campaign, 1, 1, other));
+            (other.ciphertextHash, other.capsuleHash) = (0, 0);
             assertRefused(
                 partners[0],
-                abi.encodeCall(ICDistriM.confirmUpload, (campaign, 1, 1, other)),
+                call,
                 abi.encodeWithSelector(
-                    ICDistriMErrors.RecordMismatch.selector, asked, other.weightsHash
+                    ICDistriMErrors.RecordMismatch.selector, asked, _digestOf(other)
                 )
             );
         }

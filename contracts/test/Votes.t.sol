@@ -199,7 +199,7 @@ contract VotesTest is Refusals {
         assertVoteRefused(partners[0], fetch, _alreadyVoted(partners[0]));
         assertRefused(
             partners[0],
-            abi.encodeCall(ICDistriM.castVote, (fetch, false, _silence())),
+            abi.encodeCall(ICDistriM.castVote, (fetch, KEY, false, _silence())),
             _alreadyVoted(partners[0])
         );
     }
@@ -289,6 +289,44 @@ contract VotesTest is Refusals {
         );
     }
 
+    /// @dev Of each kind of ballot, by transaction and by signature, in campaigns and of members.
+    function test_a_vote_about_something_else_is_refused() public {
+        _bring(campaign, 1, SlotState.FetchRequested);
+        _assertAbout(fetch, KEY);
+        _bring(_running(Mode.Reported), 1, SlotState.FetchRequested); // changes nothing here
+        _decide(fetch, true);
+        _reportOpened(campaign, 1);
+        bytes32 candidate = _digestOf(_candidate(campaign, 1));
+        _requestUpload(campaign, 1);
+        _assertAbout(_ballot(campaign, 1, BallotKind.Upload), candidate);
+        _decide(campaign, 1, BallotKind.Upload, true);
+        _bring(campaign, 2, SlotState.Accepted);
+        _assertAbout(_requestRestore(campaign, partners[0], 1), bytes32(uint256(1)));
+        EnrolmentRecord memory join = EnrolmentRecord(77, true, keccak256("joiner"));
+        _assertAbout(_requestJoin(campaign, bystander, true), keccak256(abi.encode(join)));
+        _complete(campaign);
+        _assertAbout(_requestFinal(campaign, partners[0]), KEY);
+        Applicant memory applicant = Applicant(_account(7), _name(7));
+        _assertAbout(_proposeAdmission(partners[0], 7), keccak256(abi.encode(applicant)));
+        _assertAbout(_proposeRemoval(partners[0], partners[3]), bytes32(uint256(3)));
+    }
+
+    function test_a_report_is_voted_on_without_ciphertext_and_capsule() public {
+        campaign = _running(Mode.Reported);
+        _bring(campaign, 1, SlotState.UploadRequested);
+        BallotId upload = _ballot(campaign, 1, BallotKind.Upload);
+        assertEq(ledger.subjectOf(upload), _digestOf(_report(campaign, 1)), "subject");
+        bytes32 whole = _digestOf(_candidate(campaign, 1));
+        _assertRefusedAbout(partners[1], upload, whole, _wrongSubject(upload, whole));
+    }
+
+    /// @dev A vote for another subject is told first that there is nothing to vote on.
+    function test_where_nothing_is_asked_the_subject_does_not_matter() public {
+        _assertRefusedAbout(partners[1], fetch, KEY, _noBallot(fetch));
+        _bring(campaign, 1, SlotState.Accepted);
+        _assertRefusedAbout(partners[1], fetch, 0, _wrongSlot(campaign, 1, 2));
+    }
+
     /// @dev An AUC above one, and each of the 64 bits above the last field.
     function test_evidence_that_is_none_is_refused() public {
         _bring(campaign, 1, SlotState.UploadRequested);
@@ -303,7 +341,7 @@ contract VotesTest is Refusals {
         for (uint256 i = 0; i < bad.length; i++) {
             assertRefused(
                 partners[1],
-                abi.encodeCall(ICDistriM.castVote, (upload, true, bad[i])),
+                abi.encodeCall(ICDistriM.castVote, (upload, _subjectOf(upload), true, bad[i])),
                 _badEvidence(bad[i])
             );
         }
@@ -313,8 +351,9 @@ contract VotesTest is Refusals {
         _bring(campaign, 1, SlotState.UploadRequested);
         uint256 most = uint256(1e9) | uint256(1e9) << 32 | (type(uint256).max >> 128) << 64;
         BallotId upload = _ballot(campaign, 1, BallotKind.Upload);
+        bytes32 subject = ledger.subjectOf(upload);
         vm.prank(partners[1]);
-        ledger.castVote(upload, true, Evidence.wrap(most));
+        ledger.castVote(upload, subject, true, Evidence.wrap(most));
         assertBallot(upload, BallotState.Open, 2, 0);
     }
 
@@ -351,6 +390,34 @@ contract VotesTest is Refusals {
     }
 
     // ------------------------------------------------------------------ pieces
+
+    function _assertAbout(BallotId ballot, bytes32 subject) private {
+        assertEq(ledger.subjectOf(ballot), subject, "subject");
+        assertEq(views.ballotOf(ledger, ballot).subject, subject, "subject in the view");
+        bytes32[4] memory others =
+            [bytes32(0), ~subject, bytes32(uint256(subject) ^ 1), bytes32(uint256(subject) + 256)];
+        for (uint256 i = 0; i < others.length; i++) {
+            bytes memory refusal = _wrongSubject(ballot, others[i]);
+            _assertRefusedAbout(partners[1], ballot, others[i], refusal);
+            _assertRefusedAbout(bystander, ballot, others[i], refusal); // before its right to vote
+        }
+    }
+
+    /// @dev By transaction, and by a signature that names the same.
+    function _assertRefusedAbout(
+        address voter,
+        BallotId ballot,
+        bytes32 subject,
+        bytes memory refusal
+    ) private {
+        bytes memory call = abi.encodeCall(ICDistriM.castVote, (ballot, subject, true, _silence()));
+        assertRefused(voter, call, refusal);
+        SignedVote[] memory votes = new SignedVote[](1);
+        votes[0] = SignedVote(true, _silence(), uint64(block.timestamp), 0, 0);
+        _sign(ballot, subject, 1, votes[0]);
+        call = abi.encodeCall(ICDistriM.castVotes, (ballot, subject, votes));
+        assertRefused(voter, call, refusal);
+    }
 
     function _withEvaluators(Mode mode, uint8 quorum) private returns (uint256 number) {
         number = _open(mode, 1, quorum);

@@ -116,11 +116,34 @@ abstract contract Ballots is Consortium {
         return abi.encodeCall(ICDistriM.confirmUpload, (campaign, slot, attempt, candidate));
     }
 
-    function _voteCall(BallotId ballot) internal pure returns (bytes memory) {
-        return abi.encodeCall(ICDistriM.castVote, (ballot, true, _silence()));
+    function _voteCall(BallotId ballot) internal view returns (bytes memory) {
+        return abi.encodeCall(ICDistriM.castVote, (ballot, _subjectOf(ballot), true, _silence()));
+    }
+
+    /// @dev Yes from the second and the third partner, signed: with the opener's a quorum of four or five.
+    function _twoYes(BallotId ballot) internal view returns (SignedVote[] memory votes) {
+        votes = new SignedVote[](2);
+        for (uint256 i = 0; i < 2; i++) {
+            votes[i] = _signed(ballot, i + 1, true, _silence(), uint64(block.timestamp + 60));
+        }
     }
 
     // -------------------------------------------------------------- assertions
+
+    /// @dev Votes given for `asked` don't count, by transaction or by signature, though the ballot is open.
+    function assertSwapRefused(BallotId ballot, bytes32 asked, SignedVote[] memory votes) internal {
+        assertState(ballot, BallotState.Open);
+        assertRefused(
+            partners[1],
+            abi.encodeCall(ICDistriM.castVote, (ballot, asked, true, _silence())),
+            _wrongSubject(ballot, asked)
+        );
+        bytes memory handIn = abi.encodeCall(ICDistriM.castVotes, (ballot, asked, votes));
+        assertRefused(partners[0], handIn, _wrongSubject(ballot, asked));
+        // Whoever names what is asked now hands in votes that nobody signed.
+        handIn = abi.encodeCall(ICDistriM.castVotes, (ballot, _subjectOf(ballot), votes));
+        assertRefusedBy(partners[0], handIn, ICDistriMErrors.NoVote.selector);
+    }
 
     function assertVoid(BallotId ballot, address voter) internal {
         assertState(ballot, BallotState.Rejected);

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {ICDistriM} from "../../src/ICDistriM.sol";
+import {ICDistriMErrors} from "../../src/ICDistriMErrors.sol";
 import {ICDistriMTypes} from "../../src/ICDistriMTypes.sol";
 import {ICDistriMViews} from "../../src/ICDistriMViews.sol";
 import {BallotId, Deadlines, Evidence, ballotId} from "../../src/ValueTypes.sol";
@@ -157,6 +158,24 @@ abstract contract Consortium is Test, ICDistriMTypes {
         return ballotId(kind, campaign, slot, _attempt(campaign, slot), _owner(campaign, slot));
     }
 
+    /// @dev Zero for a name of no kind of ballot.
+    function _subjectOf(BallotId ballot) internal view returns (bytes32) {
+        bool known = uint8(BallotId.unwrap(ballot)) <= uint8(type(BallotKind).max);
+        return known ? ledger.subjectOf(ballot) : bytes32(0);
+    }
+
+    /// @dev The refusal of a vote about something else than the ballot.
+    function _wrongSubject(BallotId ballot, bytes32 asked) internal view returns (bytes memory) {
+        return abi.encodeWithSelector(
+            ICDistriMErrors.WrongSubject.selector, asked, ledger.subjectOf(ballot)
+        );
+    }
+
+    /// @dev As the ledger keeps it of a request.
+    function _digestOf(Candidate memory candidate) internal pure returns (bytes32) {
+        return keccak256(abi.encode(candidate));
+    }
+
     // ------------------------------------------------------------------ moves
 
     function _open(Mode mode, uint16 cycles, uint8 quorum) internal returns (uint256) {
@@ -216,8 +235,9 @@ abstract contract Consortium is Test, ICDistriMTypes {
 
     function _vote(BallotId ballot, address voter, bool approve) internal {
         Evidence evidence = ballot.kindOf() == BallotKind.Upload ? _evidence() : _silence();
+        bytes32 subject = ledger.subjectOf(ballot);
         vm.prank(voter);
-        ledger.castVote(ballot, approve, evidence);
+        ledger.castVote(ballot, subject, approve, evidence);
     }
 
     /// @dev The electorate votes, one after the other in order of seats, until the ballot is decided.
@@ -240,19 +260,41 @@ abstract contract Consortium is Test, ICDistriMTypes {
         Evidence evidence,
         uint64 deadline
     ) internal view returns (SignedVote memory vote) {
+        vote = SignedVote(approve, evidence, deadline, 0, 0);
+        _sign(ballot, _subjectOf(ballot), seat, vote);
+    }
+
+    /// @dev Signs a vote anew, whatever its ballot is about.
+    function _sign(BallotId ballot, bytes32 subject, uint256 seat, SignedVote memory vote)
+        internal
+        view
+    {
+        (uint8 v, bytes32 r, bytes32 s) =
+            vm.sign(FIRST_PRIVATE_KEY + seat, _signedDigest(ballot, subject, vote));
+        vote.r = r;
+        vote.vs = bytes32(uint256(s) | uint256(v - 27) << 255);
+    }
+
+    /// @dev EIP-712.
+    function _signedDigest(BallotId ballot, bytes32 subject, SignedVote memory vote)
+        internal
+        view
+        returns (bytes32)
+    {
         bytes32 hash = keccak256(
             abi.encode(
-                keccak256("Vote(uint256 ballot,bool approve,uint256 evidence,uint64 deadline)"),
+                keccak256(
+                    "Vote(uint256 ballot,bytes32 subject,bool approve,uint256 evidence,"
+                    "uint64 deadline)"
+                ),
                 ballot,
-                approve,
-                evidence,
-                deadline
+                subject,
+                vote.approve,
+                vote.evidence,
+                vote.deadline
             )
         );
-        bytes32 digest = keccak256(abi.encodePacked(hex"1901", ledger.domainSeparator(), hash));
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(FIRST_PRIVATE_KEY + seat, digest);
-        bytes32 vs = bytes32(uint256(s) | uint256(v - 27) << 255);
-        return SignedVote(approve, evidence, deadline, r, vs);
+        return keccak256(abi.encodePacked(hex"1901", ledger.domainSeparator(), hash));
     }
 
     function _decide(uint256 campaign, uint32 slot, BallotKind kind, bool approve) internal {

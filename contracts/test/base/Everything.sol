@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {ICDistriM} from "../../src/ICDistriM.sol";
 import {ICDistriMTypes} from "../../src/ICDistriMTypes.sol";
 import {ICDistriMViews} from "../../src/ICDistriMViews.sol";
-import {ballotId} from "../../src/ValueTypes.sol";
+import {BallotId, ballotId} from "../../src/ValueTypes.sol";
 
 /// @dev One digest of all that a ledger tells: two are equal only if nothing has changed between them.
 library Everything {
@@ -30,14 +30,13 @@ library Everything {
         }
     }
 
-    /// @dev What they proposed, and the ballots on it.
+    /// @dev The ballots on what they proposed.
     function _ofMembers(ICDistriM ledger) private view returns (bytes32 digest) {
         for (uint256 seat = 0; seat < ledger.seats(); seat++) {
             address account = ledger.memberAt(seat).account;
             digest = keccak256(
                 abi.encode(
                     digest,
-                    ledger.applicantOf(account),
                     _ofRounds(ledger, ICDistriMTypes.BallotKind.Admission, 0, account),
                     _ofRounds(ledger, ICDistriMTypes.BallotKind.Removal, 0, account)
                 )
@@ -85,7 +84,7 @@ library Everything {
         );
     }
 
-    /// @dev Ballots and capsules of a slot that has opened.
+    /// @dev Ballots of a slot that has opened.
     function _ofSlot(
         ICDistriM ledger,
         uint256 campaign,
@@ -94,7 +93,6 @@ library Everything {
     ) private view returns (bytes32 digest) {
         for (uint256 seat = 0; seat < ledger.seats(); seat++) {
             address account = ledger.memberAt(seat).account;
-            digest = keccak256(abi.encode(digest, ledger.capsuleOf(campaign, slot, account)));
             ICDistriMTypes.BallotKind restore = ICDistriMTypes.BallotKind.Restore;
             for (uint16 attempt = 0; attempt <= s.attempt; attempt++) {
                 digest = _and(ledger, digest, restore, campaign, slot, attempt, account);
@@ -130,8 +128,7 @@ library Everything {
         uint16 attempt,
         address opener
     ) private view returns (bytes32) {
-        return keccak256(
-            abi.encode(digest, ledger.ballotRecord(ballotId(kind, campaign, slot, attempt, opener)))
-        );
+        BallotId ballot = ballotId(kind, campaign, slot, attempt, opener);
+        return keccak256(abi.encode(digest, ledger.ballotRecord(ballot), ledger.subjectOf(ballot)));
     }
 }

@@ -17,12 +17,13 @@ contract History is ICDistriMEvents {
     mapping(BallotId => Box) private boxes;
     mapping(BallotId => uint8) private quorums;
     mapping(address => FinalFetchRecord) private finals;
-    mapping(uint32 => mapping(address => bytes32)) private capsules;
+    mapping(BallotId => bytes32) private subjects; // of ballots that are no slot's
     BallotId[] public ballots;
     uint128 private active;
     // Where the order stands, also behind slots that nobody took.
     uint16 private cycle;
     uint8 private place;
+    bool private ofFinalModel; // whether the last token redeemed was for one
 
     // ------------------------------------------------------------------ answers
 
@@ -55,8 +56,11 @@ contract History is ICDistriMEvents {
         return finals[account];
     }
 
-    function capsuleOf(uint32 slot, address account) external view returns (bytes32) {
-        return capsules[slot][account];
+    function subjectOf(BallotId ballot) external view returns (bytes32) {
+        SlotRecord storage s = slots[ballot.slotOf()];
+        if (ballot.kindOf() == BallotKind.Fetch) return s.requestKeyDigest;
+        if (ballot.kindOf() == BallotKind.Upload) return s.candidateDigest;
+        return subjects[ballot];
     }
 
     function ballotCount() external view returns (uint256) {
@@ -89,9 +93,13 @@ contract History is ICDistriMEvents {
             (, member.sealingKeyDigest,) = abi.decode(log.data, (bytes32, bytes32, bytes));
             member.keyChangedAt = uint48(time);
         } else if (what == RemovalProposed.selector) {
-            boxes[_ballot(log)].subject = seatOf[_account(log, 2)];
+            subjects[_ballot(log)] = bytes32(uint256(seatOf[_account(log, 2)]));
+        } else if (what == AdmissionProposed.selector) {
+            Applicant memory applicant =
+                Applicant(_account(log, 2), abi.decode(log.data, (bytes32)));
+            subjects[_ballot(log)] = keccak256(abi.encode(applicant));
         } else {
-            return what == AdmissionProposed.selector;
+            return false;
         }
         return true;
     }
@@ -106,13 +114,15 @@ contract History is ICDistriMEvents {
             if (approve) box.approvals |= bit;
             else box.refusals |= bit;
         } else if (what == RestoreRequested.selector) {
-            Box storage box = boxes[_ballot(log)];
             (uint32 target, RestoreReason reason) = abi.decode(log.data, (uint32, RestoreReason));
-            (box.subject, box.reason) = (target, uint8(reason));
+            subjects[_ballot(log)] = bytes32(uint256(target));
+            boxes[_ballot(log)].reason = uint8(reason);
         } else if (what == JoinRequested.selector) {
             (uint32 cases, bytes32 commitment, bool evaluator) =
                 abi.decode(log.data, (uint32, bytes32, bool));
-            enrolments[_ballot(log).openerOf()] = EnrolmentRecord(cases, evaluator, commitment);
+            EnrolmentRecord memory e = EnrolmentRecord(cases, evaluator, commitment);
+            enrolments[_ballot(log).openerOf()] = e;
+            subjects[_ballot(log)] = keccak256(abi.encode(e));
         } else if (what == BallotClosed.selector) {
             (bool passed, uint8 yes, uint8 no) = abi.decode(log.data, (bool, uint8, uint8));
             Box storage box = boxes[_ballot(log)];
@@ -228,6 +238,7 @@ contract History is ICDistriMEvents {
             || what == CandidateSubmitted.selector || what == TokenGranted.selector
             || what == TokenRedeemed.selector;
         if (!own) return false;
+        if (what == ModelOpened.selector && ofFinalModel) return true;
         uint32 slot = uint32(uint256(log.topics[2]));
         SlotRecord storage s = slots[slot];
         if ((opened || skipped) && s.attempt == 0) {
@@ -251,7 +262,7 @@ contract History is ICDistriMEvents {
         } else if (what == SlotRestarted.selector) {
             (s.attempt, s.state,, s.deadline) =
                 abi.decode(log.data, (uint16, SlotState, RestartReason, uint48));
-            s.weightsHash = 0;
+            s.candidateDigest = 0;
             if (s.state == SlotState.Waiting) s.requestKeyDigest = 0;
         } else if (what == FetchRequested.selector) {
             (s.fetchAttempt, s.requestKeyDigest) = abi.decode(log.data, (uint16, bytes32));
@@ -262,6 +273,9 @@ contract History is ICDistriMEvents {
             _submitted(log, s);
         } else if (what == TokenGranted.selector) {
             _granted(log, s);
+        } else if (what == TokenRedeemed.selector) {
+            ofFinalModel = _kind(log) == BallotKind.FinalFetch;
+            if (ofFinalModel) finals[_account(log, 3)].state = FinalFetchState.Opened;
         }
         return true;
     }
@@ -278,7 +292,7 @@ contract History is ICDistriMEvents {
         (, Candidate memory candidate,,) =
             abi.decode(log.data, (uint16, Candidate, uint32, bytes32));
         s.parent = candidate.parent;
-        s.evidence = candidate.evidence;
+        s.candidateDigest = keccak256(abi.encode(candidate));
         s.ciphertextHash = candidate.ciphertextHash;
         s.weightsHash = candidate.weightsHash;
         s.capsuleHash = candidate.capsuleHash;
@@ -316,11 +330,8 @@ contract History is ICDistriMEvents {
             c.head = to;
             // After the end no event follows that tells the state.
             if (c.state == CampaignState.Completed && to == 0) c.state = CampaignState.Failed;
-        } else if (what == CapsuleAdded.selector) {
-            capsules[uint32(uint256(log.topics[2]))][_account(log, 3)] =
-                abi.decode(log.data, (bytes32));
         } else {
-            return false;
+            return what == CapsuleAdded.selector; // nothing is kept of it
         }
         return true;
     }
@@ -331,8 +342,7 @@ contract History is ICDistriMEvents {
             bytes32 digest = abi.decode(log.data, (bytes32));
             finals[ballot.openerOf()] =
                 FinalFetchRecord(FinalFetchState.Requested, ballot.attemptOf(), 0, c.head, digest);
-        } else if (what == FinalModelOpened.selector) {
-            finals[_account(log, 2)].state = FinalFetchState.Opened;
+            subjects[ballot] = digest;
         } else {
             return what == FinalModelUsed.selector;
         }

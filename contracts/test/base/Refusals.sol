@@ -170,7 +170,9 @@ abstract contract Refusals is Consortium {
 
     function assertVoteRefused(address voter, BallotId ballot, bytes memory refusal) internal {
         assertRefused(
-            voter, abi.encodeCall(ICDistriM.castVote, (ballot, true, _silence())), refusal
+            voter,
+            abi.encodeCall(ICDistriM.castVote, (ballot, _subjectOf(ballot), true, _silence())),
+            refusal
         );
     }
 

@@ -79,7 +79,7 @@ abstract contract Books is Consortium {
     mapping(BallotId ballot => Book) internal books;
     mapping(bytes32 token => uint256) internal _granted; // deadline
     mapping(bytes32 token => bool) internal _redeemed;
-    mapping(bytes32 candidate => bytes32) internal _submitted;
+    mapping(bytes32 candidate => Candidate) internal _submitted;
     mapping(uint256 campaign => uint128) internal _dealtTo;
     mapping(uint256 campaign => mapping(uint32 slot => bytes32)) internal _ended;
     mapping(uint256 campaign => mapping(uint32 slot => bool)) internal _undone;

@@ -60,6 +60,11 @@ abstract contract Draws is Watcher {
         return _draw(8) == 0 ? Evidence.wrap(_draw(2) << 191) : _evidence();
     }
 
+    /// @dev What the ballot is about, or what another one is.
+    function _drawSubject(BallotId ballot) internal returns (bytes32) {
+        return ledger.subjectOf(_draw(6) == 0 ? ballots[_draw(ballots.length)] : ballot);
+    }
+
     function _near(uint32 number) internal returns (uint32) {
         uint256 drawn_ = _draw(8);
         if (drawn_ == 0) return number + 1;

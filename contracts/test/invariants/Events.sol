@@ -161,8 +161,7 @@ abstract contract Events is Books {
         (uint16 attempt, Candidate memory candidate,,) =
             abi.decode(log.data, (uint16, Candidate, uint32, bytes32));
         assertEq(candidate.parent, step.heads[campaign - 1], "I2: the parent is not the head");
-        _submitted[keccak256(abi.encode(campaign, slot, attempt))] =
-            keccak256(abi.encode(candidate));
+        _submitted[keccak256(abi.encode(campaign, slot, attempt))] = candidate;
         _dealtTo[campaign] = step.before.campaigns[campaign - 1].partners;
     }
 
@@ -177,14 +176,14 @@ abstract contract Events is Books {
         uint256 needed = 1 << uint8(BallotKind.Upload);
         assertTrue((reported ? step.redeemed : step.passed) & needed != 0, "I5: not voted on");
         assertTrue(s.ciphertextHash != 0 && s.capsuleHash != 0, "I5: accepted without its hashes");
-        Candidate memory candidate =
-            Candidate(s.parent, s.ciphertextHash, s.weightsHash, s.capsuleHash, s.evidence);
-        if (reported) (candidate.ciphertextHash, candidate.capsuleHash) = (0, 0);
-        assertEq(
-            keccak256(abi.encode(candidate)),
-            _submitted[keccak256(abi.encode(campaign, slot, s.attempt))],
-            "I5: another record than was voted on"
-        );
+        Candidate memory voted = _submitted[keccak256(abi.encode(campaign, slot, s.attempt))];
+        assertEq(s.candidateDigest, _digestOf(voted), "I5: another record than was voted on");
+        assertEq(s.parent, voted.parent, "I5: another parent than was voted on");
+        assertEq(s.weightsHash, voted.weightsHash, "I5: other weights than were voted on");
+        if (!reported) {
+            assertEq(s.ciphertextHash, voted.ciphertextHash, "I5: another ciphertext");
+            assertEq(s.capsuleHash, voted.capsuleHash, "I5: another capsule");
+        }
         step.heads[campaign - 1] = slot;
         reached[reported ? Reached.ReportedAccepted : Reached.HoldoutAccepted]++;
     }

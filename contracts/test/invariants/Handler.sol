@@ -211,9 +211,11 @@ contract Handler is Draws {
         if (ballots.length == 0) return;
         BallotId ballot = ballots[_draw(ballots.length)];
         if (_draw(2) == 0) {
+            bytes32 asked = _drawSubject(ballot);
             bytes memory call =
-                abi.encodeCall(ICDistriM.castVote, (ballot, _draw(4) != 0, _drawEvidence()));
-            _call(_drawAnybody(), call);
+                abi.encodeCall(ICDistriM.castVote, (ballot, asked, _draw(4) != 0, _drawEvidence()));
+            bool taken = _call(_drawAnybody(), call);
+            assertTrue(!taken || asked == ledger.subjectOf(ballot), "I11: about something else");
             return;
         }
         BallotId signedFor = _draw(3) == 0 ? ballots[_draw(ballots.length)] : ballot;
@@ -223,7 +225,10 @@ contract Handler is Draws {
             votes[i] = _signed(signedFor, _draw(ACCOUNTS), _draw(4) != 0, _drawEvidence(), deadline);
             if (_draw(6) == 0) votes[i].approve = !votes[i].approve;
         }
-        _call(_drawAnybody(), abi.encodeCall(ICDistriM.castVotes, (ballot, votes)));
+        bytes32 subject = _drawSubject(ballot);
+        if (_call(_drawAnybody(), abi.encodeCall(ICDistriM.castVotes, (ballot, subject, votes)))) {
+            assertEq(subject, ledger.subjectOf(ballot), "I11: about something else");
+        }
     }
 
     // ------------------------------------------------------- for the invariants
@@ -397,12 +402,13 @@ contract Handler is Draws {
         address account = _drawOf(left);
         bool approve = _draw(yes) != 0;
         Evidence evidence = _drawEvidence();
-        bytes memory call = abi.encodeCall(ICDistriM.castVote, (ballot, approve, evidence));
+        bytes32 subject = ledger.subjectOf(ballot);
+        bytes memory call = abi.encodeCall(ICDistriM.castVote, (ballot, subject, approve, evidence));
         if (_draw(4) == 0) {
             SignedVote[] memory votes = new SignedVote[](1);
             uint64 deadline = uint64(block.timestamp + _draw(100));
             votes[0] = _signed(ballot, _indexOf[account], approve, evidence, deadline);
-            call = abi.encodeCall(ICDistriM.castVotes, (ballot, votes));
+            call = abi.encodeCall(ICDistriM.castVotes, (ballot, subject, votes));
             account = _drawOf(ledger.activeSeats());
         }
         return _call(account, call);
