@@ -289,23 +289,31 @@ contract VotesTest is Refusals {
         );
     }
 
-    /// @dev Of each kind of ballot, by transaction and by signature, in campaigns and of members.
-    function test_a_vote_about_something_else_is_refused() public {
+    /// @dev By transaction and by signature.
+    function test_a_vote_on_a_slot_about_something_else_is_refused() public {
         _bring(campaign, 1, SlotState.FetchRequested);
         _assertAbout(fetch, KEY);
-        _bring(_running(Mode.Reported), 1, SlotState.FetchRequested); // changes nothing here
         _decide(fetch, true);
         _reportOpened(campaign, 1);
         bytes32 candidate = _digestOf(_candidate(campaign, 1));
         _requestUpload(campaign, 1);
         _assertAbout(_ballot(campaign, 1, BallotKind.Upload), candidate);
-        _decide(campaign, 1, BallotKind.Upload, true);
+    }
+
+    function test_a_vote_of_a_campaign_about_something_else_is_refused() public {
+        _bring(campaign, 1, SlotState.Accepted);
         _bring(campaign, 2, SlotState.Accepted);
         _assertAbout(_requestRestore(campaign, partners[0], 1), bytes32(uint256(1)));
         EnrolmentRecord memory join = EnrolmentRecord(77, true, keccak256("joiner"));
         _assertAbout(_requestJoin(campaign, bystander, true), keccak256(abi.encode(join)));
+    }
+
+    function test_a_vote_on_a_final_fetch_about_something_else_is_refused() public {
         _complete(campaign);
         _assertAbout(_requestFinal(campaign, partners[0]), KEY);
+    }
+
+    function test_a_vote_of_the_consortium_about_something_else_is_refused() public {
         Applicant memory applicant = Applicant(_account(7), _name(7));
         _assertAbout(_proposeAdmission(partners[0], 7), keccak256(abi.encode(applicant)));
         _assertAbout(_proposeRemoval(partners[0], partners[3]), bytes32(uint256(3)));
