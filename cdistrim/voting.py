@@ -69,7 +69,10 @@ def answer_ballot(site: Site, view: CampaignView) -> Answer | None:
         return None
     try:
         site.ledger.cast_vote(
-            ballot=slot.ballot.id, approve=answer.approve, evidence=answer.evidence
+            ballot=slot.ballot.id,
+            subject=slot.ballot.subject,
+            approve=answer.approve,
+            evidence=answer.evidence,
         )
     except LedgerRefusal:
         if _still_waits(site, slot.ballot.id):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import pytest
 from eth_account import Account
@@ -82,11 +83,18 @@ def candidate(slot: int, parent: int, *, mode: Mode = Mode.HOLDOUT) -> Candidate
     return whole
 
 
-def of_slot(
-    ledger: Ledger, kind: BallotKind, *, campaign: int, slot: int, attempt: int
-) -> BallotId:
-    """The name of a slot's ballot."""
-    return BallotId(kind, campaign, slot, attempt, ledger.slot(campaign, slot).owner)
+class Named(TypedDict):
+    """What a vote is about, as keyword arguments."""
+
+    ballot: BallotId
+    subject: bytes
+
+
+def of_slot(ledger: Ledger, kind: BallotKind, *, campaign: int, slot: int, attempt: int) -> Named:
+    """A slot's ballot and its subject, zero if there is none."""
+    name = BallotId(kind, campaign, slot, attempt, ledger.slot(campaign, slot).owner)
+    found = ledger.ballot(name)
+    return {"ballot": name, "subject": found.subject if found else bytes(32)}
 
 
 def found(url: str, size: int, *, seed: str = "") -> Consortium:
@@ -180,6 +188,7 @@ def _votes(
         receipts.append(
             consortium.of(account).cast_vote(
                 ballot=now.ballot.id,
+                subject=now.ballot.subject,
                 approve=approve,
                 evidence=(BETTER if approve else WORSE) if kind is BallotKind.UPLOAD else None,
             )

@@ -116,6 +116,6 @@ def vote(url: str, address: str, key: bytes, campaign: int) -> tuple[str, bool]:
     connect = insisting(EthereumLedger.connect)
     found = connect(url, address, chain_id=CHAIN_ID, account=key)
     ledger = cast("EthereumLedger", Insisting(cast("EthereumLedger", found)))
-    ballot = of_slot(ledger, BallotKind.FETCH, campaign=campaign, slot=1, attempt=1)
-    receipt = ledger.cast_vote(ballot=ballot, approve=True)
+    about = of_slot(ledger, BallotKind.FETCH, campaign=campaign, slot=1, attempt=1)
+    receipt = ledger.cast_vote(**about, approve=True)
     return receipt.transaction, receipt.repeated

@@ -184,11 +184,11 @@ def candidate_fields(candidate: Candidate) -> tuple[object, ...]:
     )
 
 
-def _candidate(fields: Mapping[str, Any]) -> Candidate:
-    return Candidate(**{_snake(name): value for name, value in fields.items()})
+def _candidate(fields: Mapping[str, Any], spec: Spec, raw: object) -> Candidate:
+    # Of the fields as they came: figures that became floats are not always the same again.
+    digest = keccak(eth_abi.encode([collapse_if_tuple(spec)], [raw]))
+    return Candidate(**{_snake(name): value for name, value in fields.items()}, digest=digest)
 
-
-_STRUCTS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {"Candidate": _candidate}
 
 _VALUE_TYPES: Mapping[str, Callable[[int], object]] = {
     "BallotId": ballot_of,
@@ -239,7 +239,7 @@ def _value(spec: Spec, raw: Any) -> Any:  # noqa: ANN401 - as the ABI says
         parts = spec["components"]
         values = [_value(part, each) for part, each in zip(parts, raw, strict=True)]
         fields = _named(parts, values)
-        return _STRUCTS[word](fields) if word in _STRUCTS else fields
+        return _candidate(fields, spec, raw) if word == "Candidate" else fields
     if kind == "address":
         return to_checksum_address(raw)
     if word in _VALUE_TYPES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cdistrim.ledger.interface import Receipt
 from cdistrim.ledger.writing import Writer
-from cdistrim.protocol import RestoreReason
+from cdistrim.protocol import BallotKind, LedgerEvent, RestoreReason
 
 __all__ = ["ModelWrites"]
 
@@ -45,6 +45,7 @@ class ModelWrites(Writer):
             lambda: self._mine(
                 "CapsuleAdded", campaign=campaign, slot=slot, capsuleHash=capsule_hash
             ),
+            ask_first=True,
         )
 
     def request_final_model(self, *, campaign: int, request_key_digest: bytes) -> Receipt:
@@ -64,8 +65,12 @@ class ModelWrites(Writer):
         return self._write(
             "reportFinalOpened",
             (campaign, good, bad, missing),
-            lambda: self._mine("FinalModelOpened", campaign=campaign),
+            lambda: self._redeemed_final(campaign),
         )
+
+    def _redeemed_final(self, campaign: int) -> LedgerEvent | None:
+        kind = BallotKind.FINAL_FETCH
+        return self._mine("TokenRedeemed", campaign=campaign, kind=kind)
 
     def record_use(self, *, campaign: int, purpose: bytes) -> Receipt:
         """Record a use of the final model; ``purpose`` is the digest of a statement, and the same

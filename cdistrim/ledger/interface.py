@@ -71,6 +71,7 @@ class Candidate:
 
     Reported mode encrypts after the grant: there the request leaves ``ciphertext_hash`` and
     ``capsule_hash`` out, and the confirmation repeats the rest and supplies these two.
+    ``digest`` is the contract's ``candidateDigest`` of a candidate that was read from there.
     """
 
     parent: int
@@ -78,6 +79,7 @@ class Candidate:
     evidence: Evidence = NO_EVIDENCE
     ciphertext_hash: bytes = NO_HASH
     capsule_hash: bytes = NO_HASH
+    digest: bytes = field(default=b"", compare=False)
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class SignedVote:
     """
 
     ballot: BallotId
+    subject: bytes
     account: str
     approve: bool
     evidence: Evidence | None
@@ -242,7 +245,12 @@ class Ledger(Protocol):
         ...
 
     def cast_vote(
-        self, *, ballot: BallotId, approve: bool, evidence: Evidence | None = None
+        self,
+        *,
+        ballot: BallotId,
+        subject: bytes,
+        approve: bool,
+        evidence: Evidence | None = None,
     ) -> Receipt:
         """Vote in an open ballot."""
         ...
@@ -251,6 +259,7 @@ class Ledger(Protocol):
         self,
         *,
         ballot: BallotId,
+        subject: bytes,
         approve: bool,
         deadline: int,
         evidence: Evidence | None = None,
@@ -258,7 +267,9 @@ class Ledger(Protocol):
         """A vote that any member may hand in until ``deadline``; nothing is sent."""
         ...
 
-    def cast_votes(self, *, ballot: BallotId, votes: Sequence[SignedVote]) -> Receipt:
+    def cast_votes(
+        self, *, ballot: BallotId, subject: bytes, votes: Sequence[SignedVote]
+    ) -> Receipt:
         """Hand in votes that others signed. Who has voted before is passed over."""
         ...
 

@@ -159,15 +159,19 @@ class ReadOnlyLedger:
         """A campaign's present, consistent as of one block."""
         present = self._present()
         snapshot = self._view("snapshotOf", number, present=present)
-        casts = self._casts(snapshot["ballot"], present)
-        return campaign_view(snapshot, casts, now=max(self.now(), snapshot["timestamp"]))
+        return campaign_view(
+            snapshot,
+            self._casts(snapshot["ballot"], present),
+            self._record(number, snapshot["slot"]["candidate"], present),
+            now=max(self.now(), snapshot["timestamp"]),
+        )
 
     @of_one_chain
     def slot(self, campaign: int, number: int) -> SlotView:
         """A planned, open or ended slot with its latest ballot."""
         present = self._present()
         slot = self._view("slotOf", campaign, number, present=present)
-        fetch = slot["candidate"]["weightsHash"] == NO_HASH
+        fetch = slot["candidate"]["candidateDigest"] == NO_HASH
         latest = BallotId(
             kind=BallotKind.FETCH if fetch else BallotKind.UPLOAD,
             campaign=campaign,
@@ -175,7 +179,8 @@ class ReadOnlyLedger:
             attempt=(fetch and slot["fetchAttempt"]) or slot["attempt"],
             opener=slot["owner"],
         )
-        return slot_view(slot, self._ballot(latest, present))
+        candidate = self._record(campaign, slot["candidate"], present)
+        return slot_view(slot, self._ballot(latest, present), candidate)
 
     @of_one_chain
     def ballot(self, ballot: BallotId) -> BallotView | None:
@@ -185,7 +190,10 @@ class ReadOnlyLedger:
     @of_one_chain
     def model(self, campaign: int, slot: int) -> ModelRecord:
         """The record of an accepted slot."""
-        return model_record(self._view("modelOf", campaign, slot))
+        present = self._present()
+        return self._model(
+            campaign, self._view("modelOf", campaign, slot, present=present), present
+        )
 
     @of_one_chain
     def lineage(self, campaign: int, slot: int) -> tuple[ModelRecord, ...]:
@@ -194,7 +202,7 @@ class ReadOnlyLedger:
         records: list[ModelRecord] = []
         while slot:
             page = self._view("lineageOf", campaign, slot, _PAGE, present=present)
-            records.extend(map(model_record, page))
+            records.extend(self._model(campaign, fields, present) for fields in page)
             slot = records[-1].parent
         return tuple(records)
 
@@ -259,6 +267,17 @@ class ReadOnlyLedger:
                 hint="Wait for more blocks.",
             )
         return answer
+
+    def _record(
+        self, campaign: int, fields: dict[str, Any], present: _Present
+    ) -> ModelRecord | None:
+        there = fields["candidateDigest"] != NO_HASH
+        return self._model(campaign, fields, present) if there else None
+
+    def _model(self, campaign: int, fields: dict[str, Any], present: _Present) -> ModelRecord:
+        where = {"campaign": campaign, "slot": fields["slot"], "attempt": fields["attempt"]}
+        submitted = self._events.arguments("CandidateSubmitted", present.at, **where)
+        return model_record(fields, next((each["candidate"] for each in submitted), None))
 
     def _ballot(self, ballot: BallotId, present: _Present) -> BallotView | None:
         found = self._view("ballotOf", ballot_word(ballot), present=present)

@@ -51,7 +51,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "The {ballot} is void: head, attempt or members have changed since it was opened.",
         "Ask anew if it is still wanted.",
     ),
-    "CapsuleKnown": ("The capsule {capsuleHash} was told before.", "Nothing is left to do."),
+    "WrongSubject": (
+        "The ballot is about {subject}, not about {asked}.",
+        "Look at what it is about now before voting.",
+    ),
     # state and time
     "WrongCampaignState": ("The campaign is {state}; this needs {needed}.", _REREAD),
     "WrongState": ("The slot is {state}; this needs {needed}.", _REREAD),
@@ -94,7 +97,7 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     ),
     # arguments
     "RecordMismatch": (
-        "The vote was on weights {requestedWeightsHash}; given were {givenWeightsHash}.",
+        "The vote was on the record {requestedDigest}; given was {givenDigest}.",
         "Confirm exactly the record that was voted on.",
     ),
     "HashTooEarly": (

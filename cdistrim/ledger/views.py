@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cdistrim.ledger.interface import NO_EVIDENCE, NO_HASH
+from cdistrim.errors import IntegrityError
+from cdistrim.ledger.interface import NO_EVIDENCE, NO_HASH, Candidate
 from cdistrim.protocol import (
+    BallotKind,
     BallotState,
     BallotView,
     CampaignState,
@@ -31,12 +33,15 @@ __all__ = [
 Fields = Mapping[str, Any]
 
 
-def campaign_view(snapshot: Fields, casts: Iterable[Fields], *, now: int) -> CampaignView:
+def campaign_view(
+    snapshot: Fields, casts: Iterable[Fields], candidate: ModelRecord | None, *, now: int
+) -> CampaignView:
     """A campaign's present.
 
     Args:
         snapshot: The contract's ``Snapshot``.
         casts: Arguments of the ``VoteCast`` events of the open slot's ballot.
+        candidate: The open slot's, if it has one.
         now: Ledger time in seconds.
     """
     campaign = snapshot["campaign"]
@@ -57,13 +62,26 @@ def campaign_view(snapshot: Fields, casts: Iterable[Fields], *, now: int) -> Cam
         enrol_deadline=campaign["enrolDeadline"],
         slots=campaign["slots"],
         removals_pending=campaign["removalsPending"],
-        slot=slot_view(snapshot["slot"], ballot) if running else None,
+        slot=slot_view(snapshot["slot"], ballot, candidate) if running else None,
     )
 
 
-def slot_view(slot: Fields, ballot: BallotView | None) -> SlotView:
-    """A slot with its latest ballot."""
-    record = slot["candidate"]
+def slot_view(slot: Fields, ballot: BallotView | None, candidate: ModelRecord | None) -> SlotView:
+    """A slot with its latest ballot.
+
+    Raises:
+        IntegrityError: The ballot is about something else than the slot says.
+    """
+    about = {
+        BallotKind.FETCH: slot["requestKeyDigest"],
+        BallotKind.UPLOAD: slot["candidate"]["candidateDigest"],
+    }
+    if ballot is not None and ballot.subject != about[ballot.kind]:
+        raise IntegrityError(
+            f"The {ballot.kind.name.lower()} ballot of slot {slot['number']} is not about what the "
+            "slot says.",
+            hint="Use another node: this one contradicts itself.",
+        )
     return SlotView(
         campaign=slot["campaign"],
         number=slot["number"],
@@ -73,7 +91,7 @@ def slot_view(slot: Fields, ballot: BallotView | None) -> SlotView:
         deadline=slot["deadline"],
         request_key_digest=b"" if slot["requestKeyDigest"] == NO_HASH else slot["requestKeyDigest"],
         ballot=ballot,
-        candidate=None if record["weightsHash"] == NO_HASH else model_record(record),
+        candidate=candidate,
         skip_reason=slot["skipReason"],
         fetch_attempt=slot["fetchAttempt"],
     )
@@ -92,6 +110,7 @@ def ballot_view(ballot: Fields, casts: Iterable[Fields]) -> BallotView | None:
     requesters = [Vote(account, approve) for account, approve in said.items()]
     return BallotView(
         id=ballot["id"],
+        subject=ballot["subject"],
         state=ballot["state"],
         yes=ballot["yes"],
         no=ballot["no"],
@@ -101,8 +120,22 @@ def ballot_view(ballot: Fields, casts: Iterable[Fields]) -> BallotView | None:
     )
 
 
-def model_record(record: Fields) -> ModelRecord:
-    """A candidate's or an accepted model's record."""
+def model_record(record: Fields, submitted: Candidate | None) -> ModelRecord:
+    """A candidate's or an accepted model's record.
+
+    Args:
+        record: The contract's ``ModelRecord``.
+        submitted: The candidate of its ``CandidateSubmitted`` event, which has the evidence.
+
+    Raises:
+        IntegrityError: That is not the candidate whose digest the contract has.
+    """
+    if submitted is None or submitted.digest != record["candidateDigest"]:
+        raise IntegrityError(
+            f"The candidate of slot {record['slot']} in the events is not the one whose digest the "
+            "contract has.",
+            hint="Use another node: this one gives wrong events.",
+        )
     return ModelRecord(
         name=record["name"],
         slot=record["slot"],
@@ -114,7 +147,7 @@ def model_record(record: Fields) -> ModelRecord:
         capsule_hash=record["capsuleHash"],
         cases=record["cases"],
         data_commitment=record["dataCommitment"],
-        evidence=record["evidence"],
+        evidence=submitted.evidence,
         undone=record["undone"],
     )
 

@@ -16,12 +16,21 @@ class VoteWrites(Writer):
     """One vote a transaction, or a majority's signatures in one."""
 
     def cast_vote(
-        self, *, ballot: BallotId, approve: bool, evidence: Evidence | None = None
+        self,
+        *,
+        ballot: BallotId,
+        subject: bytes,
+        approve: bool,
+        evidence: Evidence | None = None,
     ) -> Receipt:
-        """Vote in an open ballot. The opposite of one's vote is refused, not repeated."""
+        """Vote in an open ballot. The opposite of one's vote is refused, not repeated.
+
+        ``subject`` is the ballot's as the voter saw it: should something else stand under the
+        ballot's name by then, the vote is refused.
+        """
         return self._write(
             "castVote",
-            (ballot_word(ballot), approve, evidence_word(evidence)),
+            (ballot_word(ballot), subject, approve, evidence_word(evidence)),
             lambda: self._mine("VoteCast", ballot=ballot, approve=approve),
         )
 
@@ -29,16 +38,19 @@ class VoteWrites(Writer):
         self,
         *,
         ballot: BallotId,
+        subject: bytes,
         approve: bool,
         deadline: int,
         evidence: Evidence | None = None,
     ) -> SignedVote:
         """A vote that any member may hand in until ``deadline`` (seconds of ledger time).
 
-        Nothing is sent. The signature (EIP-712) is good for this ballot, chain and contract only.
+        Nothing is sent. The signature (EIP-712) is good for this ballot and subject, chain and
+        contract only.
         """
         message = {
             "ballot": ballot_word(ballot),
+            "subject": subject,
             "approve": approve,
             "evidence": evidence_word(evidence),
             "deadline": deadline,
@@ -51,9 +63,11 @@ class VoteWrites(Writer):
         }
         signer = self._signer()
         signature = signer.sign_typed(domain, {"Vote": _VOTE}, message)
-        return SignedVote(ballot, signer.address, approve, evidence, deadline, signature)
+        return SignedVote(ballot, subject, signer.address, approve, evidence, deadline, signature)
 
-    def cast_votes(self, *, ballot: BallotId, votes: Sequence[SignedVote]) -> Receipt:
+    def cast_votes(
+        self, *, ballot: BallotId, subject: bytes, votes: Sequence[SignedVote]
+    ) -> Receipt:
         """Hand in votes that others signed. Who has voted before is passed over."""
         fields = [
             (
@@ -67,13 +81,14 @@ class VoteWrites(Writer):
         ]
         return self._write(
             "castVotes",
-            (ballot_word(ballot), fields),
+            (ballot_word(ballot), subject, fields),
             lambda: next(self._events.find("BallotClosed", ballot=ballot), None),
         )
 
 
 _VOTE = [
     {"name": "ballot", "type": "uint256"},
+    {"name": "subject", "type": "bytes32"},
     {"name": "approve", "type": "bool"},
     {"name": "evidence", "type": "uint256"},
     {"name": "deadline", "type": "uint64"},

@@ -89,9 +89,14 @@ class Vote:
 
 @dataclass(frozen=True)
 class BallotView:
-    """A ballot as the ledger has it. ``electorate`` are the accounts that may vote."""
+    """A ballot as the ledger has it. ``electorate`` are the accounts that may vote.
+
+    ``subject`` is what is voted on, in 32 bytes; a vote names it and counts for nothing else. Of a
+    slot's ballots it was compared with what the slot says.
+    """
 
     id: BallotId
+    subject: bytes
     state: BallotState
     yes: int
     no: int

@@ -56,7 +56,6 @@ _STEP_OF_EVENT: tuple[tuple[str, LedgerStep], ...] = (
     ("RestoreRequested", LedgerStep.RESTORE),
     ("CapsuleAdded", LedgerStep.RESTORE),
     ("FinalModelRequested", LedgerStep.FINAL_MODEL),
-    ("FinalModelOpened", LedgerStep.FINAL_MODEL),
     ("FinalModelUsed", LedgerStep.FINAL_MODEL),
     ("VoteCast", LedgerStep.FETCH_VOTES),
     ("ModelOpened", LedgerStep.HEAD_OPENED),

@@ -162,6 +162,8 @@ class Sentences:
         bad, missing = number(event, "bad"), number(event, "missing")
         trouble = f" ({bad} bad and {missing} missing key shares)" if bad or missing else ""
         head = self._names.head_name(number(event, "head"))
+        if not number(event, "deadline"):
+            return f"{self._who(event)} opened {head}{trouble}."
         return f"{self._who(event)} opened {head}{trouble} and trains."
 
     def _candidate_submitted(self, event: LedgerEvent) -> str:
@@ -198,9 +200,6 @@ class Sentences:
 
     def _final_model_requested(self, event: LedgerEvent) -> str:
         return f"{self._who(event, 'opener')} asked for the final model."
-
-    def _final_model_opened(self, event: LedgerEvent) -> str:
-        return f"{self._who(event)} opened the final model."
 
     def _final_model_used(self, event: LedgerEvent) -> str:
         return f"{self._who(event)} uses the final model."

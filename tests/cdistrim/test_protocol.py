@@ -45,6 +45,7 @@ def slot_in(state: SlotState, *, waiting: tuple[str, ...] = ()) -> SlotView:
     deciding = state in (SlotState.FETCH_REQUESTED, SlotState.UPLOAD_REQUESTED)
     ballot = BallotView(
         id=BallotId(step, 7, 4, 1, ALICE),
+        subject=bytes(32),
         state=BallotState.OPEN if deciding else BallotState.PASSED,
         yes=len(voted),
         no=0,

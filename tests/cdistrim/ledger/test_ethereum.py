@@ -121,7 +121,7 @@ def test_an_open_ballot_shows_who_voted_what_and_whom_it_waits_for(consortium: F
     first, second, *others = hospitals.ledgers
     step = {"campaign": number, "slot": 1, "attempt": 1}
     first.request_fetch(**step, request_key_digest=digest("key"))
-    second.cast_vote(ballot=of_slot(second, BallotKind.FETCH, **step), approve=False)
+    second.cast_vote(**of_slot(second, BallotKind.FETCH, **step), approve=False)
     view = others[0].campaign(number)
     assert view.slot is not None
     assert view.slot.request_key_digest == digest("key")
@@ -142,12 +142,10 @@ def test_evidence_survives_the_fixed_point(consortium: Found) -> None:
     step = {"campaign": number, "slot": 1, "attempt": 1}
     owner, voter, _ = hospitals.ledgers
     owner.request_fetch(**step, request_key_digest=digest("key"))
-    voter.cast_vote(ballot=of_slot(voter, BallotKind.FETCH, **step), approve=True)
+    voter.cast_vote(**of_slot(voter, BallotKind.FETCH, **step), approve=True)
     owner.report_opened(**step)
     owner.request_upload(**step, candidate=Candidate(0, digest(1), measured, digest(2), digest(3)))
-    voter.cast_vote(
-        ballot=of_slot(voter, BallotKind.UPLOAD, **step), approve=True, evidence=measured
-    )
+    voter.cast_vote(**of_slot(voter, BallotKind.UPLOAD, **step), approve=True, evidence=measured)
     slot = owner.slot(number, 1)
     assert slot.candidate is not None
     assert slot.ballot is not None
@@ -169,6 +167,7 @@ def test_evidence_that_is_no_measurement_is_not_sent(consortium: Found, evidence
     with pytest.raises(DataError):
         ledger.cast_vote(
             ballot=BallotId(BallotKind.UPLOAD, 1, 1, 1, ledger.account or ""),
+            subject=bytes(32),
             approve=True,
             evidence=evidence,
         )
@@ -211,10 +210,10 @@ def _refused(number: int) -> dict[str, Callable[[Consortium], object]]:
             campaign=99, slot=1, attempt=1, request_key_digest=key
         ),
         "AlreadyVoted": lambda c: c.ledgers[0].cast_vote(
-            ballot=of_slot(c.ledgers[0], BallotKind.FETCH, **step), approve=False, evidence=None
+            **of_slot(c.ledgers[0], BallotKind.FETCH, **step), approve=False, evidence=None
         ),
         "NoBallot": lambda c: c.ledgers[1].cast_vote(
-            ballot=of_slot(c.ledgers[1], BallotKind.UPLOAD, **step), approve=True, evidence=None
+            **of_slot(c.ledgers[1], BallotKind.UPLOAD, **step), approve=True, evidence=None
         ),
         "DeadlineNotPassed": lambda c: c.ledgers[2].close_expired(campaign=number, slot=1),
         "WrongCampaignState": lambda c: c.ledgers[0].enrol(
@@ -266,12 +265,12 @@ def test_every_write_done_twice_is_done_once(consortium: Found) -> None:
     writes: list[Callable[[], Receipt]] = [
         lambda: owner.request_fetch(**step, request_key_digest=digest("key")),
         lambda: voter.cast_vote(
-            ballot=of_slot(voter, BallotKind.FETCH, **step), approve=True, evidence=None
+            **of_slot(voter, BallotKind.FETCH, **step), approve=True, evidence=None
         ),
         lambda: owner.report_opened(**step, good=2),
         lambda: owner.request_upload(**step, candidate=asked),
         lambda: voter.cast_vote(
-            ballot=of_slot(voter, BallotKind.UPLOAD, **step), approve=True, evidence=BETTER
+            **of_slot(voter, BallotKind.UPLOAD, **step), approve=True, evidence=BETTER
         ),
         lambda: owner.confirm_upload(**step, candidate=whole),
     ]
@@ -301,11 +300,9 @@ def test_a_repeat_with_other_content_is_refused(consortium: Found) -> None:
     owner.request_fetch(**step, request_key_digest=digest("key"))
     with pytest.raises(LedgerRefusal):
         owner.request_fetch(**step, request_key_digest=digest("another key"))
-    voter.cast_vote(ballot=of_slot(voter, BallotKind.FETCH, **step), approve=True)
+    voter.cast_vote(**of_slot(voter, BallotKind.FETCH, **step), approve=True)
     with pytest.raises(LedgerRefusal):
-        voter.cast_vote(
-            ballot=of_slot(voter, BallotKind.FETCH, **step), approve=False, evidence=None
-        )
+        voter.cast_vote(**of_slot(voter, BallotKind.FETCH, **step), approve=False, evidence=None)
     owner.report_opened(**step)
     owner.request_upload(**step, candidate=candidate(1, 0))
     with pytest.raises(LedgerRefusal):
@@ -345,9 +342,7 @@ def test_one_account_in_many_threads_votes_once(consortium: Found) -> None:
     hospitals.ledgers[0].request_fetch(**step, request_key_digest=digest("key"))
     with ThreadPoolExecutor(6) as pool:
         votes = [
-            pool.submit(
-                ledger.cast_vote, ballot=of_slot(ledger, BallotKind.FETCH, **step), approve=True
-            )
+            pool.submit(ledger.cast_vote, **of_slot(ledger, BallotKind.FETCH, **step), approve=True)
             for ledger in hospitals.ledgers[1:3] * 3
         ]
     receipts = [vote.result() for vote in votes]

@@ -173,7 +173,7 @@ def test_whoever_is_killed_at_any_request_has_done_it_or_not_and_the_next_one_do
     writes: list[Action] = [
         lambda c: c.ledgers[0].request_fetch(**step, request_key_digest=digest("key")),
         lambda c: c.ledgers[1].cast_vote(
-            ballot=of_slot(c.ledgers[1], BallotKind.FETCH, **step), approve=True, evidence=None
+            **of_slot(c.ledgers[1], BallotKind.FETCH, **step), approve=True, evidence=None
         ),
         lambda c: c.ledgers[0].report_opened(**step),
         lambda c: c.ledgers[0].request_upload(**step, candidate=candidate(1, 0)),

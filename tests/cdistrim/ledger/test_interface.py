@@ -149,12 +149,12 @@ def test_every_write_done_twice_is_done_once(hospitals: Consortium) -> None:
     writes: list[Callable[[], Receipt]] = [
         lambda: owner.request_fetch(**step, request_key_digest=digest("key")),
         lambda: voter.cast_vote(
-            ballot=of_slot(voter, BallotKind.FETCH, **step), approve=True, evidence=None
+            **of_slot(voter, BallotKind.FETCH, **step), approve=True, evidence=None
         ),
         lambda: owner.report_opened(**step, good=2),
         lambda: owner.request_upload(**step, candidate=asked),
         lambda: voter.cast_vote(
-            ballot=of_slot(voter, BallotKind.UPLOAD, **step), approve=True, evidence=BETTER
+            **of_slot(voter, BallotKind.UPLOAD, **step), approve=True, evidence=BETTER
         ),
         lambda: owner.confirm_upload(**step, candidate=whole),
     ]
@@ -185,7 +185,7 @@ def test_voting_in_many_threads_is_voting_once(hospitals: Consortium) -> None:
         votes = [
             pool.submit(
                 voter.cast_vote,
-                ballot=of_slot(voter, BallotKind.FETCH, **step),
+                **of_slot(voter, BallotKind.FETCH, **step),
                 approve=True,
                 evidence=None,
             )

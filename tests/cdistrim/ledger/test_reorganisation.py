@@ -59,7 +59,7 @@ def requested(chain: str, size: int = 2) -> tuple[Consortium, int]:
 
 def cast(ledger: EthereumLedger, number: int) -> Receipt:
     return ledger.cast_vote(
-        ballot=of_slot(ledger, BallotKind.FETCH, campaign=number, **STEP), approve=True
+        **of_slot(ledger, BallotKind.FETCH, campaign=number, **STEP), approve=True
     )
 
 
