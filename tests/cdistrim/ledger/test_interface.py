@@ -8,12 +8,24 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
+from eth_account import Account
 
 from cdistrim.devnet import CHAIN_ID
 from cdistrim.errors import LedgerRefusal, UsageError
 from cdistrim.ledger import EthereumLedger, Ledger, Receipt
 from cdistrim.ledger.interface import Confirmations
-from cdistrim.protocol import BallotKind, CampaignState, Mode, SlotState, duties
+from cdistrim.protocol import (
+    BallotId,
+    BallotKind,
+    BallotState,
+    CampaignState,
+    Deed,
+    FinalFetchState,
+    Mode,
+    RestoreReason,
+    SlotState,
+    duties,
+)
 from tests.chain import BETTER, Consortium, candidate, digest, found, of_slot, run_slot
 from tests.fault_proxy import FaultProxy
 from tests.reorganising import bare_chain, mine, mining
@@ -29,6 +41,7 @@ class Seen:
 
     members: Consortium
     reader: Ledger
+    confirmations: Confirmations = 0
 
 
 def _seen(hospitals: Consortium, url: str, confirmations: Confirmations = 0) -> Seen:
@@ -36,7 +49,7 @@ def _seen(hospitals: Consortium, url: str, confirmations: Confirmations = 0) -> 
         url, hospitals.address, chain_id=CHAIN_ID, confirmations=confirmations
     )
     members = connected(hospitals, [url] * SIZE, confirmations=confirmations)
-    return Seen(replace(members, url=url), reader)
+    return Seen(replace(members, url=url), reader, confirmations)
 
 
 @contextmanager
@@ -221,3 +234,163 @@ def test_what_is_against_the_rules_is_refused_and_changes_nothing(hospitals: Con
             act(hospitals)
         assert caught.value.name, what
     assert (hospitals.ledgers[1].history(number), hospitals.ledgers[1].slot(number, 1)) == before
+
+
+def agree(hospitals: Consortium, ballot: BallotId) -> None:
+    """The electorate says yes, one after the other, until the ballot has passed."""
+    for account in hospitals.accounts:
+        now = hospitals.ledgers[0].ballot(ballot)
+        assert now is not None
+        if now.waits_for(account):
+            voter = hospitals.of(account)
+            voter.cast_vote(ballot=ballot, subject=now.subject, approve=True)
+    decided = hospitals.ledgers[0].ballot(ballot)
+    assert decided is not None
+    assert decided.state is BallotState.PASSED
+
+
+def join(seen: Seen) -> EthereumLedger:
+    """A fourth member: admitted by ballot, with a key that it published itself."""
+    hospitals = seen.members
+    key = digest("newcomer", hospitals.address)
+    account = str(Account.from_key(key).address)
+    proposer = hospitals.ledgers[0]
+    proposer.propose_admission(account=account, name="hospital-9")
+    agree(hospitals, BallotId(BallotKind.ADMISSION, 0, 0, 1, hospitals.accounts[0]))
+    newcomer = EthereumLedger.connect(
+        hospitals.url,
+        hospitals.address,
+        chain_id=CHAIN_ID,
+        account=key,
+        confirmations=seen.confirmations,
+    )
+    newcomer.publish_key(sealing_key=b"newcomer's public key")
+    return newcomer
+
+
+def test_a_key_is_published_once_and_can_be_replaced(hospitals: Consortium) -> None:
+    mine_, before = hospitals.ledgers[0], hospitals.members[0]
+    assert mine_.publish_key(sealing_key=before.sealing_key).repeated
+    assert not mine_.publish_key(sealing_key=b"another key").repeated
+    now = hospitals.ledgers[1].members()[0]
+    assert (now.sealing_key, now.name) == (b"another key", before.name)
+    assert now.key_changed_at > 0
+
+
+def test_members_come_and_go_by_ballot(seen: Seen) -> None:
+    hospitals, newcomer = seen.members, join(seen)
+    names = [member.name for member in hospitals.ledgers[1].members()]
+    assert names == ["hospital-1", "hospital-2", "hospital-3", "hospital-9"]
+    assert hospitals.ledgers[0].members()[3].sealing_key == b"newcomer's public key"
+
+    number = hospitals.open()
+    leaving = hospitals.accounts[2]
+    proposed = hospitals.ledgers[0].propose_removal(account=leaving)
+    assert hospitals.ledgers[0].propose_removal(account=leaving).transaction == proposed.transaction
+    ballot = BallotId(BallotKind.REMOVAL, 0, 0, 1, hospitals.accounts[0])
+    for voter in (hospitals.ledgers[1], newcomer):
+        now = voter.ballot(ballot)
+        assert now is not None
+        voter.cast_vote(ballot=ballot, subject=now.subject, approve=True)
+    assert leaving not in {member.account for member in hospitals.ledgers[0].members()}
+
+    view = hospitals.ledgers[0].campaign(number)
+    assert view.removals_pending
+    assert {duty.deed for duty in duties(view)} == {Deed.CLOSE}
+    with pytest.raises(LedgerRefusal) as pending:
+        hospitals.ledgers[0].request_fetch(
+            campaign=number, **STEP, request_key_digest=digest("key")
+        )
+    assert pending.value.name == "RemovalsPending"
+    hospitals.ledgers[1].apply_removals(campaign=number)
+    assert hospitals.ledgers[1].apply_removals(campaign=number).repeated
+    view = newcomer.campaign(number)
+    assert not view.removals_pending
+    assert view.enrolment(leaving) is None
+    with pytest.raises(LedgerRefusal) as gone:
+        hospitals.ledgers[2].publish_key(sealing_key=b"too late")
+    assert gone.value.name == "NotAMember"
+
+
+def test_a_member_joins_a_running_campaign(seen: Seen) -> None:
+    hospitals, newcomer = seen.members, join(seen)
+    number = hospitals.open()
+
+    def ask() -> Receipt:
+        return newcomer.request_join(
+            campaign=number, cases=7, data_commitment=digest("data"), evaluator=True
+        )
+
+    assert ask().transaction == ask().transaction
+    agree(hospitals, BallotId(BallotKind.JOIN, number, 0, 1, str(newcomer.account)))
+    view = hospitals.ledgers[0].campaign(number)
+    assert view.order[-1] == newcomer.account
+    assert view.slots == SIZE + 1
+    enrolment = view.enrolment(str(newcomer.account))
+    assert enrolment is not None
+    assert (enrolment.cases, enrolment.voter) == (7, False), "no head was dealt to it yet"
+
+
+def test_the_head_is_restored_to_an_ancestor(hospitals: Consortium) -> None:
+    number = hospitals.open(cycles=2)
+    for slot in (1, 2, 3):
+        run_slot(hospitals, number, slot)
+    asking = hospitals.ledgers[1]
+    asking.request_restore(
+        campaign=number, slot=4, attempt=1, target=1, reason=RestoreReason.UNOPENABLE
+    )
+    agree(hospitals, BallotId(BallotKind.RESTORE, number, 4, 1, hospitals.accounts[1]))
+    view = asking.campaign(number)
+    assert (view.head, view.accepted) == (1, 1)
+    assert view.slot is not None
+    assert (view.slot.number, view.slot.attempt, view.slot.state) == (4, 2, SlotState.WAITING)
+    assert [asking.model(number, slot).undone for slot in (1, 2, 3)] == [False, True, True]
+    assert [record.slot for record in asking.lineage(number, 1)] == [1]
+    told = asking.add_capsule(campaign=number, slot=1, capsule_hash=digest("capsule"))
+    again = asking.add_capsule(campaign=number, slot=1, capsule_hash=digest("capsule"))
+    assert (again.repeated, again.transaction) == (True, told.transaction)
+
+
+def test_the_final_model_is_opened_under_a_ballot_and_its_use_recorded(
+    hospitals: Consortium,
+) -> None:
+    number = hospitals.open()
+    for slot in range(1, SIZE + 1):
+        run_slot(hospitals, number, slot)
+    asking, account = hospitals.ledgers[2], hospitals.accounts[2]
+    assert asking.final_fetch(number, account).state is FinalFetchState.NONE
+    asking.request_final_model(campaign=number, request_key_digest=digest("key"))
+    agree(hospitals, BallotId(BallotKind.FINAL_FETCH, number, 0, 1, account))
+    granted = hospitals.ledgers[0].final_fetch(number, account)
+    assert (granted.state, granted.head, granted.round) == (FinalFetchState.GRANTED, SIZE, 1)
+    assert granted.request_key_digest == digest("key")
+    opened = asking.report_final_opened(campaign=number, good=2)
+    assert asking.report_final_opened(campaign=number, good=2).transaction == opened.transaction
+    used = asking.record_use(campaign=number, purpose=digest("a study"))
+    assert asking.record_use(campaign=number, purpose=digest("a study")).repeated
+    assert not asking.record_use(campaign=number, purpose=digest("another")).repeated
+    names = [event.name for event in hospitals.ledgers[0].history(number)]
+    assert names.count("FinalModelUsed") == 2
+    assert used.gas > 0
+    contributions = asking.contributions(number, SIZE)
+    assert [(each.models, each.cases) for each in contributions] == [(1, 10), (1, 11), (1, 12)]
+
+
+def test_signed_votes_count_as_votes_and_for_their_subject_only(hospitals: Consortium) -> None:
+    number = hospitals.open()
+    owner = hospitals.ledgers[0]
+    owner.request_fetch(campaign=number, **STEP, request_key_digest=digest("key"))
+    about = of_slot(owner, BallotKind.FETCH, campaign=number, **STEP)
+    deadline = owner.now() + 600
+    others = hospitals.ledgers[1:]
+    votes = [one.sign_vote(**about, approve=True, deadline=deadline) for one in others]
+    foreign = about | {"subject": digest("something else")}
+    with pytest.raises(LedgerRefusal) as wrong:
+        owner.cast_votes(ballot=foreign["ballot"], subject=foreign["subject"], votes=votes)
+    assert wrong.value.name == "WrongSubject"
+    owner.cast_votes(**about, votes=votes)
+    assert owner.cast_votes(**about, votes=votes).repeated
+    slot = others[0].slot(number, 1)
+    assert slot.state is SlotState.FETCH_GRANTED
+    assert slot.ballot is not None
+    assert {vote.partner for vote in slot.ballot.votes} == set(hospitals.accounts)
