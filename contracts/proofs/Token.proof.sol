@@ -18,6 +18,7 @@ contract TokenProof is Test, ICDistriMTypes {
     ICDistriM private reported; // slot 1: upload granted
     uint256 private fetchDeadline;
     uint256 private uploadDeadline;
+    bytes32 private votedDigest;
 
     function setUp() public {
         vm.warp(NOW);
@@ -30,12 +31,10 @@ contract TokenProof is Test, ICDistriMTypes {
         (candidate.ciphertextHash, candidate.capsuleHash) = (0, 0);
         vm.prank(OWNER);
         reported.requestUpload(1, 1, 1, candidate);
+        votedDigest = keccak256(abi.encode(candidate));
         vm.prank(OTHER);
         reported.castVote(
-            ballotId(BallotKind.Upload, 1, 1, 1, OWNER),
-            keccak256(abi.encode(candidate)),
-            true,
-            Evidence.wrap(0)
+            ballotId(BallotKind.Upload, 1, 1, 1, OWNER), votedDigest, true, Evidence.wrap(0)
         );
         uploadDeadline = reported.slotRecord(1, 1).deadline;
     }
@@ -68,6 +67,8 @@ contract TokenProof is Test, ICDistriMTypes {
         assert(!_open(caller, campaign, slot, attempt));
     }
 
+    /// @dev The record is compared by its digest: that no two records have one is Keccak-256's, which halmos
+    /// does not assume of a digest that it knows.
     function check_an_upload_token_is_redeemed_by_its_grantee_with_the_record_voted_on(
         address caller,
         uint48 time,
@@ -80,10 +81,8 @@ contract TokenProof is Test, ICDistriMTypes {
         if (!_confirm(caller, slot, attempt, candidate)) return;
         assert(caller == OWNER);
         assert(slot == 1 && attempt == 1 && time <= uploadDeadline);
-        Candidate memory voted = _candidate();
-        assert(candidate.parent == voted.parent);
-        assert(candidate.weightsHash == voted.weightsHash);
-        assert(Evidence.unwrap(candidate.evidence) == Evidence.unwrap(voted.evidence));
+        (candidate.ciphertextHash, candidate.capsuleHash) = (0, 0);
+        assert(keccak256(abi.encode(candidate)) == votedDigest);
     }
 
     function check_an_upload_token_is_redeemed_once(
