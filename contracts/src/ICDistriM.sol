@@ -196,7 +196,7 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
     function ballotRecord(BallotId ballot) external view returns (Box memory);
 
     /// @notice What a ballot is about. Fetch, FinalFetch: the one-time key's digest; Upload: the
-    /// candidate's digest; Restore: the ancestor; Removal: the seat; Join, Admission: Keccak-256 of the
+    /// candidate's digest; Restore: the ancestor; Removal: the account; Join, Admission: Keccak-256 of the
     /// ABI-encoded EnrolmentRecord or Applicant.
     function subjectOf(BallotId ballot) external view returns (bytes32);
 

@@ -29,7 +29,7 @@ abstract contract Membership is FinalModel {
         uint256 active = BallotBox.count(_active);
         if (active <= MIN_MEMBERS) revert BadMembers(active - 1);
         (BallotId ballot, uint16 round) = _nextRound(BallotKind.Removal, 0);
-        _openOfAll(ballot, bytes32(uint256(_seatOf(account))));
+        _openOfAll(ballot, bytes32(uint256(uint160(account))));
         emit RemovalProposed(ballot, account);
         return round;
     }
@@ -39,7 +39,8 @@ abstract contract Membership is FinalModel {
     }
 
     function _removalDecided(BallotId ballot, bool passed) internal {
-        if (passed) _remove(uint8(uint256(_subjects[ballot])));
+        address account = address(uint160(uint256(_subjects[ballot])));
+        if (passed) _remove(_seatOf(account));
     }
 
     function _openOfAll(BallotId ballot, bytes32 subject) private {

@@ -323,6 +323,31 @@ contract MemberCounterexamplesTest is Ballots {
         assertVoid(first, partners[2]);
     }
 
+    /// Seats are given in turn: after a reorganisation another newcomer may sit where the one was whose
+    /// removal was voted on. Votes name an account and not a seat.
+    function test_votes_to_remove_a_member_do_not_remove_another_after_a_reorganisation() public {
+        uint256 fork = vm.snapshotState();
+        _admit(8);
+        BallotId ballot = _proposeRemoval(partners[0], _account(8));
+        bytes32 asked = ledger.subjectOf(ballot);
+        SignedVote[] memory votes = new SignedVote[](3);
+        for (uint256 i = 0; i < votes.length; i++) {
+            votes[i] = _signed(ballot, i + 1, true, _silence(), uint64(block.timestamp + 60));
+        }
+        vm.revertToState(fork);
+        _admit(9);
+        BallotId again = _proposeRemoval(partners[0], _account(9));
+        assertTrue(BallotId.unwrap(again) == BallotId.unwrap(ballot), "the same name");
+        assertRefused(
+            partners[0],
+            abi.encodeCall(ICDistriM.castVotes, (ballot, asked, votes)),
+            abi.encodeWithSelector(
+                ICDistriMErrors.WrongSubject.selector, asked, ledger.subjectOf(again)
+            )
+        );
+        assertTrue(ledger.memberOf(_account(9)).active, "still a member");
+    }
+
     /// A reorganisation may take a proposal back after its votes are public. Its opener would propose somebody
     /// else in the same round, and the votes for the first applicant, still valid, admit the other.
     function test_votes_for_an_applicant_do_not_admit_another_after_a_reorganisation() public {

@@ -105,7 +105,7 @@ contract MembershipTest is Refusals {
         Box memory box = ledger.ballotRecord(ballot);
         assertEq(box.electorate, 0x1F, "electorate");
         assertEq(box.approvals, 1 << 1, "the opener's yes");
-        assertEq(ledger.subjectOf(ballot), bytes32(uint256(3)), "seat");
+        assertEq(ledger.subjectOf(ballot), bytes32(uint256(uint160(partners[3]))), "account");
         assertEq(box.deadline, block.timestamp + 7 days, "deadline");
     }
 

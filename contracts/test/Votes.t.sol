@@ -316,7 +316,9 @@ contract VotesTest is Refusals {
     function test_a_vote_of_the_consortium_about_something_else_is_refused() public {
         Applicant memory applicant = Applicant(_account(7), _name(7));
         _assertAbout(_proposeAdmission(partners[0], 7), keccak256(abi.encode(applicant)));
-        _assertAbout(_proposeRemoval(partners[0], partners[3]), bytes32(uint256(3)));
+        _assertAbout(
+            _proposeRemoval(partners[0], partners[3]), bytes32(uint256(uint160(partners[3])))
+        );
     }
 
     function test_a_report_is_voted_on_without_ciphertext_and_capsule() public {

@@ -93,7 +93,7 @@ contract History is ICDistriMEvents {
             (, member.sealingKeyDigest,) = abi.decode(log.data, (bytes32, bytes32, bytes));
             member.keyChangedAt = uint48(time);
         } else if (what == RemovalProposed.selector) {
-            subjects[_ballot(log)] = bytes32(uint256(seatOf[_account(log, 2)]));
+            subjects[_ballot(log)] = bytes32(uint256(uint160(_account(log, 2))));
         } else if (what == AdmissionProposed.selector) {
             Applicant memory applicant =
                 Applicant(_account(log, 2), abi.decode(log.data, (bytes32)));
