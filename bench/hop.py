@@ -106,7 +106,7 @@ def _measure(directory: Path) -> LargeHop:
 
     from cdistrim.consortium import found_consortium
     from cdistrim.convening import open_campaign
-    from cdistrim.coordinator import bind_coordinator
+    from cdistrim.coordinator import coordinator_bound_to
     from cdistrim.data.cases import CaseSet, SiteData
     from cdistrim.devnet import CHAIN_ID, Devnet
     from cdistrim.model import initial_weights, parameter_count
@@ -142,7 +142,7 @@ def _measure(directory: Path) -> LargeHop:
         for path in consortium.sites.values():
             Site(path).approve_spec(spec.digest())
         number = open_campaign(Site(consortium.sites[names[0]]), spec)
-        bind_coordinator(consortium.coordinator)
-        with dispatching_with(Embedded(consortium.accounts())):
+        coordinator = consortium.coordinator
+        with coordinator_bound_to(coordinator), dispatching_with(Embedded(consortium.accounts())):
             campaign(number)
     return LargeHop(parameter_count(model), hops_of(list(consortium.sites.values())))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +17,16 @@ from cdistrim.protocol import Deed, Duty
 from cdistrim.site import write_atomically
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cdistrim.ledger import EthereumLedger
 
 __all__ = [
     "COORDINATOR_VARIABLE",
     "Coordinator",
     "CoordinatorSettings",
-    "bind_coordinator",
     "bound_coordinator",
+    "coordinator_bound_to",
 ]
 
 COORDINATOR_VARIABLE = "CDISTRIM_COORDINATOR"
@@ -119,9 +122,14 @@ class Coordinator:
         )
 
 
-def bind_coordinator(directory: Path) -> None:
-    """Bind the current context to a coordinator's directory."""
-    _bound.set(directory)
+@contextmanager
+def coordinator_bound_to(directory: Path) -> Iterator[None]:
+    """Bind the current context (thread or task) to a coordinator's directory."""
+    token = _bound.set(directory)
+    try:
+        yield
+    finally:
+        _bound.reset(token)
 
 
 def bound_coordinator() -> Coordinator:

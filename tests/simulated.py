@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cdistrim.consortium import Consortium, found_consortium
 from cdistrim.convening import open_campaign
-from cdistrim.coordinator import Coordinator, bind_coordinator
+from cdistrim.coordinator import Coordinator, coordinator_bound_to
 from cdistrim.data.cases import CaseSet, SiteData
 from cdistrim.devnet import CHAIN_ID
 from cdistrim.devnet.directory import call
@@ -134,7 +134,6 @@ class SimulatedConsortium:
 
         self.found()
         number = self.open_campaign()
-        bind_coordinator(self.consortium.coordinator)
         accounts = self.consortium.accounts()
         dispatcher: Dispatcher = Embedded(accounts)
         if self.malice:
@@ -146,7 +145,7 @@ class SimulatedConsortium:
                 if path.name in self.silent
             }
             dispatcher = _WithSilentSites(dispatcher, since, self)
-        with dispatching_with(dispatcher):
+        with coordinator_bound_to(self.consortium.coordinator), dispatching_with(dispatcher):
             campaign(number)
         return self.view(number)
 

@@ -87,7 +87,7 @@ def run(
     """Drive a campaign from the ledger to its end, through the sites' agents."""
     from cdistrim.cli.failures import as_they_were
     from cdistrim.cli.outcome import end_with
-    from cdistrim.coordinator import Coordinator, bind_coordinator
+    from cdistrim.coordinator import Coordinator, coordinator_bound_to
 
     coordinator = Coordinator(directory)
     newest = coordinator.ledger.campaigns()
@@ -99,9 +99,8 @@ def run(
     from deployments.server import require_server
 
     require_server()
-    bind_coordinator(directory)
     from flows.campaign import campaign
 
-    with as_they_were():
+    with coordinator_bound_to(directory), as_they_were():
         campaign(number)
     end_with(coordinator.ledger.campaign(number or coordinator.ledger.campaigns()))

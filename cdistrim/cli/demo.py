@@ -126,13 +126,13 @@ def _run(directory: Path, options: DemoOptions) -> None:
 
 def _drive(demonstration: Demonstration, display: Display) -> None:
     from cdistrim.cli.failures import as_they_were
-    from cdistrim.coordinator import bind_coordinator
+    from cdistrim.coordinator import coordinator_bound_to
     from flows.campaign import campaign
     from flows.dispatch import Embedded, dispatching_with
 
-    bind_coordinator(demonstration.consortium.coordinator)
+    coordinator = demonstration.consortium.coordinator
     embedded = Embedded(demonstration.consortium.accounts())
     number = demonstration.open_campaign()
     display.campaign_started(demonstration.view())
-    with as_they_were(), dispatching_with(embedded):
+    with coordinator_bound_to(coordinator), as_they_were(), dispatching_with(embedded):
         campaign(number)
