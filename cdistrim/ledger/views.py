@@ -111,6 +111,7 @@ def ballot_view(ballot: Fields, casts: Iterable[Fields]) -> BallotView | None:
     return BallotView(
         id=ballot["id"],
         subject=ballot["subject"],
+        model=ballot["model"],
         state=ballot["state"],
         yes=ballot["yes"],
         no=ballot["no"],

@@ -92,11 +92,13 @@ class BallotView:
     """A ballot as the ledger has it. ``electorate`` are the accounts that may vote.
 
     ``subject`` is what is voted on, in 32 bytes; a vote names it and counts for nothing else. Of a
-    slot's ballots it was compared with what the slot says.
+    slot's ballots it was compared with what the slot says. ``model`` is the slot of the ancestor that
+    a restore would go back to, or of the model that a final fetch is for; 0 in other ballots.
     """
 
     id: BallotId
     subject: bytes
+    model: int
     state: BallotState
     yes: int
     no: int

@@ -67,7 +67,8 @@ abstract contract Ballots is Members {
         if (box.deadline != 0) {
             stored.deadline = box.deadline;
             _subjects[ballot] = subject;
-            stored.basis = box.basis;
+            stored.removals = _removals();
+            stored.model = box.model;
             stored.opened = box.opened;
             stored.reason = box.reason;
         }

@@ -202,6 +202,7 @@ contract CDistriMViews is ICDistriMViews {
         view_.slot = ballot.slotOf();
         view_.attempt = ballot.attemptOf();
         view_.opener = ballot.openerOf();
+        view_.model = box.model;
         view_.state = ledger.ballotState(ballot);
         if (view_.state != BallotState.None) view_.subject = ledger.subjectOf(ballot);
         view_.yes = BallotBox.count(box.approvals);

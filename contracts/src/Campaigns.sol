@@ -73,30 +73,24 @@ abstract contract Campaigns is Ballots {
         BallotKind kind = ballot.kindOf();
         if (kind == BallotKind.Fetch) return _asks(ballot, SlotState.FetchRequested);
         if (kind == BallotKind.Upload) return _asks(ballot, SlotState.UploadRequested);
-        uint128 opener = _bit(ballot.openerOf());
-        if ((box.electorate | opener) & ~_active != 0) return false;
-        if (kind >= BallotKind.Admission) {
-            return box.electorate == _active && box.basis == _removals();
-        }
+        if (box.removals != _removals()) return false;
+        if (kind >= BallotKind.Admission) return box.electorate == _active;
         CampaignRecord storage c = _campaigns[ballot.campaignOf()];
         if (kind == BallotKind.Join) {
-            return c.state == CampaignState.Running && box.electorate == c.voters
-                && box.basis == _removals();
+            return c.state == CampaignState.Running && box.electorate == c.voters;
         }
-        if (c.head != box.basis) return false;
-        if (kind == BallotKind.FinalFetch) return box.electorate == c.voters | opener;
-        if (box.electorate != c.voters) return false;
-        if (ballot.attemptOf() == 0) return true; // a restore opened after the campaign's end
+        if (kind == BallotKind.FinalFetch) return c.head == box.model;
+        if (ballot.attemptOf() == 0) return c.head == ballot.slotOf(); // after the campaign's end
         SlotRecord storage s = _slotOf(ballot);
         return _isOpen(c, s, ballot) && box.opened == _wasOpened(s);
     }
 
     /// @inheritdoc ICDistriM
     function subjectOf(BallotId ballot) public view override(Ballots) returns (bytes32) {
-        BallotKind kind = ballot.kindOf();
-        if (kind == BallotKind.Fetch) return _slotOf(ballot).requestKeyDigest;
-        if (kind == BallotKind.Upload) return _slotOf(ballot).candidateDigest;
-        return _subjects[ballot];
+        if (!_isOfSlot(ballot)) return _subjects[ballot];
+        SlotRecord storage s = _slotOf(ballot);
+        if (s.attempt != ballot.attemptOf()) return 0;
+        return ballot.kindOf() == BallotKind.Fetch ? s.requestKeyDigest : s.candidateDigest;
     }
 
     /// @dev Whether the open slot waits for this ballot.

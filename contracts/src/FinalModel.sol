@@ -22,7 +22,7 @@ abstract contract FinalModel is Restores {
         Box memory box;
         box.electorate = c.voters | _bit(msg.sender);
         box.deadline = _ballotEnd(c);
-        box.basis = c.head;
+        box.model = c.head;
         _open(ballot, box, requestKeyDigest, c.head);
         emit FinalModelRequested(ballot, campaign, requestKeyDigest);
     }
@@ -48,8 +48,7 @@ abstract contract FinalModel is Restores {
         emit FinalModelUsed(campaign, msg.sender, f.head, purpose);
     }
 
-    function _finalFetchDecided(BallotId ballot, bool passed) internal {
-        if (!passed) return;
+    function _finalFetchPassed(BallotId ballot) internal {
         (uint256 campaign, address opener) = (ballot.campaignOf(), ballot.openerOf());
         uint32 time = _campaigns[campaign].deadlines.secondsOf(Clock.Opening);
         FinalFetchRecord storage f = _finals[campaign][opener];

@@ -115,7 +115,8 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
 
     /// @notice Asks the voters to take the head back to a strict ancestor. Once per voter and attempt,
     /// or, after the campaign's end (`slot` is the head, `attempt` is 0), once per voter and head.
-    /// @dev Void as soon as the owner opens the head, or head, attempt or voters change.
+    /// @dev Void as soon as the owner opens the head, the head or the attempt changes, or a member is
+    /// removed.
     /// @param target Slot of the ancestor; 0 is genesis.
     function requestRestore(
         uint256 campaign,
@@ -196,8 +197,9 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
     function ballotRecord(BallotId ballot) external view returns (Box memory);
 
     /// @notice What a ballot is about. Fetch, FinalFetch: the one-time key's digest; Upload: the
-    /// candidate's digest; Restore: the ancestor; Removal: the account; Join, Admission: Keccak-256 of the
-    /// ABI-encoded EnrolmentRecord or Applicant.
+    /// candidate's digest; Restore: Keccak-256 of the candidate digests of head and ancestor, 64 bytes,
+    /// zero for genesis; Removal: the account; Join, Admission: Keccak-256 of the ABI-encoded
+    /// EnrolmentRecord or Applicant. Zero if there is no such ballot, or of a slot's former attempt.
     function subjectOf(BallotId ballot) external view returns (bytes32);
 
     /// @notice State of a ballot, derived from votes, time and members.

@@ -218,8 +218,9 @@ interface ICDistriMTypes {
 
     /// @notice A ballot as stored.
     /// @param deadline 0 for Fetch and Upload, whose deadline is the slot's.
-    /// @param basis Restore, FinalFetch: the head it was opened on. Join, Admission, Removal: how many
-    /// members had been removed by then. Void once it is another.
+    /// @param removals How often somebody had been removed when it was opened: void once it is more.
+    /// 0 for Fetch and Upload, which are a matter of the campaign's partners only.
+    /// @param model Restore: the ancestor. FinalFetch: the head it was opened on, and void with it.
     /// @param opened Restore: whether the owner had opened the head before.
     /// @param reason Restore: see RestoreReason.
     struct Box {
@@ -227,7 +228,8 @@ interface ICDistriMTypes {
         uint128 approvals;
         uint128 refusals;
         uint48 deadline;
-        uint32 basis;
+        uint32 removals;
+        uint32 model;
         bool opened;
         uint8 reason;
     }

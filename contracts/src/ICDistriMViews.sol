@@ -80,6 +80,7 @@ interface ICDistriMViews is ICDistriMTypes {
     }
 
     /// @notice A ballot. `yes` and `approvals` have the opener's own, if it may vote.
+    /// @param model Restore: slot of the ancestor. FinalFetch: slot of the model to open. Else 0.
     /// @param deadline Its last second; of Fetch and Upload that of the slot's present step.
     struct Ballot {
         BallotId id;
@@ -89,6 +90,7 @@ interface ICDistriMViews is ICDistriMTypes {
         uint16 attempt;
         address opener;
         bytes32 subject;
+        uint32 model;
         BallotState state;
         uint8 yes;
         uint8 no;

@@ -34,13 +34,13 @@ abstract contract Membership is FinalModel {
         return round;
     }
 
-    function _admissionDecided(BallotId ballot, bool passed) internal {
-        if (passed) _admit(_applicants[ballot.openerOf()]);
+    function _admissionPassed(BallotId ballot) internal {
+        _admit(_applicants[ballot.openerOf()]);
     }
 
-    function _removalDecided(BallotId ballot, bool passed) internal {
+    function _removalPassed(BallotId ballot) internal {
         address account = address(uint160(uint256(_subjects[ballot])));
-        if (passed) _remove(_seatOf(account));
+        _remove(_seatOf(account));
     }
 
     function _openOfAll(BallotId ballot, bytes32 subject) private {
@@ -48,7 +48,6 @@ abstract contract Membership is FinalModel {
         Box memory box;
         box.electorate = _active;
         box.deadline = uint48(deadline);
-        box.basis = _removals();
         _open(ballot, box, subject, GENESIS);
     }
 }

@@ -85,7 +85,6 @@ abstract contract Partners is Turns {
         Box memory box;
         box.electorate = c.voters;
         box.deadline = _ballotEnd(c);
-        box.basis = _removals();
         _open(ballot, box, keccak256(abi.encode(e)), c.head);
         emit JoinRequested(ballot, campaign, cases, dataCommitment, evaluator);
         return round;

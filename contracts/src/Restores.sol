@@ -33,11 +33,11 @@ abstract contract Restores is Slots {
         Box memory box;
         box.electorate = c.voters;
         box.deadline = _ballotEnd(c);
-        box.basis = c.head;
+        box.model = target;
         box.opened = opened;
         box.reason = uint8(reason);
         BallotId ballot = ballotId(BallotKind.Restore, campaign, slot, attempt, msg.sender);
-        _open(ballot, box, bytes32(uint256(target)), c.head);
+        _open(ballot, box, _subjectOf(campaign, c.head, target), c.head);
         emit RestoreRequested(ballot, campaign, target, reason);
     }
 
@@ -51,11 +51,19 @@ abstract contract Restores is Slots {
         emit CapsuleAdded(campaign, slot, msg.sender, capsuleHash);
     }
 
-    function _restoreDecided(BallotId ballot, Box memory box, bool passed) internal {
-        if (!passed) return;
+    function _restorePassed(BallotId ballot, Box memory box) internal {
         uint256 campaign = ballot.campaignOf();
-        uint32 target = uint32(uint256(_subjects[ballot]));
-        _restore(campaign, _campaigns[campaign], target, RestoreReason(box.reason));
+        _restore(campaign, _campaigns[campaign], box.model, RestoreReason(box.reason));
+    }
+
+    /// @dev From which model back to which, by what they are and not only by their numbers.
+    function _subjectOf(uint256 campaign, uint32 head, uint32 target)
+        private
+        view
+        returns (bytes32)
+    {
+        mapping(uint32 => SlotRecord) storage slots = _slots[campaign];
+        return keccak256(abi.encode(slots[head].candidateDigest, slots[target].candidateDigest));
     }
 
     /// @dev Slots of ancestors have lower numbers: the walk ends at the target or passes it.

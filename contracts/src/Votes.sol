@@ -88,11 +88,12 @@ abstract contract Votes is Membership {
         BallotKind kind = ballot.kindOf();
         if (kind == BallotKind.Fetch) _fetchDecided(ballot, passed);
         else if (kind == BallotKind.Upload) _uploadDecided(ballot, passed);
-        else if (kind == BallotKind.Restore) _restoreDecided(ballot, box, passed);
-        else if (kind == BallotKind.FinalFetch) _finalFetchDecided(ballot, passed);
-        else if (kind == BallotKind.Admission) _admissionDecided(ballot, passed);
-        else if (kind == BallotKind.Removal) _removalDecided(ballot, passed);
-        else if (passed) _join(ballot.campaignOf(), ballot.openerOf());
+        else if (!passed) return;
+        else if (kind == BallotKind.Restore) _restorePassed(ballot, box);
+        else if (kind == BallotKind.FinalFetch) _finalFetchPassed(ballot);
+        else if (kind == BallotKind.Admission) _admissionPassed(ballot);
+        else if (kind == BallotKind.Removal) _removalPassed(ballot);
+        else _join(ballot.campaignOf(), ballot.openerOf());
     }
 
     // ------------------------------------------------------------------- guards

@@ -93,7 +93,7 @@ contract BallotBoxTest is Test, ICDistriMTypes {
     // ------------------------------------------------------------------ pieces
 
     function _box(uint128 electorate, uint128 yes, uint128 no) private pure returns (Box memory) {
-        return Box(electorate, yes, no, 0, 0, false, 0);
+        return Box(electorate, yes, no, 0, 0, 0, false, 0);
     }
 
     function _countSlowly(uint128 mask) private pure returns (uint256 bits) {

@@ -27,7 +27,7 @@ contract FinalModelTest is Refusals {
         assertEq(box.electorate, 0xF, "electorate");
         assertEq(box.approvals, 1 << 1, "the opener's yes");
         assertEq(box.deadline, block.timestamp + 300, "deadline");
-        assertEq(box.basis, 4, "head");
+        assertEq(box.model, 4, "head");
         FinalFetchRecord memory f = ledger.finalFetchRecord(campaign, partners[1]);
         assertEq(uint8(f.state), uint8(FinalFetchState.Requested), "state");
         assertEq(f.round, 1, "round");

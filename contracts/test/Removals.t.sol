@@ -235,16 +235,13 @@ contract RemovalsTest is Refusals {
     }
 
     /// @dev A joiner without a vote yet leaves: nothing that the voters decide has changed.
-    function test_a_restore_outlives_the_removal_of_who_had_no_vote() public {
+    /// @dev Even of somebody who is no partner: what was asked before is asked again.
+    function test_any_removal_voids_a_restore() public {
         _bring(campaign, 1, SlotState.Accepted);
-        _join(campaign, bystander);
         BallotId restore = _requestRestore(campaign, partners[0], 0);
         _removeMember(bystander);
-        assertState(restore, BallotState.Open);
-        vm.prank(partners[0]);
-        ledger.applyRemovals(campaign);
-        assertState(restore, BallotState.Open);
-        _decide(restore, true);
+        assertVoteRefused(partners[1], restore, _ballotVoid(restore));
+        _decide(_requestRestore(campaign, partners[1], 0), true);
         assertEq(_head(campaign), 0, "head");
     }
 

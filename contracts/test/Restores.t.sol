@@ -28,8 +28,10 @@ contract RestoresTest is Refusals {
         assertEq(box.electorate, 0xF, "electorate");
         assertEq(box.approvals, 1 << 3, "the opener's yes");
         assertEq(box.deadline, block.timestamp + 300, "deadline");
-        assertEq(ledger.subjectOf(restore), bytes32(uint256(1)), "target");
-        assertEq(box.basis, 2, "head");
+        bytes32 head = ledger.slotRecord(campaign, 2).candidateDigest;
+        bytes32 ancestor = ledger.slotRecord(campaign, 1).candidateDigest;
+        assertEq(ledger.subjectOf(restore), keccak256(abi.encode(head, ancestor)), "models");
+        assertEq(box.model, 1, "target");
         assertEq(box.reason, uint8(RestoreReason.Unopenable), "reason");
         assertTrue(!box.opened, "not opened yet");
     }

@@ -303,7 +303,12 @@ contract VotesTest is Refusals {
     function test_a_vote_of_a_campaign_about_something_else_is_refused() public {
         _bring(campaign, 1, SlotState.Accepted);
         _bring(campaign, 2, SlotState.Accepted);
-        _assertAbout(_requestRestore(campaign, partners[0], 1), bytes32(uint256(1)));
+        bytes32 head = ledger.slotRecord(campaign, 2).candidateDigest;
+        bytes32 ancestor = ledger.slotRecord(campaign, 1).candidateDigest;
+        BallotId back = _requestRestore(campaign, partners[0], 1);
+        _assertAbout(back, keccak256(abi.encode(head, ancestor)));
+        BallotId genesis = _requestRestore(campaign, partners[1], 0);
+        _assertAbout(genesis, keccak256(abi.encode(head, bytes32(0))));
         EnrolmentRecord memory join = EnrolmentRecord(77, true, keccak256("joiner"));
         _assertAbout(_requestJoin(campaign, bystander, true), keccak256(abi.encode(join)));
     }

@@ -46,6 +46,7 @@ def slot_in(state: SlotState, *, waiting: tuple[str, ...] = ()) -> SlotView:
     ballot = BallotView(
         id=BallotId(step, 7, 4, 1, ALICE),
         subject=bytes(32),
+        model=0,
         state=BallotState.OPEN if deciding else BallotState.PASSED,
         yes=len(voted),
         no=0,

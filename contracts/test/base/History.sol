@@ -57,10 +57,10 @@ contract History is ICDistriMEvents {
     }
 
     function subjectOf(BallotId ballot) external view returns (bytes32) {
+        if (ballot.kindOf() > BallotKind.Upload) return subjects[ballot];
         SlotRecord storage s = slots[ballot.slotOf()];
-        if (ballot.kindOf() == BallotKind.Fetch) return s.requestKeyDigest;
-        if (ballot.kindOf() == BallotKind.Upload) return s.candidateDigest;
-        return subjects[ballot];
+        if (s.attempt != ballot.attemptOf()) return 0;
+        return ballot.kindOf() == BallotKind.Fetch ? s.requestKeyDigest : s.candidateDigest;
     }
 
     function ballotCount() external view returns (uint256) {
@@ -115,7 +115,10 @@ contract History is ICDistriMEvents {
             else box.refusals |= bit;
         } else if (what == RestoreRequested.selector) {
             (uint32 target, RestoreReason reason) = abi.decode(log.data, (uint32, RestoreReason));
-            subjects[_ballot(log)] = bytes32(uint256(target));
+            subjects[_ballot(log)] = keccak256(
+                abi.encode(slots[c.head].candidateDigest, slots[target].candidateDigest)
+            );
+            boxes[_ballot(log)].model = target;
             boxes[_ballot(log)].reason = uint8(reason);
         } else if (what == JoinRequested.selector) {
             (uint32 cases, bytes32 commitment, bool evaluator) =
@@ -157,13 +160,11 @@ contract History is ICDistriMEvents {
         box.deadline = uint48(deadline);
         if (ballot.kindOf() == BallotKind.Restore) {
             bool running = c.state == CampaignState.Running;
-            box.basis = head;
             box.opened = running && slots[c.slot].state >= SlotState.Training;
         } else if (ballot.kindOf() == BallotKind.FinalFetch) {
-            box.basis = head;
-        } else {
-            box.basis = uint32(members.length - BallotBox.count(active));
+            box.model = head;
         }
+        box.removals = uint32(members.length - BallotBox.count(active));
     }
 
     function _ofCampaign(bytes32 what, Vm.Log calldata log) private returns (bool) {
