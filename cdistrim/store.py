@@ -387,13 +387,31 @@ def _filesystem(
         ) from error
 
 
-def _write_exclusively(target: Path, data: bytes) -> None:
-    """Write a file that appears complete or not at all, and never replaces another.
+def _write_nameless(target: Path, data: bytes) -> bool:
+    """Write a file that has no name until it is complete, so that a killed process leaves none.
 
-    Raises:
-        FileExistsError: There is one already.
+    Returns whether this system can (Linux, on a local disk).
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file = os.open(target.parent, os.O_TMPFILE | os.O_WRONLY, 0o666)
+    except (AttributeError, OSError):
+        return False
+    with os.fdopen(file, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(file)
+        try:
+            # A directory is given, though none is needed, to have the link followed (linkat(2)).
+            os.link(f"/proc/self/fd/{file}", target, src_dir_fd=file, follow_symlinks=True)
+        except FileExistsError:
+            raise
+        except OSError:
+            return False
+    return True
+
+
+def _write_part(target: Path, data: bytes) -> None:
+    """Write under another name first: a killed process leaves it to :meth:`ObjectStore.sweep`."""
     part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
     try:
         with part.open("xb") as stream:
@@ -409,6 +427,17 @@ def _write_exclusively(target: Path, data: bytes) -> None:
             part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _write_exclusively(target: Path, data: bytes) -> None:
+    """Write a file that appears complete or not at all, and never replaces another.
+
+    Raises:
+        FileExistsError: There is one already.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not _write_nameless(target, data):
+        _write_part(target, data)
     directory = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -68,7 +68,11 @@ def tip(url: str) -> int:
 
 @contextmanager
 def mining(url: str, *, restless: Callable[[], None] | None = None) -> Iterator[None]:
-    """Empty blocks come all the time, as on a public chain; after each, ``restless`` is called."""
+    """Blocks come all the time, as on a public chain; after each, ``restless`` is called.
+
+    They come from here alone: anvil looks where a reorganisation begins before it locks the chain,
+    so a block that a transaction mined in between would be undone on top of the depth asked for.
+    """
     enough = threading.Event()
 
     def work() -> None:
@@ -77,13 +81,17 @@ def mining(url: str, *, restless: Callable[[], None] | None = None) -> Iterator[
             if restless:
                 restless()
 
-    with ThreadPoolExecutor(1) as pool:
-        worker = pool.submit(work)
-        try:
-            yield
-        finally:
-            enough.set()
-    worker.result()
+    call(url, "evm_setAutomine", False)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            worker = pool.submit(work)
+            try:
+                yield
+            finally:
+                enough.set()
+        worker.result()
+    finally:
+        call(url, "evm_setAutomine", True)
 
 
 def reorganise(url: str, depth: int, transactions: Sequence[bytes] = ()) -> None:

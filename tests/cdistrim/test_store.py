@@ -363,7 +363,17 @@ def _put_for_ever(url: str) -> None:
         store.put("mine", number.to_bytes(4, "big") * 250_000)
 
 
-def test_a_writer_that_is_killed_leaves_whole_objects_only(tmp_path: Path) -> None:
+@pytest.fixture(params=["nameless", "part"])
+def nameless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the disk keeps files without a name; else it is as on other systems and SMB."""
+    if request.param == "part":
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    elif not hasattr(os, "O_TMPFILE"):
+        pytest.skip("this system has no files without a name")
+    return bool(request.param == "nameless")
+
+
+def test_a_writer_that_is_killed_leaves_whole_objects_only(tmp_path: Path, nameless: bool) -> None:
     url = f"file://{tmp_path}/store"
     for _ in range(3):
         writer = multiprocessing.get_context("fork").Process(target=_put_for_ever, args=(url,))
@@ -378,6 +388,20 @@ def test_a_writer_that_is_killed_leaves_whole_objects_only(tmp_path: Path) -> No
         assert len(objects) >= before + 2
         for reference in objects:
             store.get("mine", reference.digest)
+    if nameless:
+        assert list((tmp_path / "store").rglob("*.part")) == []
+
+
+@pytest.mark.usefixtures("nameless")
+def test_a_file_is_written_once_and_as_readable_as_any(tmp_path: Path) -> None:
+    store = ObjectStore(f"file://{tmp_path}/store")
+    written = tmp_path / "store" / store.put(WHERE, DATA).path
+    (tmp_path / "other").write_bytes(DATA)
+    assert written.stat().st_mode == (tmp_path / "other").stat().st_mode
+    with pytest.raises(FileExistsError):
+        store._write(str(written), b"other bytes")
+    assert written.read_bytes() == DATA
+    assert [path.name for path in written.parent.iterdir()] == [written.name]
 
 
 def test_importing_the_store_loads_no_backend() -> None:
