@@ -88,7 +88,7 @@ class Real:
         """The answers in hexadecimal, as of the latest block but at a time."""
         if not questions:
             return []
-        at = ("latest", {}, {"time": hex(now)})
+        at: tuple[object, ...] = ("latest", {}, {"time": hex(now)})
         batch = [
             _request(index, "eth_call", {"to": self.address, "data": _question(question)}, *at)
             for index, question in enumerate(questions)

@@ -1,0 +1,401 @@
+"""A random player: mostly sensible moves of all partners, and the pursuit of what was rarely seen.
+
+It knows the reference's state and nothing of the contract. The same seed plays the same game.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from cdistrim.devnet import CHAIN_ID
+from cdistrim.ledger.words import evidence_word, name_word
+from cdistrim.protocol import (
+    GENESIS,
+    TRANSITIONS,
+    BallotState,
+    CampaignState,
+    Clock,
+    FinalFetchState,
+    Mode,
+    RestoreReason,
+    SlotEvent,
+    SlotState,
+    Transition,
+)
+from tests.chain import BETTER, WORSE, digest
+from tests.contracts.reference import NO_HASH, Action, Ballot, Campaign, Reference, SignedVote
+
+__all__ = ["VOTE", "Player", "people"]
+
+VOTE = [
+    {"name": "ballot", "type": "uint256"},
+    {"name": "approve", "type": "bool"},
+    {"name": "evidence", "type": "uint256"},
+    {"name": "deadline", "type": "uint64"},
+]
+_CAMPAIGNS = 6  # of one game
+_DETOURS = (
+    SlotEvent.DEADLINE_CLOSED,
+    SlotEvent.HEAD_RESTORED,
+    SlotEvent.PARTNER_REMOVED,
+    SlotEvent.OWNER_REMOVED,
+    SlotEvent.TOO_FEW_LEFT,
+)
+_AT_ONCE = 40  # moves that a plan may take
+
+
+@cache
+def people() -> tuple[LocalAccount, ...]:
+    """Everybody who ever plays; the last one is never proposed as a member."""
+    return tuple(Account.from_key(digest("differential", index)) for index in range(11))
+
+
+class Player:
+    """Makes moves for everybody.
+
+    Args:
+        address: Where the contract is: signatures are good there only.
+        seen: How often each row of the table was taken so far, in this and in other games.
+    """
+
+    def __init__(
+        self, rng: random.Random, reference: Reference, address: str, seen: Counter[Transition]
+    ) -> None:
+        self._rng = rng
+        self._reference = reference
+        self._address = address
+        self._seen = seen
+        self._plan: Iterator[Action] = self._prelude()
+        self._moves_left = _AT_ONCE
+        self.accounts = [str(account.address) for account in people()]
+        self.now = reference.now
+
+    # --------------------------------------------------------------- choosing a move
+
+    def move(self) -> Action:
+        """The next move, a sensible one. It may move ``now``."""
+        rng = self._rng
+        self.now += rng.choice((0, 1, 1, 5))
+        if rng.random() < 0.04:
+            self._let_time_pass()
+        self._reference.now = self.now
+        planned = next(self._plan, None) if rng.random() < 0.75 and self._moves_left > 0 else None
+        if planned:
+            self._moves_left -= 1
+            return planned
+        running = self._campaigns(CampaignState.RUNNING)
+        if running and rng.random() < 0.2:
+            self._detour(rng.choice(running))
+        choices: list[Callable[[], Action | None]] = [
+            *(7 * [self._campaign_move]),
+            *(2 * [self._vote_elsewhere]),
+            self._aside,
+        ]
+        while True:
+            move = rng.choice(choices)()
+            if move:
+                return move
+
+    def _do(self, sender: str, function: str, *arguments: object) -> Action:
+        return Action(sender, function, arguments)
+
+    def _campaigns(self, *states: CampaignState) -> list[Campaign]:
+        return [c for c in self._reference.campaigns if c.state in states]
+
+    def _members(self) -> list[str]:
+        """Members by their seats; a set would make a game depend on more than its seed."""
+        return [member.account for member in self._reference.members if member.active]
+
+    def _one(self, of: Sequence[str] | set[str] | frozenset[str]) -> str | None:
+        return self._rng.choice(sorted(of)) if of else None
+
+    def _somebody(self) -> str:
+        return self._rng.choice(self._members())
+
+    def _hash(self) -> bytes:
+        return self._rng.randbytes(32)
+
+    def _evidence(self) -> int:
+        return evidence_word(self._rng.choice((BETTER, WORSE, None)))
+
+    def _let_time_pass(self) -> None:
+        """To the edge of some deadline: the last second, the one before or the one behind."""
+        reference, ends = self._reference, []
+        for campaign in reference.campaigns:
+            if campaign.state is CampaignState.ENROLLING:
+                ends.append(campaign.enrol_deadline)
+            if campaign.state is CampaignState.RUNNING:
+                ends += 2 * [campaign.open_slot.deadline]
+            ends += [final.deadline for final in campaign.finals.values()]
+        ends += [
+            reference.deadline_of(ballot)
+            for ballot in reference.ballots.values()
+            if reference.ballot_state(ballot) is BallotState.OPEN
+        ]
+        near = [end for end in ends if self.now <= end < self.now + 10_000]
+        pool = near if self._rng.random() < 0.8 else [end for end in ends if end >= self.now]
+        if pool:
+            self.now = max(self.now, self._rng.choice(pool) + self._rng.choice((-1, 0, 1, 1)))
+
+    # ------------------------------------------------------------- what a campaign needs
+
+    def _campaign_move(self) -> Action | None:
+        open_ones = self._campaigns(CampaignState.ENROLLING, CampaignState.RUNNING)
+        begun = len(self._reference.campaigns)
+        if begun < _CAMPAIGNS and self._rng.random() < (0.5, 0.03, 0.01, 0)[min(len(open_ones), 3)]:
+            return self._open_campaign()
+        if not self._reference.campaigns:
+            return None
+        campaign = self._rng.choice(open_ones or self._reference.campaigns)
+        if self._rng.random() < 0.15:
+            campaign = self._rng.choice(self._reference.campaigns)
+        return self._due(campaign)
+
+    def _due(self, campaign: Campaign) -> Action | None:
+        number = campaign.number
+        if self._reference.removed_from(campaign):
+            return self._do(self._somebody(), "applyRemovals", number)
+        if campaign.state is CampaignState.ENROLLING:
+            missing = campaign.invited & self._reference.active - campaign.partners
+            late = self.now > campaign.enrol_deadline
+            somebody = self._one(missing)
+            if somebody and not late:
+                return self._do(somebody, "enrol", number, *self._enrolment())
+            return self._do(self._somebody(), "closeExpired", number)
+        if campaign.state.ended:
+            return self._afterwards(campaign)
+        slot = campaign.open_slot
+        if self.now > slot.deadline and self._rng.random() < 0.7:
+            return self._do(self._somebody(), "closeExpired", number)
+        if ballot := self._reference.open_ballot(campaign):
+            return self._vote(ballot, yes=0.85)
+        return self._own_step(campaign)
+
+    def _own_step(self, campaign: Campaign) -> Action | None:
+        slot = campaign.open_slot
+        step = campaign.number, campaign.slot, slot.attempt
+        if slot.state is SlotState.WAITING:
+            return self._do(slot.owner, "requestFetch", *step, self._hash())
+        if slot.state is SlotState.FETCH_GRANTED:
+            shares = (self._rng.randrange(256) for _ in range(3))
+            return self._do(slot.owner, "reportOpened", *step, *shares)
+        if slot.state is SlotState.TRAINING:
+            reported = campaign.mode is Mode.REPORTED
+            hashes = [NO_HASH if reported else self._hash() for _ in range(2)]
+            record = campaign.head, hashes[0], self._hash(), hashes[1], self._evidence()
+            return self._do(slot.owner, "requestUpload", *step, record)
+        if slot.state is SlotState.UPLOAD_GRANTED:
+            record = slot.parent, self._hash(), slot.weights_hash, self._hash(), slot.evidence
+            return self._do(slot.owner, "confirmUpload", *step, record)
+        return None
+
+    def _enrolment(self) -> tuple[int, bytes, bool]:
+        return self._rng.randrange(1, 500), self._hash(), self._rng.random() < 0.8
+
+    def _open_campaign(self) -> Action:
+        rng, members = self._rng, self._members()
+        size = rng.choice((2, 2, 3, len(members), len(members)))
+        order = rng.sample(members, min(size, len(members)))
+        seconds = [rng.choice((60, 300, 2000)) for _ in Clock]
+        deadlines = sum(each << 32 * clock for clock, each in zip(Clock, seconds, strict=True))
+        quorum = rng.choice((0, 0, 0, 1, len(order)))
+        terms = rng.randrange(1, 4), quorum, rng.randrange(2), deadlines
+        return self._do(self._somebody(), "openCampaign", self._hash(), self._hash(), order, *terms)
+
+    def _afterwards(self, campaign: Campaign) -> Action | None:
+        number, somebody = campaign.number, self._one(campaign.partners)
+        if somebody is None or campaign.state is CampaignState.FAILED:
+            return None
+        ways = [self._final_move]
+        if self._rng.random() < 0.15:
+            ways = [self._ask_restore]
+        elif self._rng.random() < 0.2:
+            slot = self._rng.choice(campaign.lineage)
+            return self._do(somebody, "addCapsule", number, slot, self._hash())
+        return ways[0](campaign, somebody)
+
+    def _final_move(self, campaign: Campaign, somebody: str) -> Action:
+        final = campaign.finals.get(somebody)
+        state = final.state if final and final.head == campaign.head else FinalFetchState.NONE
+        if state is FinalFetchState.GRANTED and self._rng.random() < 0.9:
+            shares = (self._rng.randrange(256) for _ in range(3))
+            return self._do(somebody, "reportFinalOpened", campaign.number, *shares)
+        if state is FinalFetchState.OPENED and self._rng.random() < 0.8:
+            return self._do(somebody, "recordUse", campaign.number, self._hash())
+        return self._do(somebody, "requestFinalModel", campaign.number, self._hash())
+
+    def _ask_restore(self, campaign: Campaign, somebody: str) -> Action:
+        ended = campaign.state.ended
+        step = (campaign.head, 0) if ended else (campaign.slot, campaign.open_slot.attempt)
+        target = self._rng.choice([*campaign.lineage[1:], GENESIS, GENESIS])
+        reason = self._rng.choice((RestoreReason.UNOPENABLE, RestoreReason.IRREPRODUCIBLE))
+        number = campaign.number
+        return self._do(somebody, "requestRestore", number, *step, target, int(reason))
+
+    # ----------------------------------------------------------------------- votes
+
+    def _vote(self, ballot: Ballot, *, yes: float) -> Action | None:
+        """By transaction, or several at once that were signed."""
+        waiting = sorted(ballot.electorate - ballot.approvals - ballot.refusals)
+        if not waiting:
+            return None
+        rng = self._rng
+        if rng.random() < 0.1:
+            voters = rng.sample(waiting, rng.randrange(1, len(waiting) + 1))
+            return self._signed(ballot.word, voters, yes=yes)
+        voter = rng.choice(waiting)
+        return self._do(voter, "castVote", ballot.word, rng.random() < yes, self._evidence())
+
+    def _signed(self, word: int, voters: Sequence[str], *, yes: float) -> Action:
+        votes = [
+            SignedVote(voter, self._rng.random() < yes, self._evidence(), self.now + 1000)
+            for voter in voters
+        ]
+        signed = [self.sign(word, vote) for vote in votes]
+        return Action(self._somebody(), "castVotes", (word, signed), tuple(votes))
+
+    def sign(self, word: int, vote: SignedVote) -> tuple[Any, ...]:
+        """The contract's ``SignedVote``."""
+        (signer,) = (account for account in people() if account.address == vote.signer)
+        signature = signer.sign_typed_data(self.domain(), {"Vote": VOTE}, self.message(word, vote))
+        vs = (signature.s | (signature.v - 27) << 255).to_bytes(32)
+        return vote.approve, vote.evidence, vote.deadline, signature.r.to_bytes(32), vs
+
+    def domain(self) -> dict[str, object]:
+        """What signatures are good for."""
+        return {
+            "name": "C-DistriM",
+            "version": "1",
+            "chainId": CHAIN_ID,
+            "verifyingContract": self._address,
+        }
+
+    def message(self, word: int, vote: SignedVote) -> dict[str, object]:
+        """What is signed."""
+        values = word, vote.approve, vote.evidence, vote.deadline
+        return {field["name"]: value for field, value in zip(VOTE, values, strict=True)}
+
+    def _vote_elsewhere(self) -> Action | None:
+        alive = [
+            ballot
+            for ballot in self._reference.ballots.values()
+            if not ballot.of_slot and self._reference.ballot_state(ballot) is BallotState.OPEN
+        ]
+        return self._vote(self._rng.choice(alive), yes=0.75) if alive else None
+
+    # ------------------------------------------------------------------ now and then
+
+    def _aside(self) -> Action | None:
+        rng, reference, somebody = self._rng, self._reference, self._somebody()
+        choice = rng.randrange(8)
+        member = reference.member(somebody)
+        if choice < 2 and member and (member.sealing_key_digest == NO_HASH or rng.random() < 0.2):
+            return self._do(somebody, "publishKey", rng.randbytes(40))
+        if choice == 2:
+            outsiders = [a for a in self.accounts[:-1] if not reference.member(a)]
+            account = self._one(outsiders)
+            if account and len(reference.active) < 7:
+                return self._do(somebody, "proposeAdmission", self.applicant(account))
+        if choice == 3 and len(reference.active) > 3 and rng.random() < 0.3:
+            return self._do(somebody, "proposeRemoval", self._somebody())
+        if choice in (4, 5) and (running := self._campaigns(CampaignState.RUNNING)):
+            campaign = rng.choice(running)
+            stranger = self._one(reference.active - campaign.partners)
+            if stranger:
+                return self._do(stranger, "requestJoin", campaign.number, *self._enrolment())
+        if choice == 6 and (running := self._campaigns(CampaignState.RUNNING)):
+            campaign = rng.choice(running)
+            voter = self._one(campaign.voters)
+            if voter and campaign.head:
+                return self._ask_restore(campaign, voter)
+        if choice == 7 and (ended := self._campaigns(CampaignState.COMPLETED)):
+            return self._afterwards(rng.choice(ended))
+        return None
+
+    def applicant(self, account: str) -> tuple[str, bytes]:
+        """An account and the name that belongs to it."""
+        return account, name_word(f"hospital-{self.accounts.index(account)}")
+
+    # -------------------------------------------------------------------------- plans
+
+    def _prelude(self) -> Iterator[Action]:
+        """Nearly everybody publishes a key, and a campaign opens in which nearly all enrol."""
+        for account in self._members():
+            if self._rng.random() < 0.9:
+                yield self._do(account, "publishKey", self._rng.randbytes(40))
+        yield self._open_campaign()
+
+    def _detour(self, campaign: Campaign) -> None:
+        """Plan to take a row of the table that was rarely taken, from the present state."""
+        state = campaign.open_slot.state
+        rows = [
+            row
+            for row in TRANSITIONS
+            if row.source is state and row.event in _DETOURS and row.mode in (None, campaign.mode)
+        ]
+        ways = {
+            SlotEvent.DEADLINE_CLOSED: self._expire,
+            SlotEvent.HEAD_RESTORED: self._restore,
+            SlotEvent.PARTNER_REMOVED: self._remove_another,
+            SlotEvent.OWNER_REMOVED: self._remove_owner,
+            SlotEvent.TOO_FEW_LEFT: self._remove_most,
+        }
+        rows = [row for row in rows if self._possible(campaign, row.event)]
+        if rows:
+            rarest = min(rows, key=lambda row: (self._seen[row], self._rng.random()))
+            self._plan, self._moves_left = ways[rarest.event](campaign), _AT_ONCE
+
+    def _possible(self, campaign: Campaign, event: SlotEvent) -> bool:
+        spare = len(self._reference.active) - 2
+        if event is SlotEvent.HEAD_RESTORED:
+            return campaign.head != GENESIS
+        if event is SlotEvent.TOO_FEW_LEFT:
+            return len(self._judges(campaign)) - 1 <= spare
+        return event is SlotEvent.DEADLINE_CLOSED or spare > 0
+
+    def _judges(self, campaign: Campaign) -> set[str]:
+        reported = campaign.mode is Mode.REPORTED
+        return campaign.voters if reported else campaign.voters & campaign.evaluators
+
+    def _expire(self, campaign: Campaign) -> Iterator[Action]:
+        self.now = max(self.now, campaign.open_slot.deadline + 1)
+        yield self._do(self._somebody(), "closeExpired", campaign.number)
+
+    def _restore(self, campaign: Campaign) -> Iterator[Action]:
+        voter = self._one(campaign.voters & self._reference.active)
+        if voter:
+            yield self._ask_restore(campaign, voter)
+            yield from self._pass_latest()
+
+    def _remove_another(self, campaign: Campaign) -> Iterator[Action]:
+        others = campaign.partners - {campaign.open_slot.owner}
+        return self._remove(campaign, [account for account in [self._one(others)] if account])
+
+    def _remove_owner(self, campaign: Campaign) -> Iterator[Action]:
+        return self._remove(campaign, [campaign.open_slot.owner])
+
+    def _remove_most(self, campaign: Campaign) -> Iterator[Action]:
+        judges = sorted(self._judges(campaign))
+        return self._remove(campaign, self._rng.sample(judges, len(judges) - 1))
+
+    def _remove(self, campaign: Campaign, accounts: Sequence[str]) -> Iterator[Action]:
+        for account in accounts:
+            yield self._do(self._somebody(), "proposeRemoval", account)
+            yield from self._pass_latest()
+        yield self._do(self._somebody(), "applyRemovals", campaign.number)
+
+    def _pass_latest(self) -> Iterator[Action]:
+        """Everybody says yes to the ballot that was opened last."""
+        ballot = list(self._reference.ballots.values())[-1]
+        while self._reference.ballot_state(ballot) is BallotState.OPEN:
+            vote = self._vote(ballot, yes=1)
+            if not vote:
+                return
+            yield vote
