@@ -40,7 +40,7 @@ VOTE = [
     {"name": "evidence", "type": "uint256"},
     {"name": "deadline", "type": "uint64"},
 ]
-_CAMPAIGNS = 6  # of one game
+_CAMPAIGNS = 8  # of one game
 _DETOURS = (
     SlotEvent.DEADLINE_CLOSED,
     SlotEvent.HEAD_RESTORED,
@@ -83,20 +83,20 @@ class Player:
         """The next move, a sensible one. It may move ``now``."""
         rng = self._rng
         self.now += rng.choice((0, 1, 1, 5))
-        if rng.random() < 0.04:
+        if rng.random() < 0.03:
             self._let_time_pass()
         self._reference.now = self.now
         planned = next(self._plan, None) if rng.random() < 0.75 and self._moves_left > 0 else None
         if planned:
             self._moves_left -= 1
             return planned
-        running = self._campaigns(CampaignState.RUNNING)
-        if running and rng.random() < 0.2:
-            self._detour(rng.choice(running))
+        if rng.random() < 0.5:
+            self._detour()
         choices: list[Callable[[], Action | None]] = [
             *(7 * [self._campaign_move]),
             *(2 * [self._vote_elsewhere]),
             self._aside,
+            self._ask_to_join,
         ]
         while True:
             move = rng.choice(choices)()
@@ -105,6 +105,13 @@ class Player:
 
     def _do(self, sender: str, function: str, *arguments: object) -> Action:
         return Action(sender, function, arguments)
+
+    def _with_key(self, sender: str, function: str, *arguments: object) -> Action:
+        """Who has no sealing key publishes one first, or mostly does."""
+        member = self._reference.member(sender)
+        if member and member.sealing_key_digest == NO_HASH and self._rng.random() < 0.8:
+            return self._do(sender, "publishKey", self._rng.randbytes(40))
+        return self._do(sender, function, *arguments)
 
     def _campaigns(self, *states: CampaignState) -> list[Campaign]:
         return [c for c in self._reference.campaigns if c.state in states]
@@ -167,7 +174,7 @@ class Player:
             late = self.now > campaign.enrol_deadline
             somebody = self._one(missing)
             if somebody and not late:
-                return self._do(somebody, "enrol", number, *self._enrolment())
+                return self._with_key(somebody, "enrol", number, *self._enrolment())
             return self._do(self._somebody(), "closeExpired", number)
         if campaign.state.ended:
             return self._afterwards(campaign)
@@ -201,9 +208,9 @@ class Player:
 
     def _open_campaign(self) -> Action:
         rng, members = self._rng, self._members()
-        size = rng.choice((2, 2, 3, len(members), len(members)))
-        order = rng.sample(members, min(size, len(members)))
-        seconds = [rng.choice((60, 300, 2000)) for _ in Clock]
+        size = rng.choice((2, 3, len(members) - 1, len(members)))
+        order = rng.sample(members, max(2, min(size, len(members))))
+        seconds = [rng.choice((120, 600, 3000)) for _ in Clock]
         deadlines = sum(each << 32 * clock for clock, each in zip(Clock, seconds, strict=True))
         quorum = rng.choice((0, 0, 0, 1, len(order)))
         terms = rng.randrange(1, 4), quorum, rng.randrange(2), deadlines
@@ -218,16 +225,19 @@ class Player:
             ways = [self._ask_restore]
         elif self._rng.random() < 0.2:
             slot = self._rng.choice(campaign.lineage)
-            return self._do(somebody, "addCapsule", number, slot, self._hash())
+            known = campaign.capsules.get((slot, somebody)) if self._rng.random() < 0.3 else None
+            return self._do(somebody, "addCapsule", number, slot, known or self._hash())
         return ways[0](campaign, somebody)
 
     def _final_move(self, campaign: Campaign, somebody: str) -> Action:
         final = campaign.finals.get(somebody)
         state = final.state if final and final.head == campaign.head else FinalFetchState.NONE
-        if state is FinalFetchState.GRANTED and self._rng.random() < 0.9:
+        if self._rng.random() < 0.2:
+            state = self._rng.choice(list(FinalFetchState))
+        if state is FinalFetchState.GRANTED:
             shares = (self._rng.randrange(256) for _ in range(3))
             return self._do(somebody, "reportFinalOpened", campaign.number, *shares)
-        if state is FinalFetchState.OPENED and self._rng.random() < 0.8:
+        if state is FinalFetchState.OPENED:
             return self._do(somebody, "recordUse", campaign.number, self._hash())
         return self._do(somebody, "requestFinalModel", campaign.number, self._hash())
 
@@ -247,7 +257,7 @@ class Player:
         if not waiting:
             return None
         rng = self._rng
-        if rng.random() < 0.1:
+        if rng.random() < 0.15:
             voters = rng.sample(waiting, rng.randrange(1, len(waiting) + 1))
             return self._signed(ballot.word, voters, yes=yes)
         voter = rng.choice(waiting)
@@ -283,41 +293,53 @@ class Player:
         return {field["name"]: value for field, value in zip(VOTE, values, strict=True)}
 
     def _vote_elsewhere(self) -> Action | None:
+        too_late = self._rng.random() < 0.1
         alive = [
             ballot
             for ballot in self._reference.ballots.values()
-            if not ballot.of_slot and self._reference.ballot_state(ballot) is BallotState.OPEN
+            if not ballot.of_slot
+            and (self._reference.ballot_state(ballot) is BallotState.OPEN) != too_late
         ]
         return self._vote(self._rng.choice(alive), yes=0.75) if alive else None
 
     # ------------------------------------------------------------------ now and then
 
     def _aside(self) -> Action | None:
-        rng, reference, somebody = self._rng, self._reference, self._somebody()
-        choice = rng.randrange(8)
-        member = reference.member(somebody)
-        if choice < 2 and member and (member.sealing_key_digest == NO_HASH or rng.random() < 0.2):
-            return self._do(somebody, "publishKey", rng.randbytes(40))
-        if choice == 2:
-            outsiders = [a for a in self.accounts[:-1] if not reference.member(a)]
-            account = self._one(outsiders)
-            if account and len(reference.active) < 7:
-                return self._do(somebody, "proposeAdmission", self.applicant(account))
-        if choice == 3 and len(reference.active) > 3 and rng.random() < 0.3:
-            return self._do(somebody, "proposeRemoval", self._somebody())
-        if choice in (4, 5) and (running := self._campaigns(CampaignState.RUNNING)):
-            campaign = rng.choice(running)
-            stranger = self._one(reference.active - campaign.partners)
-            if stranger:
-                return self._do(stranger, "requestJoin", campaign.number, *self._enrolment())
-        if choice == 6 and (running := self._campaigns(CampaignState.RUNNING)):
-            campaign = rng.choice(running)
+        ways = (self._rotate, self._admit, self._remove_somebody, self._restore_something)
+        return self._rng.choice(ways)()
+
+    def _rotate(self) -> Action:
+        return self._do(self._somebody(), "publishKey", self._rng.randbytes(40))
+
+    def _admit(self) -> Action | None:
+        outsiders = [a for a in self.accounts[:-1] if not self._reference.member(a)]
+        if not outsiders or len(self._reference.active) > 6:
+            return None
+        applicant = self.applicant(self._rng.choice(outsiders))
+        return self._do(self._somebody(), "proposeAdmission", applicant)
+
+    def _remove_somebody(self) -> Action | None:
+        if len(self._reference.active) < 4 or self._rng.random() < 0.7:
+            return None
+        return self._do(self._somebody(), "proposeRemoval", self._somebody())
+
+    def _ask_to_join(self) -> Action | None:
+        for campaign in self._shuffled(CampaignState.RUNNING):
+            if stranger := self._one(self._reference.active - campaign.partners):
+                terms = campaign.number, *self._enrolment()
+                return self._with_key(stranger, "requestJoin", *terms)
+        return None
+
+    def _restore_something(self) -> Action | None:
+        for campaign in self._shuffled(CampaignState.RUNNING, CampaignState.COMPLETED):
             voter = self._one(campaign.voters)
             if voter and campaign.head:
                 return self._ask_restore(campaign, voter)
-        if choice == 7 and (ended := self._campaigns(CampaignState.COMPLETED)):
-            return self._afterwards(rng.choice(ended))
         return None
+
+    def _shuffled(self, *states: CampaignState) -> list[Campaign]:
+        campaigns = self._campaigns(*states)
+        return self._rng.sample(campaigns, len(campaigns))
 
     def applicant(self, account: str) -> tuple[str, bytes]:
         """An account and the name that belongs to it."""
@@ -332,13 +354,16 @@ class Player:
                 yield self._do(account, "publishKey", self._rng.randbytes(40))
         yield self._open_campaign()
 
-    def _detour(self, campaign: Campaign) -> None:
-        """Plan to take a row of the table that was rarely taken, from the present state."""
-        state = campaign.open_slot.state
-        rows = [
-            row
+    def _detour(self) -> None:
+        """Plan to take the row of the table that was taken least, of those that are near."""
+        near = [
+            (self._seen[row], self._rng.random(), row.event, campaign)
+            for campaign in self._campaigns(CampaignState.RUNNING)
             for row in TRANSITIONS
-            if row.source is state and row.event in _DETOURS and row.mode in (None, campaign.mode)
+            if row.source is campaign.open_slot.state
+            and row.event in _DETOURS
+            and row.mode in (None, campaign.mode)
+            and self._possible(campaign, row.event)
         ]
         ways = {
             SlotEvent.DEADLINE_CLOSED: self._expire,
@@ -347,10 +372,13 @@ class Player:
             SlotEvent.OWNER_REMOVED: self._remove_owner,
             SlotEvent.TOO_FEW_LEFT: self._remove_most,
         }
-        rows = [row for row in rows if self._possible(campaign, row.event)]
-        if rows:
-            rarest = min(rows, key=lambda row: (self._seen[row], self._rng.random()))
-            self._plan, self._moves_left = ways[rarest.event](campaign), _AT_ONCE
+        # Seldom where all were seen before: a campaign should get somewhere, too.
+        if near and self._rng.random() < 1 / (1 + min(near)[0]) ** 2:
+            _, _, event, campaign = min(near)
+            self._plan, self._moves_left = ways[event](campaign), _AT_ONCE
+        elif self._rng.random() < 0.1:
+            for completed in self._shuffled(CampaignState.COMPLETED)[:1]:
+                self._plan, self._moves_left = self._use(completed), _AT_ONCE
 
     def _possible(self, campaign: Campaign, event: SlotEvent) -> bool:
         spare = len(self._reference.active) - 2
@@ -358,11 +386,20 @@ class Player:
             return campaign.head != GENESIS
         if event is SlotEvent.TOO_FEW_LEFT:
             return len(self._judges(campaign)) - 1 <= spare
-        return event is SlotEvent.DEADLINE_CLOSED or spare > 0
+        if event is SlotEvent.OWNER_REMOVED:
+            return spare > 0 and campaign.open_slot.owner in self._dispensable(campaign)
+        if event is SlotEvent.PARTNER_REMOVED:
+            return spare > 0 and bool(self._dispensable(campaign) - {campaign.open_slot.owner})
+        return True
 
     def _judges(self, campaign: Campaign) -> set[str]:
         reported = campaign.mode is Mode.REPORTED
         return campaign.voters if reported else campaign.voters & campaign.evaluators
+
+    def _dispensable(self, campaign: Campaign) -> set[str]:
+        """Partners without whom the campaign goes on."""
+        judges = self._judges(campaign)
+        return campaign.partners - judges if len(judges) <= 2 else campaign.partners
 
     def _expire(self, campaign: Campaign) -> Iterator[Action]:
         self.now = max(self.now, campaign.open_slot.deadline + 1)
@@ -374,9 +411,25 @@ class Player:
             yield self._ask_restore(campaign, voter)
             yield from self._pass_latest()
 
+    def _use(self, campaign: Campaign) -> Iterator[Action]:
+        """Somebody opens the final model and uses it; then it is not the final model any more."""
+        number, somebody = campaign.number, self._one(campaign.partners)
+        if not somebody:
+            return
+        yield self._do(somebody, "requestFinalModel", number, self._hash())
+        yield from self._pass_latest()
+        opened = self._rng.random() < 0.8
+        if opened:
+            yield self._do(somebody, "reportFinalOpened", number, 2, 0, 0)
+            yield self._do(somebody, "recordUse", number, self._hash())
+        if len(campaign.lineage) > 1 or self._rng.random() < 0.2:
+            yield from self._restore(campaign)
+            last = ("recordUse", self._hash()) if opened else ("reportFinalOpened", 2, 0, 0)
+            yield self._do(somebody, last[0], number, *last[1:])
+
     def _remove_another(self, campaign: Campaign) -> Iterator[Action]:
-        others = campaign.partners - {campaign.open_slot.owner}
-        return self._remove(campaign, [account for account in [self._one(others)] if account])
+        others = self._dispensable(campaign) - {campaign.open_slot.owner}
+        return self._remove(campaign, self._rng.sample(sorted(others), 1))
 
     def _remove_owner(self, campaign: Campaign) -> Iterator[Action]:
         return self._remove(campaign, [campaign.open_slot.owner])
@@ -393,9 +446,9 @@ class Player:
 
     def _pass_latest(self) -> Iterator[Action]:
         """Everybody says yes to the ballot that was opened last."""
-        ballot = list(self._reference.ballots.values())[-1]
-        while self._reference.ballot_state(ballot) is BallotState.OPEN:
-            vote = self._vote(ballot, yes=1)
-            if not vote:
-                return
-            yield vote
+        for ballot in list(self._reference.ballots.values())[-1:]:
+            while self._reference.ballot_state(ballot) is BallotState.OPEN:
+                vote = self._vote(ballot, yes=1)
+                if not vote:
+                    return
+                yield vote

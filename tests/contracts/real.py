@@ -112,8 +112,13 @@ class Real:
         return str(error.get("data", "0x"))
 
     def _send(self, call: dict[str, str], now: int) -> dict[str, Any]:
-        self._rpc("evm_setNextBlockTimestamp", now)
-        receipt = self._rpc("eth_sendTransactionSync", {**call, "gasPrice": "0x0"})
+        batch = [
+            _request(0, "evm_setNextBlockTimestamp", now),
+            _request(1, "eth_sendTransactionSync", {**call, "gasPrice": "0x0"}),
+        ]
+        answers = cast("list[dict[str, Any]]", self._exchange(batch))
+        (receipt,) = (answer["result"] for answer in answers if answer["id"] == 1)
+        assert receipt["blockTimestamp"] == now, "the clock was not set in time"
         return cast("dict[str, Any]", receipt)
 
     def _rpc(self, method: str, *params: object) -> Any:  # noqa: ANN401 - as the method says

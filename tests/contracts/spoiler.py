@@ -1,4 +1,4 @@
-"""Makes illegal moves of sensible ones: by the wrong account, of the wrong slot, too much, twice."""
+"""Makes illegal moves of sensible ones: by the wrong account, of another slot, too much, twice."""
 
 from __future__ import annotations
 
@@ -134,6 +134,9 @@ class Spoiler:
     # ---------------------------------------------------------------- argument by argument
 
     def _account(self) -> str:
+        """Mostly somebody who is or was a member."""
+        if self._rng.random() < 0.75:
+            return self._rng.choice(self._reference.members).account
         return self._rng.choice((*self._player.accounts, NOBODY))
 
     def _campaign(self) -> int:

@@ -22,7 +22,7 @@ from tests.contracts.game import Tally, play
 from tests.contracts.real import Real, abi_of
 from tests.reorganising import bare_chain
 
-STEPS = 3_200
+STEPS = 4_000
 """Of each seed."""
 
 GAME = 200
