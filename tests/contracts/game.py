@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cdistrim.ledger.words import name_word
-from cdistrim.protocol import Transition
+from cdistrim.protocol import TRANSITIONS, Transition
 from tests.contracts.player import Player, people
 from tests.contracts.real import (
     Log,
     Real,
+    abi_of,
     answer_bytes,
     log_of,
     revert_data,
@@ -51,12 +52,33 @@ class Tally:
     rows: Counter[Transition] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
-    functions: Counter[str] = field(default_factory=Counter)
 
     @property
-    def steps(self) -> int:
-        """All steps."""
-        return self.accepted + self.refused
+    def rows_missing(self) -> list[Transition]:
+        """Rows of the table that were never taken."""
+        return [row for row in TRANSITIONS if not self.rows[row]]
+
+    @property
+    def errors_missing(self) -> list[str]:
+        """Custom errors that were never met."""
+        return sorted(abi_of("error").keys() - self.errors.keys())
+
+    @property
+    def events_missing(self) -> list[str]:
+        """Events that were never told."""
+        return sorted(abi_of("event").keys() - self.events.keys())
+
+    def __str__(self) -> str:
+        parts = (
+            ("rows taken", self.rows.total(), self.rows_missing, TRANSITIONS),
+            ("refusals by name", self.errors.total(), self.errors_missing, abi_of("error")),
+            ("events told", self.events.total(), self.events_missing, abi_of("event")),
+        )
+        lines = [f"{self.accepted} steps accepted, {self.refused} refused"]
+        for what, count, missing, known in parts:
+            seen = f"{len(known) - len(missing)} of {len(known)}"
+            lines.append(f"{count} {what}, {seen} kinds; never: {missing or 'none'}")
+        return "\n".join(lines)
 
 
 def play(
@@ -117,7 +139,7 @@ class _Game:
         try:
             self.reference = self._model(founders, now)
         except Refused as refused:
-            self._tally.errors[refused.name] += 1
+            self._meet(refused)
             expected = revert_data(refused)
         self._same_refusal(expected, self._real.deploy(founders, now))
         if expected is None:
@@ -126,13 +148,12 @@ class _Game:
     def step(self, number: int, action: Action, now: int) -> bool:
         """One move on both sides, with the same end; whether there was a transaction."""
         self._moves.append(f"{number}: at {now} {action}")
-        self._tally.functions[action.function] += 1
         rows = self.reference.taken.copy()
         try:
             events = self.reference.act(action, now)
         except Refused as refused:
             self._tally.refused += 1
-            self._tally.errors[refused.name] += 1
+            self._meet(refused)
             return self._refuse(action, now, revert_data(refused))
         self.latest = now
         logs = self._real.send(action, now)
@@ -143,6 +164,10 @@ class _Game:
         self._tally.events.update(event.name for event in events)
         self._tally.rows += self.reference.taken - rows
         return True
+
+    def _meet(self, refused: Refused) -> None:
+        if refused.name:
+            self._tally.errors[refused.name] += 1
 
     def _refuse(self, action: Action, now: int, expected: str) -> bool:
         self._same_refusal(expected, self._real.refuses(action, now))

@@ -41,6 +41,8 @@ VOTE = [
     {"name": "deadline", "type": "uint64"},
 ]
 _CAMPAIGNS = 8  # of one game
+_PATIENCE = 3  # tries
+_AT_ONCE = 30  # moves to lead a campaign somewhere
 _DETOURS = (
     SlotEvent.DEADLINE_CLOSED,
     SlotEvent.HEAD_RESTORED,
@@ -48,7 +50,6 @@ _DETOURS = (
     SlotEvent.OWNER_REMOVED,
     SlotEvent.TOO_FEW_LEFT,
 )
-_AT_ONCE = 40  # moves that a plan may take
 
 
 @cache
@@ -73,7 +74,6 @@ class Player:
         self._address = address
         self._seen = seen
         self._plan: Iterator[Action] = self._prelude()
-        self._moves_left = _AT_ONCE
         self.accounts = [str(account.address) for account in people()]
         self.now = reference.now
 
@@ -86,12 +86,10 @@ class Player:
         if rng.random() < 0.03:
             self._let_time_pass()
         self._reference.now = self.now
-        planned = next(self._plan, None) if rng.random() < 0.75 and self._moves_left > 0 else None
-        if planned:
-            self._moves_left -= 1
-            return planned
-        if rng.random() < 0.5:
-            self._detour()
+        if rng.random() < 0.8:
+            if planned := next(self._plan, None):
+                return planned
+            self._plan = self._detour()
         choices: list[Callable[[], Action | None]] = [
             *(7 * [self._campaign_move]),
             *(2 * [self._vote_elsewhere]),
@@ -165,7 +163,7 @@ class Player:
             campaign = self._rng.choice(self._reference.campaigns)
         return self._due(campaign)
 
-    def _due(self, campaign: Campaign) -> Action | None:
+    def _due(self, campaign: Campaign, *, yes: float = 0.85) -> Action | None:
         number = campaign.number
         if self._reference.removed_from(campaign):
             return self._do(self._somebody(), "applyRemovals", number)
@@ -173,7 +171,9 @@ class Player:
             missing = campaign.invited & self._reference.active - campaign.partners
             late = self.now > campaign.enrol_deadline
             somebody = self._one(missing)
-            if somebody and not late:
+            if len(campaign.partners) > 1 and self._rng.random() < 0.1:
+                self.now = max(self.now, campaign.enrol_deadline + 1)
+            elif somebody and not late:
                 return self._with_key(somebody, "enrol", number, *self._enrolment())
             return self._do(self._somebody(), "closeExpired", number)
         if campaign.state.ended:
@@ -182,7 +182,7 @@ class Player:
         if self.now > slot.deadline and self._rng.random() < 0.7:
             return self._do(self._somebody(), "closeExpired", number)
         if ballot := self._reference.open_ballot(campaign):
-            return self._vote(ballot, yes=0.85)
+            return self._vote(ballot, yes=yes)
         return self._own_step(campaign)
 
     def _own_step(self, campaign: Campaign) -> Action | None:
@@ -354,17 +354,26 @@ class Player:
                 yield self._do(account, "publishKey", self._rng.randbytes(40))
         yield self._open_campaign()
 
-    def _detour(self) -> None:
-        """Plan to take the row of the table that was taken least, of those that are near."""
-        near = [
-            (self._seen[row], self._rng.random(), row.event, campaign)
-            for campaign in self._campaigns(CampaignState.RUNNING)
-            for row in TRANSITIONS
-            if row.source is campaign.open_slot.state
-            and row.event in _DETOURS
-            and row.mode in (None, campaign.mode)
-            and self._possible(campaign, row.event)
-        ]
+    def _detour(self) -> Iterator[Action]:
+        """A plan to take the row of the table that was taken least, or for a model's use or a
+        joiner."""
+        rarest = min(
+            (row for row in TRANSITIONS if row.event in _DETOURS),
+            key=lambda row: (self._seen[row], self._rng.random()),
+        )
+        # Seldom where all were seen before: a campaign should get somewhere, too.
+        if self._rng.random() < 0.5 / (1 + self._seen[rarest]) ** 2:
+            return self._pursue(rarest)
+        if self._rng.random() < 0.1:
+            plan, state = self._rng.choice(
+                ((self._use, CampaignState.COMPLETED), (self._take_in, CampaignState.RUNNING))
+            )
+            for campaign in self._shuffled(state)[:1]:
+                return plan(campaign)
+        return iter(())
+
+    def _pursue(self, row: Transition) -> Iterator[Action]:
+        """Lead a campaign into the row's state, then let happen what takes it."""
         ways = {
             SlotEvent.DEADLINE_CLOSED: self._expire,
             SlotEvent.HEAD_RESTORED: self._restore,
@@ -372,13 +381,21 @@ class Player:
             SlotEvent.OWNER_REMOVED: self._remove_owner,
             SlotEvent.TOO_FEW_LEFT: self._remove_most,
         }
-        # Seldom where all were seen before: a campaign should get somewhere, too.
-        if near and self._rng.random() < 1 / (1 + min(near)[0]) ** 2:
-            _, _, event, campaign = min(near)
-            self._plan, self._moves_left = ways[event](campaign), _AT_ONCE
-        elif self._rng.random() < 0.1:
-            for completed in self._shuffled(CampaignState.COMPLETED)[:1]:
-                self._plan, self._moves_left = self._use(completed), _AT_ONCE
+        fits = (row.mode,) if row.mode is not None else tuple(Mode)
+        if row.source is SlotState.UPLOAD_GRANTED:
+            fits = (Mode.REPORTED,)
+        for campaign in self._shuffled(CampaignState.ENROLLING, CampaignState.RUNNING):
+            if campaign.mode not in fits:
+                continue
+            for _ in range(_AT_ONCE):
+                if campaign.state is CampaignState.RUNNING:
+                    there = campaign.open_slot.state is row.source
+                    if there and self._possible(campaign, row.event):
+                        yield from ways[row.event](campaign)
+                        return
+                if campaign.state.ended or not (move := self._due(campaign, yes=1)):
+                    break
+                yield move
 
     def _possible(self, campaign: Campaign, event: SlotEvent) -> bool:
         spare = len(self._reference.active) - 2
@@ -406,10 +423,12 @@ class Player:
         yield self._do(self._somebody(), "closeExpired", campaign.number)
 
     def _restore(self, campaign: Campaign) -> Iterator[Action]:
-        voter = self._one(campaign.voters & self._reference.active)
-        if voter:
-            yield self._ask_restore(campaign, voter)
-            yield from self._pass_latest()
+        head = campaign.head
+        for _ in range(_PATIENCE):
+            voter = self._one(campaign.voters & self._reference.active)
+            if voter and campaign.head == head:
+                yield self._ask_restore(campaign, voter)
+                yield from self._pass_latest()
 
     def _use(self, campaign: Campaign) -> Iterator[Action]:
         """Somebody opens the final model and uses it; then it is not the final model any more."""
@@ -427,6 +446,17 @@ class Player:
             last = ("recordUse", self._hash()) if opened else ("reportFinalOpened", 2, 0, 0)
             yield self._do(somebody, last[0], number, *last[1:])
 
+    def _take_in(self, campaign: Campaign) -> Iterator[Action]:
+        """Somebody joins, who may have to be admitted first."""
+        for _ in range(_PATIENCE):
+            stranger = self._one(self._reference.active - campaign.partners)
+            if stranger:
+                terms = campaign.number, *self._enrolment()
+                yield self._with_key(stranger, "requestJoin", *terms)
+            elif admission := self._admit():
+                yield admission
+            yield from self._pass_latest()
+
     def _remove_another(self, campaign: Campaign) -> Iterator[Action]:
         others = self._dispensable(campaign) - {campaign.open_slot.owner}
         return self._remove(campaign, self._rng.sample(sorted(others), 1))
@@ -440,9 +470,13 @@ class Player:
 
     def _remove(self, campaign: Campaign, accounts: Sequence[str]) -> Iterator[Action]:
         for account in accounts:
-            yield self._do(self._somebody(), "proposeRemoval", account)
-            yield from self._pass_latest()
-        yield self._do(self._somebody(), "applyRemovals", campaign.number)
+            for _ in range(_PATIENCE):  # what is planned may be spoiled
+                if account in self._reference.active:
+                    yield self._do(self._somebody(), "proposeRemoval", account)
+                    yield from self._pass_latest()
+        for _ in range(_PATIENCE):
+            if self._reference.removed_from(campaign):
+                yield self._do(self._somebody(), "applyRemovals", campaign.number)
 
     def _pass_latest(self) -> Iterator[Action]:
         """Everybody says yes to the ballot that was opened last."""

@@ -50,7 +50,7 @@ class Spoiler:
             "campaign": lambda _: self._campaign(),
             "slot": self._slot,
             "attempt": lambda attempt: rng.choice((0, 1, 2, attempt + 1, 2**16 - 1)),
-            "target": lambda _: rng.choice((0, 1, rng.randrange(1, 12), _UINT32)),
+            "target": lambda _: rng.choice((0, self._head(), rng.randrange(1, 12), _UINT32)),
             "reason": lambda _: rng.choice((0, 0, len(RestoreReason), 255)),
             "mode": lambda _: rng.choice((len(Mode), 255)),
             "order": self._order,
@@ -98,11 +98,7 @@ class Spoiler:
         """Any function with arguments that were drawn."""
         function = self._rng.choice(_ACTIONS)
         entries = abi_of("function")[function]["inputs"]
-        arguments = tuple(self._drawn(entry) for entry in entries)
-        votes = arguments[1:] if function == "castVotes" else ()
-        if votes:
-            arguments = (arguments[0], [])
-        return Action(self._account(), function, arguments)
+        return Action(self._account(), function, tuple(self._drawn(entry) for entry in entries))
 
     def _drawn(self, entry: dict[str, Any]) -> Any:  # noqa: ANN401 - any argument
         rng, name, kind = self._rng, entry["name"], entry["type"]
@@ -143,6 +139,10 @@ class Spoiler:
         count = len(self._reference.campaigns)
         # The last one looks like campaign 1 to whoever keeps 40 bits, as a ballot's name does.
         return self._rng.choice((0, count, max(count - 1, 1), count + 1, 2**256 - 1, 2**40 + 1))
+
+    def _head(self) -> int:
+        campaigns = self._reference.campaigns
+        return self._rng.choice(campaigns).head if campaigns else 1
 
     def _slot(self, slot: int) -> int:
         near = slot + self._rng.choice((-1, 1, 1))

@@ -44,6 +44,7 @@ class Consortium:
         self.sender = NOBODY
         self.events: list[Event] = []
         self.members: list[Member] = []
+        self._members: dict[str, Member] = {}
         self.ballots: dict[int, Ballot] = {}
         self.rounds: dict[tuple[BallotKind, int, str], int] = {}
         self.applicants: dict[str, tuple[str, bytes]] = {}
@@ -67,12 +68,11 @@ class Consortium:
 
     def member(self, account: str) -> Member | None:
         """Who is or was a member."""
-        return next((member for member in self.members if member.account == account), None)
+        return self._members.get(account)
 
     def mask(self, accounts: Iterable[str]) -> int:
         """The contract's mask of some accounts."""
-        seats = {member.account: member.seat for member in self.members}
-        return sum(1 << seats[account] for account in accounts)
+        return sum(1 << self._members[account].seat for account in accounts)
 
     def _tell(self, name: str, *arguments: object) -> None:
         self.events.append(Event(name, arguments))
@@ -132,7 +132,8 @@ class Consortium:
 
     def _admit(self, account: str, name: bytes) -> None:
         seat = len(self.members)
-        self.members.append(Member(account, name, seat))
+        self._members[account] = Member(account, name, seat)
+        self.members.append(self._members[account])
         self._tell("MemberAdmitted", account, name, seat)
         self._void(lambda ballot: ballot.id.kind in MEMBERSHIP)
 
