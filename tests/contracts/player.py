@@ -435,16 +435,16 @@ class Player:
         number, somebody = campaign.number, self._one(campaign.partners)
         if not somebody:
             return
-        yield self._do(somebody, "requestFinalModel", number, self._hash())
-        yield from self._pass_latest()
-        opened = self._rng.random() < 0.8
-        if opened:
-            yield self._do(somebody, "reportFinalOpened", number, 2, 0, 0)
-            yield self._do(somebody, "recordUse", number, self._hash())
+        for _ in range(2 * _PATIENCE):
+            yield self._final_move(campaign, somebody)
+            yield from self._pass_latest()
         if len(campaign.lineage) > 1 or self._rng.random() < 0.2:
+            final = campaign.finals.get(somebody)
             yield from self._restore(campaign)
-            last = ("recordUse", self._hash()) if opened else ("reportFinalOpened", 2, 0, 0)
-            yield self._do(somebody, last[0], number, *last[1:])
+            if final and final.state is FinalFetchState.OPENED:
+                yield self._do(somebody, "recordUse", number, self._hash())
+            else:
+                yield self._do(somebody, "reportFinalOpened", number, 2, 0, 0)
 
     def _take_in(self, campaign: Campaign) -> Iterator[Action]:
         """Somebody joins, who may have to be admitted first."""

@@ -84,7 +84,9 @@ class Spoiler:
 
     def _spoil_argument(self, action: Action) -> Action:
         inputs = abi_of("function")[action.function]["inputs"]
-        place = self._rng.randrange(len(inputs))
+        # A candidate has five fields to be spoiled, each in its own way.
+        weights = [5 if entry["name"] == "candidate" else 1 for entry in inputs]
+        (place,) = self._rng.choices(range(len(inputs)), weights)
         arguments = list(action.arguments)
         arguments[place] = self._spoiled(inputs[place], arguments[place])
         return replace(action, arguments=tuple(arguments))

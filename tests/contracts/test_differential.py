@@ -24,7 +24,7 @@ from tests.contracts.reference import Ballot, Campaign, Reference
 from tests.reorganising import bare_chain
 
 GAMES = 16
-"""Consortia of each seed, of 2 to 6 founders."""
+"""Consortia of each seed at least, of 2 to 6 founders."""
 
 STEPS = 200
 """Moves in each of them."""
@@ -45,9 +45,11 @@ def real() -> Iterator[Real]:
 
 
 def games(real: Real, seed: int, model: type[Reference] = Reference) -> Tally:
-    """Play all games of a seed."""
+    """Play all games of a seed, and up to as many again until every row and event was seen."""
     tally = Tally()
-    for game in range(GAMES):
+    for game in range(2 * GAMES):
+        if game >= GAMES and not (tally.rows_missing or tally.events_missing):
+            break
         play(real, f"{seed}/{game}", 2 + game % 5, STEPS, tally, model)
     return tally
 
