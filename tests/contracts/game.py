@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from cdistrim.ledger.words import name_word
 from cdistrim.protocol import TRANSITIONS, Transition
-from tests.contracts.player import Player, people
+from tests.contracts.player import Player
 from tests.contracts.real import (
     Log,
     Real,
@@ -30,6 +30,7 @@ from tests.contracts.reference import (
     Refused,
     answers,
 )
+from tests.contracts.signing import people
 from tests.contracts.spoiler import Spoiler
 
 __all__ = ["Difference", "Tally", "play"]

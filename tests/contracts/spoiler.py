@@ -8,12 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from eth_account import Account
-from eth_account.messages import encode_typed_data
-
 from cdistrim.ledger.words import name_word
 from cdistrim.protocol import Clock, Mode, RestoreReason
-from tests.contracts.player import VOTE, Player
+from tests.contracts.player import Player
 from tests.contracts.real import abi_of
 from tests.contracts.reference import NO_HASH, NOBODY, Action, Reference, SignedVote
 
@@ -225,11 +222,11 @@ class Spoiler:
         else:
             word = self._ballot(word)
             votes = [
-                replace(each, signer=self._recovered(word, s))
+                replace(each, signer=self._player.signing.recovered(word, s))
                 for each, s in zip(votes, signed, strict=True)
             ]
             return self._handed_in(action, word, signed, votes)
-        signed = [self._player.sign(word, each) for each in votes]
+        signed = [self._player.signing.sign(word, each) for each in votes]
         return self._handed_in(action, word, signed, votes)
 
     def _changed(self, action: Action, place: int) -> Action:
@@ -238,7 +235,9 @@ class Spoiler:
         approve, evidence, deadline, r, vs = signed[place]
         signed[place] = (not approve, evidence, deadline, r, vs)
         votes[place] = replace(
-            votes[place], approve=not approve, signer=self._recovered(word, signed[place])
+            votes[place],
+            approve=not approve,
+            signer=self._player.signing.recovered(word, signed[place]),
         )
         return self._handed_in(action, word, signed, votes)
 
@@ -246,12 +245,3 @@ class Spoiler:
         self, action: Action, word: int, signed: list[Any], votes: list[SignedVote]
     ) -> Action:
         return replace(action, arguments=(word, signed), votes=tuple(votes))
-
-    def _recovered(self, word: int, signed: tuple[Any, ...]) -> str:
-        """Whose signature it is on what the vote says now."""
-        approve, evidence, deadline, r, vs = signed
-        message = self._player.message(word, SignedVote(None, approve, evidence, deadline))
-        data = encode_typed_data(self._player.domain(), {"Vote": VOTE}, message)
-        parity, s = vs[0] >> 7, int.from_bytes(vs) & (1 << 255) - 1
-        vrs = 27 + parity, int.from_bytes(r), s
-        return str(Account.recover_message(data, vrs=vrs))
