@@ -47,7 +47,7 @@ class Spoiler:
             "campaign": lambda _: self._campaign(),
             "slot": self._slot,
             "attempt": lambda attempt: rng.choice((0, 1, 2, attempt + 1, 2**16 - 1)),
-            "target": lambda _: rng.choice((0, self._head(), rng.randrange(1, 12), _UINT32)),
+            "target": lambda _: rng.choice((self._head(), rng.randrange(12), _UINT32)),
             "reason": lambda _: rng.choice((0, 0, len(RestoreReason), 255)),
             "mode": lambda _: rng.choice((len(Mode), 255)),
             "order": self._order,
@@ -81,8 +81,8 @@ class Spoiler:
 
     def _spoil_argument(self, action: Action) -> Action:
         inputs = abi_of("function")[action.function]["inputs"]
-        # A candidate has five fields to be spoiled, each in its own way.
-        weights = [5 if entry["name"] == "candidate" else 1 for entry in inputs]
+        # A candidate has five fields to be spoiled, each in its own way; restores are rare.
+        weights = [{"candidate": 5, "target": 3}.get(entry["name"], 1) for entry in inputs]
         (place,) = self._rng.choices(range(len(inputs)), weights)
         arguments = list(action.arguments)
         arguments[place] = self._spoiled(inputs[place], arguments[place])
