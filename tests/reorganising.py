@@ -17,6 +17,9 @@ from cdistrim.errors import LedgerUnavailableError
 __all__ = ["bare_chain", "mine", "mining", "reorganise", "sent_by", "tip"]
 
 _START_S = 20.0
+_STATES = 500
+"""States that anvil keeps, all in memory: without a bound it writes them to the home directory and,
+being killed, leaves them there, gigabytes after thousands of blocks."""
 
 
 @contextmanager
@@ -28,7 +31,7 @@ def bare_chain() -> Iterator[str]:
             *(str(find_anvil()), "--quiet", "--host", HOST, "--port", url.rpartition(":")[2]),
             *("--chain-id", str(CHAIN_ID), "--accounts", "0", "--hardfork", "cancun"),
             *("--gas-price", "0", "--block-base-fee-per-gas", "0", "--disable-min-priority-fee"),
-            *("--slots-in-an-epoch", "1"),
+            *("--slots-in-an-epoch", "1", "--prune-history", str(_STATES)),
         ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
