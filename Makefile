@@ -16,7 +16,8 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .PHONY: help setup demo up test lint types layers unit integration contracts contracts-test gas \
-	bench bench-votes lock docs clean slither halmos coverage contracts-deep gas-snapshot
+	bench bench-votes lock docs clean slither halmos coverage contracts-deep gas-snapshot \
+	differential
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -81,6 +82,10 @@ coverage: setup  ## share of the contract's lines, branches and functions that t
 
 contracts-deep: setup  ## fuzz and invariant tests at length (minutes); writes docs/contract.md
 	$(BIN)/python -m contracts.audit.deep --write
+
+differential: setup  ## random games of contract and Python reference (100,000 steps; SEEDS=1-32)
+	CDISTRIM_DIFFERENTIAL_SEEDS=$(or $(SEEDS),1-32) $(BIN)/python -m pytest --numprocesses 2 -q -rP \
+		tests/contracts/test_differential.py
 
 slither: setup $(AUDIT)/.installed  ## static analysis; every finding needs an answer
 	$(BIN)/python -m contracts.audit.slither
