@@ -35,6 +35,7 @@ from tests.contracts.spoiler import Spoiler
 
 __all__ = ["Difference", "Tally", "play"]
 
+_VIEWS = "0x" + 40 * "d"  # the ledger does not ask them anything
 _WHOLE_EVERY = 20  # steps
 _SENT_EVERY = 6  # refusals: the others are only called
 _SAMPLE = 12  # answers that should not have changed
@@ -124,25 +125,26 @@ class _Game:
         good = [(a, name_word(f"hospital-{i}")) for i, a in enumerate(self._accounts[:size])]
         wrong = rng.choice(
             (
-                good[:1],
-                [*good, good[0]],
-                [*good, (self._accounts[-1], good[0][1])],
-                [*good, (NOBODY, name_word("nobody"))],
-                [*good, (self._accounts[-1], name_word("Upper"))],
+                (good[:1], _VIEWS),
+                ([*good, good[0]], _VIEWS),
+                ([*good, (self._accounts[-1], good[0][1])], _VIEWS),
+                ([*good, (NOBODY, name_word("nobody"))], _VIEWS),
+                ([*good, (self._accounts[-1], name_word("Upper"))], NOBODY),
+                (good, NOBODY),
             )
         )
-        for founders in (wrong, good):
-            self._moves.append(f"founders: {founders}")
-            self._found(founders, self.latest + 1)
+        for founders, views in (wrong, (good, _VIEWS)):
+            self._moves.append(f"founders: {founders}, views: {views}")
+            self._found(founders, views, self.latest + 1)
 
-    def _found(self, founders: Sequence[tuple[str, bytes]], now: int) -> None:
+    def _found(self, founders: Sequence[tuple[str, bytes]], views: str, now: int) -> None:
         expected = None
         try:
-            self.reference = self._model(founders, now)
+            self.reference = self._model(founders, views, now)
         except Refused as refused:
             self._meet(refused)
             expected = revert_data(refused)
-        self._same_refusal(expected, self._real.deploy(founders, now))
+        self._same_refusal(expected, self._real.deploy(founders, views, now))
         if expected is None:
             self.latest = now
 

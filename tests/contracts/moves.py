@@ -123,7 +123,9 @@ class Moves:
             record = campaign.head, hashes[0], self._hash(), hashes[1], self._evidence()
             return self._do(slot.owner, "requestUpload", *step, record)
         if slot.state is SlotState.UPLOAD_GRANTED:
-            record = slot.parent, self._hash(), slot.weights_hash, self._hash(), slot.evidence
+            assert slot.candidate
+            parent, _, weights_hash, _, evidence = slot.candidate
+            record = parent, self._hash(), weights_hash, self._hash(), evidence
             return self._do(slot.owner, "confirmUpload", *step, record)
         return None
 
@@ -148,8 +150,7 @@ class Moves:
             return self._ask_restore(campaign, somebody)
         if self._rng.random() < 0.2:
             slot = self._rng.choice(campaign.lineage)
-            known = campaign.capsules.get((slot, somebody)) if self._rng.random() < 0.3 else None
-            return self._do(somebody, "addCapsule", number, slot, known or self._hash())
+            return self._do(somebody, "addCapsule", number, slot, self._hash())
         return self._final_move(campaign, somebody)
 
     def _final_move(self, campaign: Campaign, somebody: str) -> Action:
@@ -182,17 +183,19 @@ class Moves:
         rng = self._rng
         if rng.random() < 0.15:
             voters = rng.sample(waiting, rng.randrange(1, len(waiting) + 1))
-            return self._signed(ballot.word, voters, yes=yes)
-        voter = rng.choice(waiting)
-        return self._do(voter, "castVote", ballot.word, rng.random() < yes, self._evidence())
+            return self._signed(ballot, voters, yes=yes)
+        asked = ballot.word, self._reference.subject_of(ballot)
+        choice = rng.random() < yes, self._evidence()
+        return self._do(rng.choice(waiting), "castVote", *asked, *choice)
 
-    def _signed(self, word: int, voters: Sequence[str], *, yes: float) -> Action:
+    def _signed(self, ballot: Ballot, voters: Sequence[str], *, yes: float) -> Action:
+        asked = ballot.word, self._reference.subject_of(ballot)
         votes = [
             SignedVote(voter, self._rng.random() < yes, self._evidence(), self.now + 1000)
             for voter in voters
         ]
-        signed = [self.signing.sign(word, vote) for vote in votes]
-        return Action(self._somebody(), "castVotes", (word, signed), tuple(votes))
+        signed = [self.signing.sign(asked, vote) for vote in votes]
+        return Action(self._somebody(), "castVotes", (*asked, signed), tuple(votes))
 
     def _vote_elsewhere(self) -> Action | None:
         too_late = self._rng.random() < 0.1

@@ -59,10 +59,10 @@ class Real:
         """Time of the latest block."""
         return int(self._rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
 
-    def deploy(self, founders: Sequence[tuple[str, bytes]], now: int) -> str | None:
+    def deploy(self, founders: Sequence[tuple[str, bytes]], views: str, now: int) -> str | None:
         """Found a consortium; the revert data if that is refused."""
         zero = "0x" + 40 * "0"
-        code = "0x" + artifact().encode_deployment((founders, zero)).hex()
+        code = "0x" + artifact().encode_deployment((founders, views)).hex()
         call = {"from": founders[0][0] if founders else zero, "data": code, "gas": _GAS}
         if refused := self._try(call, now):
             return refused

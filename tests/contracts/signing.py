@@ -13,10 +13,14 @@ from cdistrim.devnet import CHAIN_ID
 from tests.chain import digest
 from tests.contracts.reference import SignedVote
 
-__all__ = ["Signing", "people"]
+__all__ = ["Asked", "Signing", "people"]
+
+Asked = tuple[int, bytes]
+"""A ballot's name and what it is about."""
 
 _VOTE = [
     {"name": "ballot", "type": "uint256"},
+    {"name": "subject", "type": "bytes32"},
     {"name": "approve", "type": "bool"},
     {"name": "evidence", "type": "uint256"},
     {"name": "deadline", "type": "uint64"},
@@ -44,22 +48,22 @@ class Signing:
             "verifyingContract": address,
         }
 
-    def sign(self, word: int, vote: SignedVote) -> tuple[Any, ...]:
+    def sign(self, asked: Asked, vote: SignedVote) -> tuple[Any, ...]:
         """The contract's ``SignedVote``, signed by ``vote.signer``."""
         (signer,) = (account for account in people() if account.address == vote.signer)
-        message = self._message(word, vote)
+        message = self._message(asked, vote)
         signature = signer.sign_typed_data(self._domain, {"Vote": _VOTE}, message)
         vs = (signature.s | (signature.v - 27) << 255).to_bytes(32)
         return vote.approve, vote.evidence, vote.deadline, signature.r.to_bytes(32), vs
 
-    def recovered(self, word: int, signed: tuple[Any, ...]) -> str:
+    def recovered(self, asked: Asked, signed: tuple[Any, ...]) -> str:
         """Whose signature it is, on what a ``SignedVote`` says now."""
         approve, evidence, deadline, r, vs = signed
-        message = self._message(word, SignedVote(None, approve, evidence, deadline))
+        message = self._message(asked, SignedVote(None, approve, evidence, deadline))
         data = encode_typed_data(self._domain, {"Vote": _VOTE}, message)
         parity, s = vs[0] >> 7, int.from_bytes(vs) & (1 << 255) - 1
         return str(Account.recover_message(data, vrs=(27 + parity, int.from_bytes(r), s)))
 
-    def _message(self, word: int, vote: SignedVote) -> dict[str, object]:
-        values = word, vote.approve, vote.evidence, vote.deadline
+    def _message(self, asked: Asked, vote: SignedVote) -> dict[str, object]:
+        values = *asked, vote.approve, vote.evidence, vote.deadline
         return {field["name"]: value for field, value in zip(_VOTE, values, strict=True)}

@@ -13,6 +13,7 @@ from cdistrim.protocol import Clock, Mode, RestoreReason
 from tests.contracts.player import Player
 from tests.contracts.real import abi_of
 from tests.contracts.reference import NO_HASH, NOBODY, Action, Reference, SignedVote
+from tests.contracts.signing import Asked
 
 __all__ = ["Spoiler"]
 
@@ -58,6 +59,7 @@ class Spoiler:
             "evidence": self._evidence,
             "candidate": self._candidate,
             "ballot": self._ballot,
+            "subject": self._subject,
         }
 
     def move(self) -> Action:
@@ -191,12 +193,18 @@ class Spoiler:
         strange = (old ^ 1, old + (1 << 80), old ^ 1 << 8, old | 9, 2**256 - 1, word or 0)
         return self._rng.choice((old, old, old, old, *strange))
 
+    def _subject(self, subject: bytes | None) -> bytes:
+        """Of another ballot, or of none."""
+        known = list(self._reference.ballots.values())
+        others = [self._reference.subject_of(self._rng.choice(known))] if known else []
+        return self._rng.choice((*others, subject or NO_HASH, NO_HASH, self._rng.randbytes(32)))
+
     # --------------------------------------------------------------------- signed votes
 
     def _spoil_signed(self, action: Action) -> Action:
         """One of the votes is late, twice there, somebody else's, of another ballot, or none."""
-        rng, word = self._rng, action.arguments[0]
-        signed, votes = list(action.arguments[1]), list(action.votes)
+        rng, asked = self._rng, action.arguments[:2]
+        signed, votes = list(action.arguments[2]), list(action.votes)
         if not votes:
             return replace(action, sender=self._account())
         place = rng.randrange(len(votes))
@@ -216,32 +224,33 @@ class Spoiler:
             vs = rng.choice((NO_HASH, (_HALF_ORDER + 1).to_bytes(32)))
             r = rng.choice((NO_HASH, signed[place][3]))
             signed[place] = (*signed[place][:3], r, vs)
-            return self._handed_in(action, word, signed, votes)
+            return self._handed_in(action, asked, signed, votes)
         elif way == 5:
             return self._changed(action, place)
         else:
-            word = self._ballot(word)
+            word, subject = asked
+            asked = rng.choice(((self._ballot(word), subject), (word, self._subject(subject))))
             votes = [
-                replace(each, signer=self._player.signing.recovered(word, s))
+                replace(each, signer=self._player.signing.recovered(asked, s))
                 for each, s in zip(votes, signed, strict=True)
             ]
-            return self._handed_in(action, word, signed, votes)
-        signed = [self._player.signing.sign(word, each) for each in votes]
-        return self._handed_in(action, word, signed, votes)
+            return self._handed_in(action, asked, signed, votes)
+        signed = [self._player.signing.sign(asked, each) for each in votes]
+        return self._handed_in(action, asked, signed, votes)
 
     def _changed(self, action: Action, place: int) -> Action:
         """A vote that says something else than what was signed is somebody else's."""
-        word, signed, votes = action.arguments[0], list(action.arguments[1]), list(action.votes)
+        asked, signed, votes = action.arguments[:2], list(action.arguments[2]), list(action.votes)
         approve, evidence, deadline, r, vs = signed[place]
         signed[place] = (not approve, evidence, deadline, r, vs)
         votes[place] = replace(
             votes[place],
             approve=not approve,
-            signer=self._player.signing.recovered(word, signed[place]),
+            signer=self._player.signing.recovered(asked, signed[place]),
         )
-        return self._handed_in(action, word, signed, votes)
+        return self._handed_in(action, asked, signed, votes)
 
     def _handed_in(
-        self, action: Action, word: int, signed: list[Any], votes: list[SignedVote]
+        self, action: Action, asked: Asked, signed: list[Any], votes: list[SignedVote]
     ) -> Action:
-        return replace(action, arguments=(word, signed), votes=tuple(votes))
+        return replace(action, arguments=(*asked, signed), votes=tuple(votes))

@@ -26,9 +26,11 @@ from tests.contracts.reference.records import (
     NO_HASH,
     Ballot,
     Campaign,
+    Candidate,
     Event,
     FinalFetch,
     Refused,
+    digest_of,
 )
 from tests.contracts.reference.turns import Turns
 
@@ -81,7 +83,7 @@ class Reference(Turns):
             arguments[place] = word(arguments[place])
         self._require_member(self.sender)
         if action.function == "castVotes":
-            arguments[1] = action.votes
+            arguments[2] = action.votes
         getattr(self, _CAPITAL.sub(r"_\1", action.function).lower())(*arguments)
         return self.events
 
@@ -122,9 +124,7 @@ class Reference(Turns):
             "ModelOpened", number, slot, attempt, self.sender, campaign.head, *shares, deadline
         )
 
-    def request_upload(
-        self, number: int, slot: int, attempt: int, candidate: tuple[int, bytes, bytes, bytes, int]
-    ) -> None:
+    def request_upload(self, number: int, slot: int, attempt: int, candidate: Candidate) -> None:
         """Fix the candidate and have it judged: by evaluators, or in reported mode by all."""
         campaign = self._own_turn(number, slot, attempt, SlotEvent.UPLOAD_REQUESTED)
         parent, ciphertext_hash, weights_hash, capsule_hash, evidence = candidate
@@ -137,7 +137,7 @@ class Reference(Turns):
             raise Refused("HashTooEarly")
         _require_evidence(evidence)
         opened = campaign.open_slot
-        opened.parent, opened.evidence, opened.weights_hash = parent, evidence, weights_hash
+        opened.parent, opened.candidate, opened.weights_hash = parent, candidate, weights_hash
         opened.ciphertext_hash, opened.capsule_hash = ciphertext_hash, capsule_hash
         e = campaign.enrolments[self.sender]
         about = candidate, e.cases, e.data_commitment
@@ -148,17 +148,15 @@ class Reference(Turns):
         judges = campaign.voters & campaign.evaluators if measured else campaign.voters
         self._ask(campaign, BallotKind.UPLOAD, judges)
 
-    def confirm_upload(
-        self, number: int, slot: int, attempt: int, candidate: tuple[int, bytes, bytes, bytes, int]
-    ) -> None:
+    def confirm_upload(self, number: int, slot: int, attempt: int, candidate: Candidate) -> None:
         """Reported mode: the record that was voted on, now with what encryption made of it."""
         campaign = self._own_turn(number, slot, attempt, SlotEvent.CONFIRMED)
         opened = campaign.open_slot
         parent, ciphertext_hash, weights_hash, capsule_hash, evidence = candidate
-        voted_on = opened.parent, opened.weights_hash, opened.evidence
-        if (parent, weights_hash, evidence) != voted_on:
-            raise Refused("RecordMismatch", opened.weights_hash, weights_hash)
         self._require_hash(ciphertext_hash, capsule_hash)
+        reported = parent, NO_HASH, weights_hash, NO_HASH, evidence
+        if reported != opened.candidate:
+            raise Refused("RecordMismatch", opened.candidate_digest, digest_of(*reported))
         opened.ciphertext_hash, opened.capsule_hash = ciphertext_hash, capsule_hash
         self._tell("TokenRedeemed", number, slot, attempt, BallotKind.UPLOAD, self.sender)
         self._step(campaign, opened, SlotEvent.CONFIRMED)
@@ -172,9 +170,9 @@ class Reference(Turns):
 
     # ------------------------------------------------------------------------ votes
 
-    def cast_vote(self, word: int, approve: bool, evidence: int) -> None:
+    def cast_vote(self, word: int, subject: bytes, approve: bool, evidence: int) -> None:
         """One vote."""
-        ballot = self._votable(word)
+        ballot = self._votable(word, subject)
         if self.sender not in ballot.electorate:
             raise Refused("NoVote", self.sender)
         if self.sender in ballot.approvals | ballot.refusals:
@@ -184,9 +182,9 @@ class Reference(Turns):
         self._count(ballot, self.sender, approve, evidence)
         self._conclude(ballot)
 
-    def cast_votes(self, word: int, votes: Sequence[SignedVote]) -> None:
+    def cast_votes(self, word: int, subject: bytes, votes: Sequence[SignedVote]) -> None:
         """Votes that their voters signed. All are good, or none counts."""
-        ballot = self._votable(word)
+        ballot = self._votable(word, subject)
         self._require_open(ballot)
         known, good = ballot.approvals | ballot.refusals, []
         for index, vote in enumerate(votes):
@@ -203,7 +201,7 @@ class Reference(Turns):
             self._count(ballot, voter, approve, evidence)
         self._conclude(ballot)
 
-    def _votable(self, word: int) -> Ballot:
+    def _votable(self, word: int, subject: bytes) -> Ballot:
         ballot = self.ballots.get(word)
         if ballot is None:
             raise Refused("NoBallot", word)
@@ -211,6 +209,8 @@ class Reference(Turns):
             self._open_slot(ballot.id.campaign, ballot.id.slot, ballot.id.attempt)
         elif ballot.id.campaign:
             self._settled(ballot.id.campaign)
+        if subject != self.subject_of(ballot):
+            raise Refused("WrongSubject", subject, self.subject_of(ballot))
         return ballot
 
     def _require_open(self, ballot: Ballot) -> None:
@@ -237,7 +237,7 @@ class Reference(Turns):
         elif not ballot.passed:
             return
         elif kind is BallotKind.RESTORE:
-            self._restore(self._campaign(number), ballot.subject, RestoreReason(ballot.reason))
+            self._restore(self._campaign(number), ballot.model, RestoreReason(ballot.reason))
         elif kind is BallotKind.JOIN:
             self._join(self._campaign(number), ballot.id.opener)
         elif kind is BallotKind.FINAL_FETCH:
@@ -245,7 +245,8 @@ class Reference(Turns):
         elif kind is BallotKind.ADMISSION:
             self._admit(*self.applicants[ballot.id.opener])
         else:
-            self._remove(ballot.subject)
+            (gone,) = (one for one in self.active if int(one, 16) == int.from_bytes(ballot.subject))
+            self._remove(gone)
 
     def _fetch_decided(self, campaign: Campaign, ballot: Ballot) -> None:
         if not ballot.passed:
@@ -307,13 +308,16 @@ class Reference(Turns):
             frozenset(campaign.voters),
             campaign.quorum,
             deadline=self._ballot_end(campaign),
-            subject=target,
-            basis=campaign.head,
+            subject=digest_of(*(self._digest(campaign, one) for one in (campaign.head, target))),
+            model=target,
             opened=opened,
             reason=reason,
         )
         self._open(ballot, campaign.head)
         self._tell("RestoreRequested", ballot.word, number, target, reason)
+
+    def _digest(self, campaign: Campaign, model: int) -> bytes:
+        return NO_HASH if model == GENESIS else campaign.slots[model].candidate_digest
 
     def add_capsule(self, number: int, slot: int, capsule_hash: bytes) -> None:
         """Tell where an accepted model's key was shared anew."""
@@ -323,9 +327,6 @@ class Reference(Turns):
         if state is not SlotState.ACCEPTED:
             raise Refused("WrongState", state, SlotState.ACCEPTED)
         self._require_hash(capsule_hash)
-        if campaign.capsules.get((slot, self.sender)) == capsule_hash:
-            raise Refused("CapsuleKnown", capsule_hash)
-        campaign.capsules[slot, self.sender] = capsule_hash
         self._tell("CapsuleAdded", number, slot, self.sender, capsule_hash)
 
     # -------------------------------------------------------------------- final model
@@ -341,7 +342,8 @@ class Reference(Turns):
                 frozenset(campaign.voters | {self.sender}),
                 campaign.quorum,
                 deadline=self._ballot_end(campaign),
-                basis=campaign.head,
+                subject=key_digest,
+                model=campaign.head,
             ),
             campaign.head,
         )
@@ -355,9 +357,9 @@ class Reference(Turns):
         final = self._final(number, FinalFetchState.GRANTED)
         self._require_in_time(final.deadline)
         final.state = FinalFetchState.OPENED
-        step, shares = (final.head, final.round), (good, bad, missing)
-        self._tell("TokenRedeemed", number, *step, BallotKind.FINAL_FETCH, self.sender)
-        self._tell("FinalModelOpened", number, self.sender, *step, *shares)
+        step, shares = (number, final.head, final.round), (good, bad, missing)
+        self._tell("TokenRedeemed", *step, BallotKind.FINAL_FETCH, self.sender)
+        self._tell("ModelOpened", *step, self.sender, final.head, *shares, final.deadline)
 
     def record_use(self, number: int, purpose: bytes) -> None:
         """The final model is used."""

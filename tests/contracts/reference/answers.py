@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from cdistrim.protocol import GENESIS, SlotState
 from tests.contracts.reference.actions import Reference
-from tests.contracts.reference.consortium import MEMBERSHIP, NOBODY, ROUNDS
+from tests.contracts.reference.consortium import MEMBERSHIP, ROUNDS
 from tests.contracts.reference.records import (
-    NO_HASH,
     Ballot,
     Campaign,
     Enrolment,
@@ -34,10 +33,12 @@ def answers(reference: Reference, accounts: Iterable[str]) -> Iterator[tuple[Que
     for word, ballot in reference.ballots.items():
         yield ("ballotRecord", (word,)), _box(reference, ballot)
         yield ("ballotState", (word,)), (int(reference.ballot_state(ballot)),)
+        yield ("subjectOf", (word,)), (_number(reference.subject_of(ballot)),)
 
 
 def _consortium(reference: Reference, accounts: list[str]) -> Iterator[tuple[Question, Answer]]:
     seats = len(reference.members)
+    yield ("views", ()), (int(reference.views, 16),)
     yield ("seats", ()), (seats,)
     yield ("activeSeats", ()), (reference.mask(reference.active),)
     yield ("campaigns", ()), (len(reference.campaigns),)
@@ -47,9 +48,6 @@ def _consortium(reference: Reference, accounts: list[str]) -> Iterator[tuple[Que
         yield ("memberAt", (seat,)), record
     for account in accounts:
         yield ("memberOf", (account,)), records.get(account, nobody)
-    for account in records:
-        applicant, name = reference.applicants.get(account, (NOBODY, NO_HASH))
-        yield ("applicantOf", (account,)), (int(applicant, 16), _number(name))
     numbers = range(1, len(reference.campaigns) + 1)
     for kind in ROUNDS:
         for account in records:
@@ -79,8 +77,6 @@ def _campaign(
         f = campaign.finals.get(account, FinalFetch())
         final = int(f.state), f.round, f.deadline, f.head, _number(f.request_key_digest)
         yield ("finalFetchRecord", (number, account)), final
-    for (slot, account), capsule in campaign.capsules.items():
-        yield ("capsuleOf", (number, slot, account)), (_number(capsule),)
 
 
 def _member(reference: Reference, account: str) -> Answer:
@@ -131,7 +127,7 @@ def _slot(slot: Slot, seat: int, off_the_line: bool) -> Answer:
         int(slot.state is SlotState.ACCEPTED and off_the_line),
         slot.parent,
         _number(slot.request_key_digest),
-        slot.evidence,
+        _number(slot.candidate_digest),
         _number(slot.ciphertext_hash),
         _number(slot.weights_hash),
         _number(slot.capsule_hash),
@@ -144,8 +140,8 @@ def _box(reference: Reference, ballot: Ballot) -> Answer:
         reference.mask(ballot.approvals),
         reference.mask(ballot.refusals),
         ballot.deadline or 0,
-        ballot.subject,
-        ballot.basis,
+        ballot.removals,
+        ballot.model,
         int(ballot.opened),
         ballot.reason,
     )

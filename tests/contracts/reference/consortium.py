@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from cdistrim.ledger.words import ballot_word
 from cdistrim.protocol import GENESIS, BallotId, BallotKind, BallotState
-from tests.contracts.reference.records import NO_HASH, Ballot, Event, Member, Refused
+from tests.contracts.reference.records import NO_HASH, Ballot, Event, Member, Refused, digest_of
 
 __all__ = ["MEMBERSHIP", "NOBODY", "ROUNDS", "Consortium"]
 
@@ -34,12 +34,13 @@ class Consortium:
 
     Args:
         founders: Accounts (checksum addresses) with their names, 32 bytes each.
+        views: Account of the contract with the derived views.
 
     Raises:
         Refused: They can't found a consortium.
     """
 
-    def __init__(self, founders: Sequence[tuple[str, bytes]], now: int) -> None:
+    def __init__(self, founders: Sequence[tuple[str, bytes]], views: str, now: int) -> None:
         self.now = now
         self.sender = NOBODY
         self.events: list[Event] = []
@@ -53,6 +54,9 @@ class Consortium:
         for account, name in founders:
             self._require_applicant(account, name)
             self._admit(account, name)
+        if views == NOBODY:
+            raise Refused("BadAccount", views)
+        self.views = views
 
     # ---------------------------------------------------------------- who is who
 
@@ -108,7 +112,7 @@ class Consortium:
         self._require_applicant(*applicant)
         if len(self.active) + 1 not in _MEMBERS or len(self.members) >= _SEATS:
             raise Refused("BadMembers", len(self.active) + 1)
-        ballot = self._ask_all(self._next_round(BallotKind.ADMISSION))
+        ballot = self._ask_all(self._next_round(BallotKind.ADMISSION), digest_of(*applicant))
         self.applicants[self.sender] = applicant
         self._tell("AdmissionProposed", ballot.word, *applicant)
 
@@ -117,9 +121,8 @@ class Consortium:
         self._require_member(account)
         if len(self.active) - 1 not in _MEMBERS:
             raise Refused("BadMembers", len(self.active) - 1)
-        target = self.member(account)
-        assert target is not None
-        ballot = self._ask_all(self._next_round(BallotKind.REMOVAL), subject=target.seat)
+        subject = int(account, 16).to_bytes(32)
+        ballot = self._ask_all(self._next_round(BallotKind.REMOVAL), subject)
         self._tell("RemovalProposed", ballot.word, account)
 
     def _require_applicant(self, account: str, name: bytes) -> None:
@@ -137,26 +140,15 @@ class Consortium:
         self._tell("MemberAdmitted", account, name, seat)
         self._void(lambda ballot: ballot.id.kind in MEMBERSHIP)
 
-    def _remove(self, seat: int) -> None:
-        gone = self.members[seat]
+    def _remove(self, account: str) -> None:
+        gone = self._members[account]
         gone.active = False
-        self._tell("MemberRemoved", gone.account, seat)
-        self._void(lambda ballot: ballot.id.kind in (*MEMBERSHIP, BallotKind.JOIN))
-        self._void(
-            lambda ballot: (
-                not ballot.of_slot and gone.account in {*ballot.electorate, ballot.id.opener}
-            )
-        )
+        self._tell("MemberRemoved", account, gone.seat)
+        self._void(lambda ballot: not ballot.of_slot)
 
-    def _ask_all(self, name: BallotId, *, subject: int = 0) -> Ballot:
-        ballot = Ballot(
-            name,
-            frozenset(self.active),
-            deadline=self.now + _WEEK,
-            subject=subject,
-            basis=self.removals,
-        )
-        return self._open(ballot, GENESIS)
+    def _ask_all(self, name: BallotId, subject: bytes) -> Ballot:
+        end = self.now + _WEEK
+        return self._open(Ballot(name, frozenset(self.active), 0, end, subject), GENESIS)
 
     # -------------------------------------------------------------------- ballots
 
@@ -170,6 +162,10 @@ class Consortium:
     def deadline_of(self, ballot: Ballot) -> int:
         """Its last second."""
         raise NotImplementedError
+
+    def subject_of(self, ballot: Ballot) -> bytes:
+        """What it is about."""
+        return ballot.subject
 
     def _next_round(self, kind: BallotKind, campaign: int = 0) -> BallotId:
         """The sender's next ballot of a kind of which it may have one open at a time."""
@@ -185,6 +181,7 @@ class Consortium:
         if len(ballot.electorate) < 2:
             raise Refused("TooFewPartners", ballot.id.campaign)
         ballot.approvals = {ballot.id.opener} & ballot.electorate
+        ballot.removals = 0 if ballot.of_slot else self.removals
         self.ballots[ballot.word] = ballot
         if ballot.id.kind in ROUNDS:
             self.rounds[ballot.id.kind, ballot.id.campaign, ballot.id.opener] = ballot.id.attempt

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from eth_utils.crypto import keccak
+
 from cdistrim.ledger.words import ballot_word
 from cdistrim.protocol import (
     GENESIS,
@@ -22,15 +24,26 @@ __all__ = [
     "NO_HASH",
     "Ballot",
     "Campaign",
+    "Candidate",
     "Enrolment",
     "Event",
     "FinalFetch",
     "Member",
     "Refused",
     "Slot",
+    "digest_of",
 ]
 
 NO_HASH = bytes(32)
+
+Candidate = tuple[int, bytes, bytes, bytes, int]
+"""Parent, ciphertext's, weights' and capsule's hash, evidence, as the ABI takes them."""
+
+
+def digest_of(*words: int | bytes | str) -> bytes:
+    """Keccak-256 of numbers, hashes and accounts as the ABI encodes them: 32 bytes each."""
+    numbers = [int(word, 16) if isinstance(word, str) else word for word in words]
+    return keccak(b"".join(n if isinstance(n, bytes) else n.to_bytes(32) for n in numbers))
 
 
 class Refused(Exception):
@@ -77,8 +90,8 @@ class Enrolment:
 
 @dataclass
 class Slot:
-    """A slot that was reached. What a skipped or restarted candidate left behind stays readable,
-    but for its weights' hash: where that is zero, there is no candidate."""
+    """A slot that was reached, and the candidate that is or was voted on. The hashes of one that was
+    skipped or started over stay readable."""
 
     owner: str
     state: SlotState = SlotState.WAITING
@@ -88,10 +101,15 @@ class Slot:
     deadline: int = 0
     parent: int = GENESIS
     request_key_digest: bytes = NO_HASH
-    evidence: int = 0
+    candidate: Candidate | None = None
     ciphertext_hash: bytes = NO_HASH
     weights_hash: bytes = NO_HASH
     capsule_hash: bytes = NO_HASH
+
+    @property
+    def candidate_digest(self) -> bytes:
+        """What an upload ballot is about."""
+        return digest_of(*self.candidate) if self.candidate else NO_HASH
 
 
 @dataclass
@@ -109,15 +127,17 @@ class FinalFetch:
 class Ballot:
     """A ballot of any kind. ``void`` is set by whatever takes away what it was about, at once.
 
-    ``deadline`` is None for a slot's ballots: they last as long as the slot's step.
+    ``deadline`` is None for a slot's ballots: they last as long as the slot's step, and what they
+    are about is the slot's. ``model`` is a restore's target or a final fetch's head.
     """
 
     id: BallotId
     electorate: frozenset[str]
     asked: int = 0
     deadline: int | None = None
-    subject: int = 0
-    basis: int = 0
+    subject: bytes = NO_HASH
+    removals: int = 0
+    model: int = GENESIS
     opened: bool = False
     reason: int = 0
     approvals: set[str] = field(default_factory=set)
@@ -176,7 +196,6 @@ class Campaign:
     slots: dict[int, Slot] = field(default_factory=dict)
     enrolments: dict[str, Enrolment] = field(default_factory=dict)
     finals: dict[str, FinalFetch] = field(default_factory=dict)
-    capsules: dict[tuple[int, str], bytes] = field(default_factory=dict)
 
     @property
     def open_slot(self) -> Slot:

@@ -32,6 +32,7 @@ from tests.contracts.reference.records import (
     Enrolment,
     Refused,
     Slot,
+    digest_of,
 )
 
 __all__ = ["Turns"]
@@ -50,10 +51,10 @@ _CLOCK_OF = {
 class Turns(Consortium):
     """A consortium with campaigns. ``taken`` counts the rows of the table that were taken."""
 
-    def __init__(self, founders: Sequence[tuple[str, bytes]], now: int) -> None:
+    def __init__(self, founders: Sequence[tuple[str, bytes]], views: str, now: int) -> None:
         self.campaigns: list[Campaign] = []
         self.taken: Counter[Transition] = Counter()
-        super().__init__(founders, now)
+        super().__init__(founders, views, now)
 
     def deadline_of(self, ballot: Ballot) -> int:
         """Its last second; of a slot's ballot that of the slot's step."""
@@ -76,6 +77,16 @@ class Turns(Consortium):
             return None
         name = BallotId(kinds[slot.state], campaign.number, campaign.slot, slot.attempt, slot.owner)
         return self.ballots.get(ballot_word(name))
+
+    def subject_of(self, ballot: Ballot) -> bytes:
+        """What it is about; nothing if the slot was started over since."""
+        if not ballot.of_slot:
+            return ballot.subject
+        slot = self._campaign(ballot.id.campaign).slots[ballot.id.slot]
+        if slot.attempt != ballot.id.attempt:
+            return NO_HASH
+        fetch = ballot.id.kind is BallotKind.FETCH
+        return slot.request_key_digest if fetch else slot.candidate_digest
 
     # --------------------------------------------------------------------- guards
 
@@ -198,7 +209,7 @@ class Turns(Consortium):
                 frozenset(campaign.voters),
                 campaign.quorum,
                 deadline=self._ballot_end(campaign),
-                basis=self.removals,
+                subject=digest_of(cases, evaluator, data_commitment),
             ),
             campaign.head,
         )
@@ -271,7 +282,7 @@ class Turns(Consortium):
         slot.state, slot.skip_reason = row.target, row.reason
         if row.restarts:
             slot.attempt += 1
-            slot.weights_hash = NO_HASH
+            slot.candidate = None
             if row.target is SlotState.WAITING:
                 slot.request_key_digest = NO_HASH
         if not row.target.ended:
@@ -406,12 +417,11 @@ class Turns(Consortium):
     def _void_of(self, campaign: Campaign, *kinds: BallotKind) -> None:
         self._void(lambda b: b.id.campaign == campaign.number and b.id.kind in kinds)
 
-    def _remove(self, seat: int) -> None:
+    def _remove(self, account: str) -> None:
         """What a campaign with this partner votes on in its open slot is over for good."""
-        gone = self.members[seat].account
-        super()._remove(seat)
+        super()._remove(account)
         for campaign in self.campaigns:
-            runs = campaign.state is CampaignState.RUNNING and gone in campaign.partners
+            runs = campaign.state is CampaignState.RUNNING and account in campaign.partners
             if runs and (ballot := self.open_ballot(campaign)):
                 ballot.void = True
 
