@@ -92,8 +92,8 @@ class BallotView:
     """A ballot as the ledger has it. ``electorate`` are the accounts that may vote.
 
     ``subject`` is what is voted on, in 32 bytes; a vote names it and counts for nothing else. Of a
-    slot's ballots it was compared with what the slot says. ``model`` is the slot of the ancestor that
-    a restore would go back to, or of the model that a final fetch is for; 0 in other ballots.
+    slot's ballots it was compared with what the slot says. ``model`` is the slot of the ancestor
+    that a restore would go back to, or of the model that a final fetch is for; else 0.
     """
 
     id: BallotId

@@ -90,8 +90,10 @@ class Enrolment:
 
 @dataclass
 class Slot:
-    """A slot that was reached, and the candidate that is or was voted on. The hashes of one that was
-    skipped or started over stay readable."""
+    """A slot that was reached, and the candidate that is or was voted on.
+
+    What a candidate that was started over left behind stays readable.
+    """
 
     owner: str
     state: SlotState = SlotState.WAITING
