@@ -77,8 +77,8 @@ gas: setup  ## gas of each call, of a slot and of a cycle
 gas-snapshot: setup  ## write down the gas of each call, and the README's table of it
 	$(BIN)/python -m contracts.audit.gas --write
 
-coverage: setup  ## share of the contract's lines, branches and functions that tests reach
-	$(BIN)/python -m contracts.audit.coverage
+coverage: setup  ## share of the contract's lines, branches and functions that tests reach; writes docs/contract.md
+	$(BIN)/python -m contracts.audit.coverage --write
 
 contracts-deep: setup  ## fuzz and invariant tests at length (minutes); writes docs/contract.md
 	$(BIN)/python -m contracts.audit.deep --write
@@ -90,8 +90,8 @@ differential: setup  ## random games of contract and Python reference (100,000 s
 slither: setup $(AUDIT)/.installed  ## static analysis; every finding needs an answer
 	$(BIN)/python -m contracts.audit.slither
 
-halmos: setup $(AUDIT)/.installed  ## symbolic proofs about the counting of votes
-	$(BIN)/python -m contracts.audit.halmos
+halmos: setup $(AUDIT)/.installed  ## symbolic proofs: quorum and tokens; writes docs/contract.md
+	$(BIN)/python -m contracts.audit.halmos --write
 
 bench: setup  ## the figures of the README
 	$(BIN)/python -m bench

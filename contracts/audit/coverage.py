@@ -9,9 +9,20 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from contracts.audit.forge import CONTRACTS, AuditFailed, forge, say, table
+from contracts.audit.forge import (
+    CONTRACTS,
+    PAGE,
+    AuditFailed,
+    fill,
+    forge,
+    say,
+    table,
+    today,
+    writes,
+)
 
 NEEDED = 0.95
 REPORT = CONTRACTS / "out" / "coverage.lcov"
@@ -84,17 +95,28 @@ def measure() -> dict[str, Source]:
     return read_lcov(REPORT.read_text(encoding="utf-8"))
 
 
+def rows(sources: Mapping[str, Source]) -> list[tuple[str, ...]]:
+    """One row a file, and one for all of them."""
+    whole = Source()
+    for source in sources.values():
+        for key, count in source.counts.items():
+            whole.counts[key] += count
+    named = [*sorted(sources.items()), ("all", whole)]
+    return [(name, *(source.cell(kind) for kind in KINDS)) for name, source in named]
+
+
 def main() -> int:
-    """Measure, print, judge."""
+    """Measure, print, judge, write."""
+    write = writes("contracts.audit.coverage", __doc__)
     try:
         sources = measure()
+        lines = table(("file", *KINDS), rows(sources))
+        say(*lines)
+        if write:
+            fill(PAGE, "coverage", [f"{today('coverage')}:", "", *lines])
     except AuditFailed as failure:
         sys.stderr.write(f"{failure}\n")
         return 1
-    rows = [
-        (name, *(source.cell(kind) for kind in KINDS)) for name, source in sorted(sources.items())
-    ]
-    say(*table(("file", *KINDS), rows))
     missed = [f"{name}: {what}" for name, source in sources.items() for what in source.missed]
     if missed:
         say("Not reached:", *missed)

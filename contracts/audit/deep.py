@@ -11,11 +11,9 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
-from contracts.audit.forge import CONTRACTS, AuditFailed, Outcome, fill, outcomes_of, say, table
+from contracts.audit.forge import PAGE, AuditFailed, Outcome, fill, outcomes_of, say, table, today
 
-PAGE = CONTRACTS.parent / "docs" / "contract.md"
 NEEDED_CALLS = 100_000
 HEAD = ("test", "runs", "calls", "reverts")
 
@@ -67,8 +65,8 @@ def main() -> int:
         minutes, seconds = divmod(round(time.monotonic() - began), 60)
         calls = sum(int(row[2].replace(",", "")) for row in rows(outcomes))
         summary = (
-            f"`make contracts-deep`, {datetime.now(tz=UTC):%Y-%m-%d}: {calls:,} calls, no failure,"
-            f" {minutes} min {seconds} s{f', seed {arguments.seed}' if arguments.seed else ''}."
+            f"{today('contracts-deep')}: {calls:,} calls, no failure, {minutes} min {seconds} s"
+            f"{f', seed {arguments.seed}' if arguments.seed else ''}."
         )
         lines = [summary, "", *table(HEAD, rows(outcomes))]
         say(*lines)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 CONTRACTS = Path(__file__).resolve().parents[1]
+PAGE = CONTRACTS.parent / "docs" / "contract.md"
 FORGE = CONTRACTS / "node_modules" / "@foundry-rs" / "forge-linux-amd64" / "bin"
 AUDIT_BIN = CONTRACTS.parent / ".venv-audit" / "bin"
 
@@ -91,6 +94,18 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     """A Markdown table, which a terminal shows well enough."""
     lines = [head, tuple("---" for _ in head), *rows]
     return ["| " + " | ".join(cells) + " |" for cells in lines]
+
+
+def today(command: str) -> str:
+    """Which command gave a result of the page, and when."""
+    return f"`make {command}`, {datetime.now(tz=UTC):%Y-%m-%d}"
+
+
+def writes(prog: str, description: str | None) -> bool:
+    """Whether the command line asks for the result to be written into the page."""
+    parser = argparse.ArgumentParser(prog=f"python -m {prog}", description=description)
+    parser.add_argument("--write", action="store_true", help=f"write the result into {PAGE.name}")
+    return bool(parser.parse_args().write)
 
 
 def fill(page: Path, name: str, lines: list[str]) -> None:

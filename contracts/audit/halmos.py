@@ -10,7 +10,18 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.audit.forge import AUDIT_BIN, CONTRACTS, AuditFailed, run, say, table
+from contracts.audit.forge import (
+    AUDIT_BIN,
+    CONTRACTS,
+    PAGE,
+    AuditFailed,
+    fill,
+    run,
+    say,
+    table,
+    today,
+    writes,
+)
 
 RESULT = CONTRACTS / "out" / "halmos.json"
 # More rounds than the longest loop of a proof has. Branches are decided without a time limit: those
@@ -31,7 +42,8 @@ def incomplete(results: Mapping[str, Any]) -> list[str]:
 
 
 def main() -> int:
-    """Prove; print how long each took."""
+    """Prove; print how long each took, and write it."""
+    write = writes("contracts.audit.halmos", __doc__)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.unlink(missing_ok=True)
     done = run(
@@ -52,14 +64,20 @@ def main() -> int:
             wrong = ["halmos failed, though each proof passed"]
         if wrong:
             raise AuditFailed("\n".join([done.stdout, done.stderr, *wrong]))
+        proofs = [
+            (f"`{name}`", str(paths), f"{seconds:.1f} s")
+            for name, paths, seconds in sorted(
+                (check["name"].partition("(")[0], check["num_paths"][0], check["time"][0])
+                for check in checks
+            )
+        ]
+        lines = table(("proven", "paths", "time"), proofs)
+        say(*lines)
+        if write:
+            fill(PAGE, "halmos", [f"{today('halmos')}:", "", *lines])
     except AuditFailed as failure:
         sys.stderr.write(f"{failure}\n")
         return 1
-    proofs = [
-        (check["name"].partition("(")[0], str(check["num_paths"][0]), f"{check['time'][0]:.1f} s")
-        for check in checks
-    ]
-    say(*table(("proven", "paths", "time"), proofs))
     return 0
 
 

@@ -115,9 +115,8 @@ contract History is ICDistriMEvents {
             else box.refusals |= bit;
         } else if (what == RestoreRequested.selector) {
             (uint32 target, RestoreReason reason) = abi.decode(log.data, (uint32, RestoreReason));
-            subjects[_ballot(log)] = keccak256(
-                abi.encode(slots[c.head].candidateDigest, slots[target].candidateDigest)
-            );
+            subjects[_ballot(log)] =
+                keccak256(abi.encode(slots[c.head].candidateDigest, slots[target].candidateDigest));
             boxes[_ballot(log)].model = target;
             boxes[_ballot(log)].reason = uint8(reason);
         } else if (what == JoinRequested.selector) {
