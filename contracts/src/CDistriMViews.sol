@@ -188,28 +188,25 @@ contract CDistriMViews is ICDistriMViews {
 
     /// @inheritdoc ICDistriMViews
     function ballotOf(ICDistriM ledger, BallotId ballot) public view returns (Ballot memory view_) {
-        Box memory box = ledger.ballotRecord(ballot);
-        uint8 asked = 0;
-        uint64 deadline = box.deadline;
         uint256 campaign = ballot.campaignOf();
-        if (campaign != 0) {
-            asked = ledger.campaignRecord(campaign).quorum;
-            if (deadline == 0) deadline = ledger.slotRecord(campaign, ballot.slotOf()).deadline;
-        }
+        uint8 asked = campaign == 0 ? 0 : ledger.campaignRecord(campaign).quorum;
         view_.id = ballot;
+        view_.state = ledger.ballotState(ballot);
+        if (view_.state == BallotState.None) return view_;
+        Box memory box = ledger.ballotRecord(ballot);
         view_.kind = ballot.kindOf();
         view_.campaign = campaign;
         view_.slot = ballot.slotOf();
         view_.attempt = ballot.attemptOf();
         view_.opener = ballot.openerOf();
         view_.model = box.model;
-        view_.state = ledger.ballotState(ballot);
-        if (view_.state != BallotState.None) view_.subject = ledger.subjectOf(ballot);
+        view_.subject = ledger.subjectOf(ballot);
         view_.yes = BallotBox.count(box.approvals);
         view_.no = BallotBox.count(box.refusals);
-        view_.deadline = deadline;
-        if (view_.state != BallotState.None) {
-            view_.quorum = BallotBox.quorumOf(BallotBox.count(box.electorate), asked);
+        view_.quorum = BallotBox.quorumOf(BallotBox.count(box.electorate), asked);
+        view_.deadline = box.deadline;
+        if (box.deadline == 0) {
+            view_.deadline = ledger.slotRecord(campaign, ballot.slotOf()).deadline;
         }
         view_.electorate = _accounts(ledger, box.electorate);
         view_.approvals = _accounts(ledger, box.approvals);

@@ -30,7 +30,8 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
     /// @param specHash SHA-256 of the spec's canonical JSON.
     /// @param genesisWeightsHash SHA-256 of the public weights that slot 1 starts from.
     /// @param order 2 to 50 distinct members; one cycle of slots.
-    /// @param cycles How often the order is gone through, at least once and at most 2,000 slots in all.
+    /// @param cycles How often the order is gone through, at least once and at most 2,000 slots in all;
+    /// slots of those who join later come on top.
     /// @param quorum Votes that each ballot needs at least; 0 for a strict majority, never less.
     /// @param mode On what evidence upload ballots are decided.
     /// @param deadlines Seconds per step, 1 second to 30 days.
@@ -46,7 +47,8 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
     ) external returns (uint256 campaign);
 
     /// @notice A partner enrols with its number of training cases and the root of its data
-    /// commitment. When all partners are in, slot 1 opens.
+    /// commitment. When all invited members are in, the first slot of one of them opens; with too few
+    /// partners or evaluators to decide anything, the campaign fails.
     /// @param evaluator Whether it measures candidates on a hold-out of its own.
     function enrol(uint256 campaign, uint32 cases, bytes32 dataCommitment, bool evaluator) external;
 
@@ -103,8 +105,9 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
     // ------------------------------------------------------------------- votes
 
     /// @notice One vote; if it decides the ballot, what was asked for happens at once.
-    /// @param subject What the voter was asked, as of subjectOf: a vote counts for nothing else that
-    /// may come to stand under the ballot's name, say after the chain was reorganised.
+    /// @param subject What the voter was asked, as of subjectOf: a vote does not count for something
+    /// else that comes to stand under the ballot's name after the chain was reorganised. Of a candidate's
+    /// parent it has the slot only.
     function castVote(BallotId ballot, bytes32 subject, bool approve, Evidence evidence) external;
 
     /// @notice Votes that members signed, handed in by any of them. Who has voted before is passed
@@ -114,7 +117,8 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
     // ---------------------------------------------------------------- restoring
 
     /// @notice Asks the voters to take the head back to a strict ancestor. Once per voter and attempt,
-    /// or, after the campaign's end (`slot` is the head, `attempt` is 0), once per voter and head.
+    /// or, after the campaign's end (`slot` is the head, `attempt` is 0), once per voter and head. Over
+    /// thousands of models it takes several restores, or more gas than a block has.
     /// @dev Void as soon as the owner opens the head, the head or the attempt changes, or a member is
     /// removed.
     /// @param target Slot of the ancestor; 0 is genesis.
@@ -199,7 +203,8 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
     /// @notice What a ballot is about. Fetch, FinalFetch: the one-time key's digest; Upload: the
     /// candidate's digest; Restore: Keccak-256 of the candidate digests of head and ancestor, 64 bytes,
     /// zero for genesis; Removal: the account; Join, Admission: Keccak-256 of the ABI-encoded
-    /// EnrolmentRecord or Applicant. Zero if there is no such ballot, or of a slot's former attempt.
+    /// EnrolmentRecord or Applicant. Of a slot's former attempt zero. Means nothing where there is no such
+    /// ballot.
     function subjectOf(BallotId ballot) external view returns (bytes32);
 
     /// @notice State of a ballot, derived from votes, time and members.

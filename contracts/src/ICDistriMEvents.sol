@@ -55,7 +55,8 @@ interface ICDistriMEvents is ICDistriMTypes {
         bool evaluator
     );
 
-    /// @notice Its slots come at the end of this and each later cycle.
+    /// @notice Its slots come at the end of this and each later cycle; who was invited and came late
+    /// keeps its place in the order.
     event PartnerJoined(
         uint256 indexed campaign,
         address indexed account,

@@ -48,7 +48,7 @@ interface ICDistriMTypes {
     /// @notice Why a slot starts over with its next attempt.
     enum RestartReason {
         HeadRestored, // a restore ballot passed
-        PartnerRemoved // a voter of the open ballot is no member any more
+        PartnerRemoved // another partner was removed between a request and what follows from it
     }
 
     /// @notice Why the head is restored to an earlier model.
@@ -153,9 +153,10 @@ interface ICDistriMTypes {
     /// @param quorum Votes that the spec asks for in each ballot; 0 for a strict majority.
     /// @param cycle Cycle and `place` in the order of the slot; `places` is the order's length.
     /// @param accepted Number of models from the head back to genesis.
-    /// @param invited Members named in the order at the opening.
+    /// @param invited Members named in the order at the opening, and who joined since.
     /// @param partners Who is enrolled or has joined; `voters` whom a head was dealt to.
-    /// @param dealt Joiners to whom the candidate of the open slot was dealt.
+    /// @param dealt Joiners who were partners when the open slot opened. Its candidate is dealt to them,
+    /// too: no owner can have sealed it before it knew of them.
     struct CampaignRecord {
         bytes32 specHash;
         bytes32 genesisWeightsHash;
@@ -185,7 +186,8 @@ interface ICDistriMTypes {
         bytes32 dataCommitment;
     }
 
-    /// @notice A slot as stored. `attempt` is 0 until it opens.
+    /// @notice A slot as stored. `attempt` is 0 until it opens. What a former attempt left behind stays
+    /// there but for `candidateDigest`, and for `requestKeyDigest` if the head has to be asked for anew.
     /// @param fetchAttempt Attempt in which the head was last asked for: its key shares carry it.
     /// @param undone Whether a restore ballot took the head back behind this accepted model.
     /// @param parent Slot of the model that the candidate started from.

@@ -79,7 +79,8 @@ interface ICDistriMViews is ICDistriMTypes {
         ModelRecord candidate;
     }
 
-    /// @notice A ballot. `yes` and `approvals` have the opener's own, if it may vote.
+    /// @notice A ballot. `yes` and `approvals` have the opener's own, if it may vote. All is zero but the
+    /// id where there is no such ballot.
     /// @param model Restore: slot of the ancestor. FinalFetch: slot of the model to open. Else 0.
     /// @param deadline Its last second; of Fetch and Upload that of the slot's present step.
     struct Ballot {
@@ -102,7 +103,8 @@ interface ICDistriMViews is ICDistriMTypes {
     }
 
     /// @notice Everything about the present of a campaign, as of one block. `slot` is all zero unless
-    /// the campaign runs; `ballot` is the open slot's latest ballot (its state is None before any).
+    /// the campaign runs; `ballot` is what the open slot waits for or waited for last in this attempt (its
+    /// state is None before any).
     struct Snapshot {
         Campaign campaign;
         Slot slot;

@@ -64,8 +64,6 @@ abstract contract Slots is Partners {
 
         _fix(s, candidate);
         _emitSubmitted(campaign, slot, attempt, candidate);
-        uint128 joiners = c.partners & ~c.voters;
-        if (c.dealt != joiners) c.dealt = joiners;
         _moveTo(c, s, SlotState.UploadRequested, Clock.UploadBallot);
         _openOfSlot(BallotKind.Upload, campaign, slot, c, s);
     }

@@ -34,6 +34,8 @@ abstract contract Turns is Campaigns {
             if (c.partners & (uint128(1) << s.ownerSeat) != 0) {
                 (c.slot, c.cycle, c.place) = (slot, cycle, place);
                 if (c.head == GENESIS) _addVoters(campaign, c, c.partners);
+                uint128 joiners = c.partners & ~c.voters;
+                if (c.dealt != joiners) c.dealt = joiners;
                 _moveTo(c, s, SlotState.Waiting, Clock.FetchRequest);
                 emit SlotOpened(campaign, slot, 1, _ownerOf(s), c.head, s.deadline);
                 return;

@@ -104,7 +104,7 @@ contract JoinersTest is Refusals {
         address other = _admit(7);
         _join(campaign, other); // head 0 is public, yet it votes from the next slot on
         BallotId join = _requestJoin(campaign, bystander, true);
-        _bring(campaign, 1, SlotState.Accepted);
+        _expire(campaign);
         assertEq(_record(campaign).voters, 0xF | 1 << 5, "voters");
         assertState(join, BallotState.Rejected);
         assertVoteRefused(partners[0], join, _ballotVoid(join));
@@ -121,7 +121,7 @@ contract JoinersTest is Refusals {
         address other = _admit(7);
         _join(campaign, other);
         BallotId join = _requestJoin(campaign, bystander, true);
-        _bring(campaign, 1, SlotState.Accepted);
+        _expire(campaign);
         assertEq(_record(campaign).voters, 0xF | 1 << 5, "voters");
         _takeOut(campaign, other);
         assertEq(_record(campaign).voters, 0xF, "the same voters");
@@ -192,9 +192,9 @@ contract JoinersTest is Refusals {
     // ------------------------------------------------------------------ its vote
 
     function test_a_joiner_votes_once_a_head_was_dealt_to_it() public {
+        _join(campaign, bystander);
         _bring(campaign, 1, SlotState.Accepted);
         _bring(campaign, 2, SlotState.FetchRequested);
-        _join(campaign, bystander);
         BallotId fetch = _ballot(campaign, 2, BallotKind.Fetch);
         assertVoteRefused(bystander, fetch, _noVote(bystander));
         _decide(fetch, true);
@@ -218,10 +218,12 @@ contract JoinersTest is Refusals {
         assertEq(_record(campaign).voters, 0xF, "voters");
     }
 
-    /// @dev It can't open a candidate that was encrypted before it came.
-    function test_who_joins_after_the_request_was_not_dealt_the_candidate() public {
-        _bring(campaign, 1, SlotState.UploadRequested);
+    /// @dev The owner may have encrypted the candidate before it came.
+    function test_who_joins_after_the_opening_is_not_dealt_the_candidate() public {
+        _bring(campaign, 1, SlotState.Training);
         _join(campaign, bystander);
+        assertEq(_record(campaign).dealt, 0, "dealt to it");
+        _requestUpload(campaign, 1);
         _decide(campaign, 1, BallotKind.Upload, true);
         assertEq(_record(campaign).voters, 0xF, "voters");
         _bring(campaign, 2, SlotState.Accepted);
@@ -256,7 +258,7 @@ contract JoinersTest is Refusals {
 
     function test_a_joiner_without_a_holdout_is_no_evaluator() public {
         _decide(_requestJoin(campaign, bystander, false), true);
-        _bring(campaign, 1, SlotState.Accepted);
+        _expire(campaign);
         _bring(campaign, 2, SlotState.UploadRequested);
         Box memory box = ledger.ballotRecord(_ballot(campaign, 2, BallotKind.Upload));
         assertEq(box.electorate, 0xF, "electorate");

@@ -246,17 +246,18 @@ contract RemovalsTest is Refusals {
     }
 
     function test_to_a_removed_joiner_nothing_is_dealt() public {
-        _bring(campaign, 1, SlotState.Training);
+        _bring(campaign, 1, SlotState.Accepted);
         _join(campaign, bystander);
-        _requestUpload(campaign, 1);
+        _bring(campaign, 2, SlotState.Skipped);
+        _bring(campaign, 3, SlotState.UploadRequested);
         assertEq(_record(campaign).dealt, 1 << 4, "dealt before");
         _removeMember(bystander);
         vm.prank(partners[0]);
         ledger.applyRemovals(campaign);
         assertEq(_record(campaign).dealt, 0, "dealt");
-        _requestUpload(campaign, 1);
-        _decide(campaign, 1, BallotKind.Upload, true);
-        _confirmUpload(campaign, 1);
+        _requestUpload(campaign, 3);
+        _decide(campaign, 3, BallotKind.Upload, true);
+        _confirmUpload(campaign, 3);
         assertEq(_record(campaign).voters, 0xF, "voters");
     }
 

@@ -246,6 +246,7 @@ contract History is ICDistriMEvents {
             s.attempt = 1;
             s.ownerSeat = seatOf[_account(log, 3)];
         }
+        if (opened) c.dealt = c.partners & ~c.voters;
         if (what != SlotRestarted.selector) {
             bool last = what == TokenGranted.selector || what == TokenRedeemed.selector;
             if (!last || _kind(log) != BallotKind.FinalFetch) {
@@ -296,7 +297,6 @@ contract History is ICDistriMEvents {
         s.ciphertextHash = candidate.ciphertextHash;
         s.weightsHash = candidate.weightsHash;
         s.capsuleHash = candidate.capsuleHash;
-        c.dealt = c.partners & ~c.voters;
     }
 
     function _granted(Vm.Log calldata log, SlotRecord storage s) private {

@@ -48,6 +48,9 @@ abstract contract Events is Books {
             reached[completed ? Reached.CampaignsCompleted : Reached.CampaignsFailed]++;
         } else if (what == ICDistriMEvents.FinalModelUsed.selector) {
             reached[Reached.FinalsUsed]++;
+        } else if (what == ICDistriMEvents.SlotOpened.selector) {
+            uint256 campaign = uint256(log.topics[1]);
+            _dealtTo[campaign] = _record(campaign).partners;
         } else if (what == ICDistriMEvents.CapsuleAdded.selector) {
             reached[Reached.Capsules]++;
         }
@@ -162,7 +165,6 @@ abstract contract Events is Books {
             abi.decode(log.data, (uint16, Candidate, uint32, bytes32));
         assertEq(candidate.parent, step.heads[campaign - 1], "I2: the parent is not the head");
         _submitted[keccak256(abi.encode(campaign, slot, attempt))] = candidate;
-        _dealtTo[campaign] = step.before.campaigns[campaign - 1].partners;
     }
 
     function _modelAccepted(Step memory step, Vm.Log memory log) private {

@@ -142,7 +142,6 @@ class Reference(Turns):
         e = campaign.enrolments[self.sender]
         about = candidate, e.cases, e.data_commitment
         self._tell("CandidateSubmitted", number, slot, attempt, self.sender, *about)
-        campaign.dealt = campaign.partners - campaign.voters
         self._step(campaign, opened, SlotEvent.UPLOAD_REQUESTED)
         measured = campaign.mode is Mode.HOLDOUT
         judges = campaign.voters & campaign.evaluators if measured else campaign.voters

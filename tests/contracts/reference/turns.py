@@ -326,6 +326,7 @@ class Turns(Consortium):
         campaign.place, campaign.cycle = place, cycle
         if campaign.head == GENESIS:  # everybody has that one
             self._give_votes(campaign, campaign.partners)
+        campaign.dealt = campaign.partners - campaign.voters
         slot.deadline = self.now + campaign.seconds_of(Clock.FETCH_REQUEST)
         self._tell(
             "SlotOpened", campaign.number, campaign.slot, 1, owner, campaign.head, slot.deadline
