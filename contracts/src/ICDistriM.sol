@@ -116,8 +116,8 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
 
     // ---------------------------------------------------------------- restoring
 
-    /// @notice Asks the voters to take the head back to a strict ancestor. Once per voter and attempt,
-    /// or, after the campaign's end (`slot` is the head, `attempt` is 0), once per voter and head. Over
+    /// @notice A partner asks the voters to take the head back to a strict ancestor. Once per partner and
+    /// attempt, or, after the campaign's end (`slot` is the head, `attempt` is 0), and head. Over
     /// thousands of models it takes several restores, or more gas than a block has.
     /// @dev Void as soon as the owner opens the head, the head or the attempt changes, or a member is
     /// removed.

@@ -28,7 +28,7 @@ abstract contract Restores is Slots {
             if (slot != c.head) revert WrongSlot(campaign, slot, c.head);
             if (attempt != 0) revert WrongAttempt(attempt, 0);
         }
-        if (c.voters & _bit(msg.sender) == 0) revert NoVote(msg.sender);
+        _requirePartner(campaign, c);
         _requireAncestor(campaign, c.head, target);
         Box memory box;
         box.electorate = c.voters;

@@ -75,10 +75,18 @@ contract RestoresTest is Refusals {
         _assertRefused(partners[0], 3, 2, 1, _wrongAttempt(2, 1));
     }
 
-    function test_only_voters_ask_for_a_restore() public {
-        _assertRefused(bystander, 3, 1, 1, _noVote(bystander));
+    function test_only_partners_ask_for_a_restore() public {
+        _assertRefused(bystander, 3, 1, 1, _notAPartner(campaign, bystander));
+    }
+
+    /// @dev In its own slot it may be the one who can't open the head.
+    function test_a_joiner_asks_for_a_restore_though_it_has_no_vote_yet() public {
         _join(campaign, bystander);
-        _assertRefused(bystander, 3, 1, 1, _noVote(bystander)); // no head was dealt to it yet
+        BallotId restore = _requestRestore(campaign, bystander, 1);
+        assertEq(ledger.ballotRecord(restore).approvals, 0, "nobody's yes");
+        assertVoteRefused(bystander, restore, _noVote(bystander));
+        _decide(restore, true);
+        assertEq(_head(campaign), 1, "head");
     }
 
     function test_an_enrolling_campaign_has_nothing_to_restore() public {

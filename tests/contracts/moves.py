@@ -237,9 +237,9 @@ class Moves:
 
     def _restore_something(self) -> Action | None:
         for campaign in self._shuffled(CampaignState.RUNNING, CampaignState.COMPLETED):
-            voter = self._one(campaign.voters)
-            if voter and (campaign.head or self._rng.random() < 0.2):
-                return self._ask_restore(campaign, voter)
+            somebody = self._one(campaign.partners)
+            if somebody and (campaign.head or self._rng.random() < 0.2):
+                return self._ask_restore(campaign, somebody)
         return None
 
     def _shuffled(self, *states: CampaignState) -> list[Campaign]:

@@ -298,8 +298,7 @@ class Reference(Turns):
             raise Refused("WrongSlot", number, slot, campaign.head)
         elif attempt:
             raise Refused("WrongAttempt", attempt, 0)
-        if self.sender not in campaign.voters:
-            raise Refused("NoVote", self.sender)
+        self._require_partner(campaign)
         if target not in [*campaign.lineage[1:], GENESIS] or target == campaign.head:
             raise Refused("NotAnAncestor", campaign.head, target)
         ballot = Ballot(
