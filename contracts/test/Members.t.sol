@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {ICDistriM} from "../src/ICDistriM.sol";
 import {ICDistriMErrors} from "../src/ICDistriMErrors.sol";
 import {ICDistriMEvents} from "../src/ICDistriMEvents.sol";
+import {ICDistriMViews} from "../src/ICDistriMViews.sol";
 import {Refusals} from "./base/Refusals.sol";
 import {Vm} from "./base/Test.sol";
 
@@ -59,6 +60,14 @@ contract MembersTest is Refusals {
         founders[0].account = address(0);
         _assertFoundingRefused(
             founders, abi.encodeWithSelector(ICDistriMErrors.BadAccount.selector, address(0))
+        );
+    }
+
+    function test_a_ledger_names_its_views() public {
+        assertEq(ledger.views(), address(views), "views");
+        views = ICDistriMViews(address(0));
+        _assertFoundingRefused(
+            _founders(2), abi.encodeWithSelector(ICDistriMErrors.BadAccount.selector, address(0))
         );
     }
 
