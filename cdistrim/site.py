@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cdistrim.errors import ConfigurationError, UsageError
-from cdistrim.ledger.interface import Confirmations
+from cdistrim.ledger.interface import MAX_FEE_GWEI, Confirmations
 from cdistrim.spec import CampaignSpec
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class SiteSettings(BaseModel):
     """``site.json``. URLs and ids only; nothing here is secret.
 
     ``contract`` is None until the site has joined a consortium. ``first_block`` is one not after
-    the contract's first: events are read from there.
+    the contract's first: events are read from there. ``max_fee_gwei`` is the highest fee per unit
+    of gas, in gwei, that a transaction of this site may offer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +78,7 @@ class SiteSettings(BaseModel):
     passphrase_file: str | None = PASSPHRASE_FILE
     confirmations: Confirmations = 0
     first_block: Annotated[int, Field(ge=0)] = 0
+    max_fee_gwei: Annotated[float, Field(ge=0, allow_inf_nan=False)] = MAX_FEE_GWEI
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
@@ -218,6 +220,7 @@ class Site:
             account=self.keys.private_key,
             confirmations=self.settings.confirmations,
             first_block=self.settings.first_block,
+            max_fee_gwei=self.settings.max_fee_gwei,
         )
 
     @cached_property
