@@ -119,9 +119,10 @@ class Node:
         """The chain's id."""
         return self._read(lambda: _number(self._eth.chain_id))
 
-    def code(self, address: str) -> bytes:
-        """The code at an address; empty if there is none."""
-        return self._read(lambda: bytes(self._eth.get_code(cast("ChecksumAddress", address))))
+    def code(self, address: str, block: BlockIdentifier = "latest") -> bytes:
+        """The code at an address as of a block; empty if there is none."""
+        where = cast("ChecksumAddress", address)
+        return self._read(lambda: bytes(self._eth.get_code(where, block)))
 
     def block(self, block: BlockIdentifier) -> dict[str, Any] | None:
         """A block without its transactions; None if the node has none there.
