@@ -55,8 +55,8 @@ class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, Model
             confirmations: Blocks on top of one before reads see it and writes count as done, or
                 ``"finalized"``: then a write takes as long as the chain's finality, on Ethereum's
                 main network about 15 minutes.
-            timeout: Seconds to wait for an answer, for a transaction to be mined, and for each
-                further block while one waits for its confirmations.
+            timeout: Seconds to wait for each piece of an answer, for a transaction to be mined, and
+                for each further block while one waits for its confirmations.
             first_block: A block not after the contract's first; events are read from there.
             max_fee_gwei: The highest fee per unit of gas, in gwei, that a transaction may offer;
                 writes raise :class:`ConfigurationError` where the chain asks for more.

@@ -7,6 +7,7 @@ us fetch any address, are off too.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import requests
-from eth_typing import ChecksumAddress, HexStr
+from eth_typing import URI, ChecksumAddress, HexStr
 from hexbytes import HexBytes
 from web3 import HTTPProvider, Web3
 from web3.exceptions import (
@@ -26,11 +27,11 @@ from web3.exceptions import (
     Web3Exception,
     Web3RPCError,
 )
-from web3.types import BlockIdentifier, FilterParams, TxParams
+from web3.types import BlockIdentifier, FilterParams, RPCEndpoint, TxParams
 
 from cdistrim.errors import CDistriMError, ConfigurationError, LedgerUnavailableError
 from cdistrim.ledger.interface import MAX_FEE_GWEI
-from cdistrim.ledger.refusals import refusal
+from cdistrim.ledger.refusals import one_line, refusal
 
 __all__ = ["BlockRef", "Node", "NodeRefusal", "Reorganised", "TransportFault"]
 
@@ -46,7 +47,13 @@ _GWEI = 10**9
 
 _LIMIT_CODE = -32005  # EIP-1474: "limit exceeded"
 _LIMIT_WORDS = ("limit", "exceed", "too many", "too large", "too wide", "more than", "range")
-_RATE_WORDS = ("rate", "too many requests", "per second")  # asking for less does not help there
+# Asking for less does not help there.
+_RATE = re.compile(r"\brate\b|\brate.?limit|too many requests|per second")
+
+_LARGEST_ANSWER = 64 << 20
+"""Bytes. Nodes stop far below with what we ask them for; a lying one could fill our memory."""
+
+_PIECE = 64 << 10
 
 
 class _Unavailable(LedgerUnavailableError):
@@ -63,14 +70,24 @@ class NodeRefusal(_Unavailable):
     """The node answered with an error of its own. Asking the same again gives the same.
 
     Attributes:
-        message: What it said.
+        message: What it said, in full and as it said it: not for showing.
         is_limit: Whether it seems to say that the answer would be too large.
+        is_about_us: Whether it is about who asks or how often, not about what is asked for.
     """
 
-    def __init__(self, what: str, *, message: str, is_limit: bool = False, hint: str = "") -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        message: str,
+        is_limit: bool = False,
+        is_about_us: bool = False,
+        hint: str = "",
+    ) -> None:
         super().__init__(what, hint=hint)
         self.message = message
         self.is_limit = is_limit
+        self.is_about_us = is_about_us
 
 
 class Reorganised(_Unavailable):
@@ -91,13 +108,38 @@ class BlockRef:
     digest: bytes
 
 
+class _TooLarge(Exception):
+    """An answer was larger than any that makes sense."""
+
+
+class _Provider(HTTPProvider):
+    """Reads no answer that would fill the memory."""
+
+    def _make_request(self, _method: RPCEndpoint, request_data: bytes) -> bytes:
+        sessions = self._request_session_manager
+        with sessions.get_response_from_post_request(
+            cast("URI", self.endpoint_uri),
+            data=request_data,
+            stream=True,
+            **self.get_request_kwargs(),
+        ) as response:
+            response.raise_for_status()
+            body = bytearray()
+            for piece in response.iter_content(_PIECE):
+                body += piece
+                if len(body) > _LARGEST_ANSWER:
+                    raise _TooLarge
+            return bytes(body)
+
+
 class Node:
     """A connection to a node.
 
     Args:
         url: HTTP(S) address of its JSON-RPC. Only scheme, host and port show up in messages: a
             path may carry an API key.
-        timeout: Seconds to wait for one answer.
+        timeout: Seconds to wait for a connection, and for each further piece of an answer. A node
+            that trickles can take longer; an answer of more than 64 MiB is not read to its end.
         max_fee_gwei: The highest fee per unit of gas (EIP-1559) that a transaction may offer, in
             gwei. A node says what a chain costs: without a bound it could have an account spend
             all that it has.
@@ -109,7 +151,7 @@ class Node:
     def __init__(self, url: str, *, timeout: float, max_fee_gwei: float = MAX_FEE_GWEI) -> None:
         self.name = _name_of(url)
         self._max_fee = round(max_fee_gwei * _GWEI)
-        provider = HTTPProvider(
+        provider = _Provider(
             url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None
         )
         provider.global_ccip_read_enabled = False
@@ -255,6 +297,13 @@ class Node:
             raise _NotThere(f"{self.name} does not have it.") from None
         except ContractLogicError as error:
             raise refusal(_revert_data(error), str(error.message)) from None
+        except _TooLarge:
+            raise NodeRefusal(
+                f"The chain at {self.name} gives an answer of more than {_LARGEST_ANSWER:,} bytes.",
+                message="",
+                is_limit=True,
+                hint="Check that the URL is a node's; if it is, use another one.",
+            ) from None
         except (OSError, BadResponseFormat) as error:  # requests' errors are OSErrors
             raise self._fault(error) from None
         except Web3RPCError as error:
@@ -272,6 +321,7 @@ class Node:
                     f"The chain at {self.name} refused the request with HTTP status {status}.",
                     message=f"HTTP status {status}",
                     is_limit=status == 413,
+                    is_about_us=True,
                     hint="Check the URL, and that it may be used from here.",
                 )
             why = f"HTTP status {status}"
@@ -290,9 +340,10 @@ class Node:
                 hint="Send it some ether.",
             )
         return NodeRefusal(
-            f"The chain at {self.name} refused the request: {message[:200]}.",
+            f"The chain at {self.name} refused the request: {one_line(message)}.",
             message=message,
             is_limit=_is_limit(answer, message),
+            is_about_us=bool(_RATE.search(message.lower())),
             hint="Check the node's log.",
         )
 
@@ -398,7 +449,7 @@ def _is_limit(answer: object, message: str) -> bool:
     # Every node has its own words for it, most of them code -32000 or -32602.
     code = answer.get("code") if isinstance(answer, dict) else None
     said = message.lower()
-    if any(words in said for words in _RATE_WORDS):
+    if _RATE.search(said):
         return False
     return code == _LIMIT_CODE or any(words in said for words in _LIMIT_WORDS)
 

@@ -9,7 +9,9 @@ from cdistrim.errors import LedgerRefusal
 from cdistrim.ledger.codec import artifact, views_artifact
 from cdistrim.protocol import BallotId
 
-__all__ = ["SENTENCES", "refusal"]
+__all__ = ["SENTENCES", "one_line", "refusal"]
+
+_LONGEST = 200
 
 _REREAD = "Read the campaign again; somebody else may have been faster."
 _CHECK_SPEC = "Correct the campaign's spec."
@@ -155,8 +157,9 @@ def refusal(data: bytes, message: str = "") -> LedgerRefusal:
     """
     decoded = artifact().decode_error(data) or views_artifact().decode_error(data)
     if decoded is None:
+        said = one_line(message) or "no data"
         return LedgerRefusal(
-            f"The contract refused the call without a reason of its own: {message or 'no data'}.",
+            f"The contract refused the call without a reason of its own: {said}.",
             name="Reverted",
             hint="Check the contract address and the release of this program.",
         )
@@ -164,6 +167,17 @@ def refusal(data: bytes, message: str = "") -> LedgerRefusal:
     shown = {key: _shown(value) for key, value in arguments.items()}
     sentence, hint = SENTENCES[name]
     return LedgerRefusal(sentence.format(**shown), name=name, arguments=arguments, hint=hint)
+
+
+def one_line(text: str) -> str:
+    """What a node said, fit for messages: printable, on one line, no more than 200 characters.
+
+    Else it could write whatever it likes to a terminal, or lines of its own into a log.
+    """
+    shown = "".join(
+        each if each.isprintable() else repr(each)[1:-1] for each in text[: _LONGEST + 1]
+    )
+    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
 
 
 def _shown(value: object) -> object:

@@ -318,3 +318,19 @@ def test_an_answer_that_no_view_gives_is_refused(
         line.plan = plan
         with pytest.raises(CDistriMError):
             read(ledger)
+
+
+def test_a_name_that_no_member_can_have_is_printable(hospitals: Consortium) -> None:
+    hostile = b"\x1b[2J\nhospital\xff".ljust(32, b"\0")
+    name = hospitals.members[0].name.encode().ljust(32, b"\0")
+
+    def lie(said: list[Any]) -> list[Any]:
+        first = tuple(hostile if each == name else each for each in said[0][0])
+        return [(first, *said[0][1:])]
+
+    with FaultProxy(hospitals.url) as line:
+        ledger = reader(line, hospitals)
+        line.plan = about_a_view(hospitals.url, "members", lie)
+        found_name = ledger.members()[0].name
+    assert "hospital" in found_name
+    assert found_name.isprintable()

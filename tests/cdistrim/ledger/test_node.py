@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_abi import abi as eth_abi
 
 from cdistrim.devnet import CHAIN_ID, Devnet
 from cdistrim.devnet.directory import call
@@ -39,6 +40,13 @@ READS: dict[str, Callable[[Node], object]] = {
     "eth_getTransactionByHash": lambda node: node.knows(digest("transaction")),
     "eth_getTransactionReceipt": lambda node: node.receipt(digest("transaction")),
 }
+
+
+REVERTED = "0x08c379a0"  # Error(string)
+
+
+def encoded(types: list[str], values: list[object]) -> str:
+    return eth_abi.encode(types, values).hex()
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +105,10 @@ def test_an_http_status_is_a_refusal_unless_it_is_about_the_moment(
     assert line.count("eth_chainId") == times
 
 
-@pytest.mark.parametrize("garbage", [b"", b"null", b"[]", b"7", b'"0x1"', b"{}", b"\xff\xfe"])
+GARBAGE = [b"", b"null", b"[]", b"7", b'"0x1"', b"{}", b"\xff\xfe", b"[" * 2_000]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=lambda garbage: repr(garbage[:4]))
 def test_an_answer_that_is_none_is_a_fault(line: FaultProxy, garbage: bytes) -> None:
     line.plan = always(Answer(garbage), "eth_chainId")
     with pytest.raises(LedgerUnavailableError):
@@ -277,6 +288,41 @@ def test_a_url_that_is_none_is_refused_and_no_part_of_it_is_shown(url: str) -> N
 
 def test_a_password_is_not_shown() -> None:
     assert Node("https://user:my%2Fsecret@host:8/key", timeout=5).name == "https://host:8"
+
+
+HOSTILE = "\x1b[2J\x1b[1;1H\r\nAll is well.\u202e" + "A" * 100_000
+
+
+@pytest.mark.parametrize("method", ["eth_chainId", "eth_call", "eth_estimateGas"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": -32000, "message": HOSTILE},
+        {"code": -32000, "message": {"text": HOSTILE}},
+        {"code": 3, "message": "execution reverted: " + HOSTILE, "data": "0x"},
+        {"code": 3, "message": HOSTILE, "data": REVERTED + encoded(["string"], [HOSTILE])},
+    ],
+)
+def test_what_a_node_says_is_shown_on_one_short_line(
+    line: FaultProxy, method: str, error: dict[str, object]
+) -> None:
+    line.plan = always(Answer(error=error), method)
+    with pytest.raises(CDistriMError) as caught:
+        READS[method](Node(line.url, timeout=5))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("size", [1 << 20, (1 << 20) + 1])
+def test_an_answer_that_is_larger_than_any_is_not_read_to_its_end(
+    line: FaultProxy, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr("cdistrim.ledger.node._LARGEST_ANSWER", 1 << 20)
+    line.plan = always(Answer(b"7".rjust(size)), "eth_chainId")
+    with pytest.raises(LedgerUnavailableError) as caught:
+        Node(line.url, timeout=5).chain_id()
+    assert isinstance(caught.value, NodeRefusal) == (size > 1 << 20)
+    assert line.count("eth_chainId") == (1 if size > 1 << 20 else READINGS)
 
 
 def test_what_the_contract_refuses_is_asked_once(consortium: Found) -> None:
