@@ -135,12 +135,20 @@ class Site:
         write_atomically(directory / "site.json", document.encode() + b"\n")
         return cls(directory)
 
-    def joining(self, contract: str, *, first_block: int = 0) -> Site:
+    def joining(self, contract: str, *, first_block: int | None = None) -> Site:
         """The same site with another contract; nothing is written.
+
+        Args:
+            contract: The contract's address.
+            first_block: A block not after its first. None keeps the one in the settings where the
+                contract is the settings' own, and is 0 for another.
 
         Raises:
             UsageError: That is no address.
         """
+        if first_block is None:
+            known = (self.settings.contract or "").lower() == contract.lower()
+            first_block = self.settings.first_block if known else 0
         changes = {"contract": contract, "first_block": first_block}
         try:
             settings = SiteSettings.model_validate(self.settings.model_dump() | changes)

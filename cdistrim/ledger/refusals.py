@@ -29,11 +29,17 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "Slot {slot} of campaign {campaign} belongs to {owner}, not to {caller}.",
         "Wait for your own slot.",
     ),
-    "NoVote": ("Account {account} has no vote in this ballot.", "Only its electorate votes."),
-    "AlreadyVoted": ("Account {account} has voted in this ballot.", "A vote is final."),
+    "NoVote": (
+        "Account {account} has no vote in this ballot.",
+        "Only its electorate votes; use the key of one of them.",
+    ),
+    "AlreadyVoted": (
+        "Account {account} has voted in this ballot.",
+        "A vote is final; read the ballot to see it.",
+    ),
     "AlreadyEnrolled": (
         "Account {account} is enrolled in campaign {campaign}, with other figures.",
-        "An enrolment is final.",
+        "An enrolment is final; take part with it, or wait for the next campaign.",
     ),
     # what exists
     "NoCampaign": ("There is no campaign {campaign}.", "List the campaigns."),
@@ -48,7 +54,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "Go on: another member was faster.",
     ),
     "BallotAlreadyOpened": ("The {ballot} was opened before.", "Wait until it has ended."),
-    "BallotAlreadyClosed": ("The {ballot} is closed.", "The vote was not needed any more."),
+    "BallotAlreadyClosed": (
+        "The {ballot} is closed.",
+        "The vote was not needed any more; read the campaign again and go on.",
+    ),
     "BallotVoid": (
         "The {ballot} is void: head, attempt or members have changed since it was opened.",
         "Ask anew if it is still wanted.",
