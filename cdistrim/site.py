@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cdistrim.errors import ConfigurationError, UsageError
-from cdistrim.ledger.interface import Confirmations
+from cdistrim.ledger.interface import MAX_FEE_GWEI, Confirmations
 from cdistrim.spec import CampaignSpec
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class SiteSettings(BaseModel):
     """``site.json``. URLs and ids only; nothing here is secret.
 
     ``contract`` is None until the site has joined a consortium. ``first_block`` is one not after
-    the contract's first: events are read from there.
+    the contract's first: events are read from there. ``max_fee_gwei`` is the highest fee per unit
+    of gas, in gwei, that a transaction of this site may offer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +78,7 @@ class SiteSettings(BaseModel):
     passphrase_file: str | None = PASSPHRASE_FILE
     confirmations: Confirmations = 0
     first_block: Annotated[int, Field(ge=0)] = 0
+    max_fee_gwei: Annotated[float, Field(ge=0, allow_inf_nan=False)] = MAX_FEE_GWEI
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
@@ -133,12 +135,20 @@ class Site:
         write_atomically(directory / "site.json", document.encode() + b"\n")
         return cls(directory)
 
-    def joining(self, contract: str, *, first_block: int = 0) -> Site:
+    def joining(self, contract: str, *, first_block: int | None = None) -> Site:
         """The same site with another contract; nothing is written.
+
+        Args:
+            contract: The contract's address.
+            first_block: A block not after its first. None keeps the one in the settings where the
+                contract is the settings' own, and is 0 for another.
 
         Raises:
             UsageError: That is no address.
         """
+        if first_block is None:
+            known = (self.settings.contract or "").lower() == contract.lower()
+            first_block = self.settings.first_block if known else 0
         changes = {"contract": contract, "first_block": first_block}
         try:
             settings = SiteSettings.model_validate(self.settings.model_dump() | changes)
@@ -218,6 +228,7 @@ class Site:
             account=self.keys.private_key,
             confirmations=self.settings.confirmations,
             first_block=self.settings.first_block,
+            max_fee_gwei=self.settings.max_fee_gwei,
         )
 
     @cached_property

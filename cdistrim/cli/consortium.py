@@ -48,7 +48,8 @@ def deploy(
     from cdistrim.site import Site
 
     founders = [_founder(word) for word in founder]
-    keys = Site(site).keys
+    here = Site(site)
+    keys = here.keys
     typer.echo(f"Deploying for {len(founders)} founders from {keys.account}: two transactions …")
     made = EthereumLedger.deploy(
         ledger_url,
@@ -56,6 +57,7 @@ def deploy(
         private_key=keys.private_key,
         founders=founders,
         timeout=timeout,
+        max_fee_gwei=here.settings.max_fee_gwei,
     )
     typer.echo(f"Contract: {made.contract} (first block {made.block}, {made.gas:,} gas)")
     typer.echo(f"Derived views: {made.views}")

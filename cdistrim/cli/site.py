@@ -72,7 +72,9 @@ def init(
 def join(
     directory: Path = SITE,
     contract: str = typer.Argument(..., help="Address of the consortium's contract."),
-    first_block: int = typer.Option(0, min=0, help="The contract's first block."),
+    first_block: int = typer.Option(
+        None, min=0, help="The contract's first block; default: as before, or 0."
+    ),
 ) -> None:
     """Join the consortium of which this site is a member: publish the sealing key, once."""
     from cdistrim.site import Site
@@ -85,6 +87,12 @@ def join(
         raise _wrong_key(joined)
     receipt = joined.ledger.publish_key(sealing_key=key)
     Site.create(directory, joined.settings)
+    former = here.settings
+    if former.contract is not None and former.contract.lower() != joined.contract.lower():
+        typer.echo(
+            f"Until now site.json named another contract: {former.contract}, first block "
+            f"{former.first_block}."
+        )
     known = "known already" if receipt.repeated else f"published, {receipt.gas:,} gas"
     typer.echo(f"{joined.name} is a member of the consortium at {joined.contract}.")
     typer.echo(f"Sealing key: {known}")

@@ -12,7 +12,7 @@ from cdistrim.ledger.campaigns import CampaignWrites
 from cdistrim.ledger.codec import artifact, views_artifact
 from cdistrim.ledger.final_model import ModelWrites
 from cdistrim.ledger.finality import Finality
-from cdistrim.ledger.interface import Confirmations, Deployment, Member
+from cdistrim.ledger.interface import MAX_FEE_GWEI, Confirmations, Deployment, Member
 from cdistrim.ledger.members import MemberWrites
 from cdistrim.ledger.node import Node, NodeRefusal, Reorganised
 from cdistrim.ledger.reading import of_one_chain
@@ -43,6 +43,7 @@ class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, Model
         confirmations: Confirmations = 0,
         timeout: float = 30.0,
         first_block: int = 0,
+        max_fee_gwei: float = MAX_FEE_GWEI,
     ) -> Self:
         """Connect to the contract and check that it is ours.
 
@@ -54,9 +55,11 @@ class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, Model
             confirmations: Blocks on top of one before reads see it and writes count as done, or
                 ``"finalized"``: then a write takes as long as the chain's finality, on Ethereum's
                 main network about 15 minutes.
-            timeout: Seconds to wait for an answer, for a transaction to be mined, and for each
-                further block while one waits for its confirmations.
+            timeout: Seconds to wait for each piece of an answer, for a transaction to be mined, and
+                for each further block while one waits for its confirmations.
             first_block: A block not after the contract's first; events are read from there.
+            max_fee_gwei: The highest fee per unit of gas, in gwei, that a transaction may offer;
+                writes raise :class:`ConfigurationError` where the chain asks for more.
 
         Raises:
             LedgerUnavailableError: Unreachable, or another chain id.
@@ -72,7 +75,7 @@ class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, Model
                 hint="It has 0x and 40 hexadecimal digits; check the site's settings.",
             )
         address = str(to_checksum_address(contract_address))
-        node = _node_on(url, chain_id, timeout)
+        node = _node_on(url, chain_id, timeout, max_fee_gwei)
         code = node.code(address)
         if not artifact().is_code(code):
             what = "other code" if code else "no code"
@@ -110,6 +113,7 @@ class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, Model
         private_key: bytes | str,
         founders: Sequence[Member],
         timeout: float = 60.0,
+        max_fee_gwei: float = MAX_FEE_GWEI,
     ) -> Deployment:
         """Deploy the derived views, then the shipped contract for these founders.
 
@@ -118,8 +122,9 @@ class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, Model
         Raises:
             LedgerUnavailableError: Unreachable, or another chain id.
             LedgerRefusal: The contract does not take these founders.
+            ConfigurationError: The chain asks for more than ``max_fee_gwei`` per unit of gas.
         """
-        node = _node_on(url, chain_id, timeout)
+        node = _node_on(url, chain_id, timeout, max_fee_gwei)
         sender = Sender(node, chain_id=chain_id, private_key=private_key, timeout=timeout)
         fields = [(founder.account, name_word(founder.name)) for founder in founders]
         # Encoded before anything is sent: a wrong founder costs nobody a deployment.
@@ -135,8 +140,8 @@ class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, Model
         )
 
 
-def _node_on(url: str, chain_id: int, timeout: float) -> Node:
-    node = Node(url, timeout=timeout)
+def _node_on(url: str, chain_id: int, timeout: float, max_fee_gwei: float) -> Node:
+    node = Node(url, timeout=timeout, max_fee_gwei=max_fee_gwei)
     found = node.chain_id()
     if found != chain_id:
         raise LedgerUnavailableError(

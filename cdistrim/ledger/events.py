@@ -18,7 +18,7 @@ from typing import Any
 
 from eth_abi.exceptions import DecodingError
 
-from cdistrim.errors import IntegrityError
+from cdistrim.errors import ConfigurationError, IntegrityError, LedgerUnavailableError
 from cdistrim.ledger.codec import artifact
 from cdistrim.ledger.node import BlockRef, Node, NodeRefusal, Reorganised
 from cdistrim.protocol import BallotId, LedgerEvent
@@ -73,6 +73,7 @@ class EventLog:
         """Read up to a block, as far as that was not done before.
 
         Raises:
+            ConfigurationError: ``first_block`` is after the contract's first.
             LedgerUnavailableError: No answer; what was read before is kept.
             Reorganised: The block is not on the chain any more; what was undone is dropped.
             IntegrityError: The node gives logs that this contract can't have written.
@@ -85,6 +86,7 @@ class EventLog:
 
         Raises:
             Reorganised: The chain has undone one meanwhile.
+            LedgerUnavailableError: Also because the node does not keep receipts for so long.
         """
         return map(self._event, self._matching(name, None, arguments))
 
@@ -98,11 +100,6 @@ class EventLog:
         """Everything about a campaign as of a block, which is read up to, oldest first."""
         logs = self._as_of(at, campaign)
         return tuple(self._event(log) for log in logs if log.campaign == campaign)
-
-    def of_receipt(self, receipt: dict[str, Any], name: str) -> dict[str, Any]:
-        """The arguments of the first event of this name in a transaction."""
-        logs = map(_decoded, receipt["logs"])
-        return next(log.arguments for log in logs if log.name == name)
 
     def timestamp(self, block: BlockRef) -> int:
         """A block's time in seconds.
@@ -153,6 +150,13 @@ class EventLog:
         cost = self._costs.get(key)
         if cost is None:
             receipt = self._node.receipt(log.transaction)
+            if receipt is None and self._node.has(log.block):
+                raise LedgerUnavailableError(
+                    f"The node at {self._node.name} has block {log.block.number}, but no receipt "
+                    f"of transaction {log.transaction} in it.",
+                    hint="Use a node that keeps the index of old transactions, e.g. geth with "
+                    "--history.transactions=0.",
+                )
             if receipt is None or bytes(receipt["blockHash"]) != log.block.digest:
                 raise Reorganised(self._node.name, log.block.number)
             cost = int(receipt["gasUsed"]), str(receipt["from"])
@@ -169,6 +173,32 @@ class EventLog:
         )
 
     def _reach(self, to: BlockRef) -> None:
+        self._read_up_to(to)
+        self._see_the_founders(to)
+
+    def _see_the_founders(self, at: BlockRef) -> None:
+        """See that nothing in front is left out: the contract's first event admits a founder.
+
+        Raises:
+            ConfigurationError: It is not there.
+        """
+        if self._logs:
+            first = self._logs[0]
+            whole = first.name == "MemberAdmitted" and first.arguments["seat"] == 0
+        else:  # right as long as there is no contract yet in the last block that counts
+            whole = not self._node.code(self._address, at.number)
+        if not whole:
+            first_block = self._start.number + 1
+            raise ConfigurationError(
+                f"The contract's events from first_block {first_block} on do not begin with its "
+                "founders: that block is after the contract's first, or the node at "
+                f"{self._node.name} leaves events out.",
+                hint='Correct "first_block" in the settings: it is what `cdistrim consortium '
+                "deploy` printed; 0 is right, too, but takes longer. If it is correct, use "
+                "another node.",
+            )
+
+    def _read_up_to(self, to: BlockRef) -> None:
         if to in (self._cursor, self._checked):
             return
         pages = 0

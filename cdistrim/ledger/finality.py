@@ -48,18 +48,22 @@ class Finality:
         """The block that tells whether :meth:`final` has changed since it was asked: one request.
 
         Raises:
-            LedgerUnavailableError: The chain does not answer, or calls no block final.
+            LedgerUnavailableError: The chain does not answer, does not let us ask, or calls no
+                block final.
         """
         if not self.is_the_chains:
             return self.tip()
         try:
             found = self._node.ref("finalized")
-        except NodeRefusal:
+        except NodeRefusal as refused:
+            if refused.is_about_us:
+                raise
             found = None
         if found is None:
             raise LedgerUnavailableError(
                 f"The chain at {self._node.name} calls no block finalized.",
-                hint='Set "confirmations" to a number of blocks.',
+                hint="Check that the node is in sync. If the chain has no finality of its own, set "
+                '"confirmations" to a number of blocks.',
             )
         return found
 

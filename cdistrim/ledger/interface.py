@@ -27,6 +27,7 @@ from cdistrim.protocol import (
 from cdistrim.spec import DeadlineSpec
 
 __all__ = [
+    "MAX_FEE_GWEI",
     "NO_EVIDENCE",
     "NO_HASH",
     "Candidate",
@@ -43,6 +44,10 @@ Confirmations = Annotated[int, Field(ge=0, le=1000)] | Literal["finalized"]
 
 0 is right where a block is final as soon as it is made (QBFT, a development chain).
 """
+
+MAX_FEE_GWEI = 500.0
+"""The highest fee per unit of gas (EIP-1559) that a transaction offers unless the settings say
+otherwise, in gwei: far above what Ethereum's main network usually takes."""
 
 NO_HASH = bytes(32)
 """What the ledger has where a hash is not known yet."""

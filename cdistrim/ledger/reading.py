@@ -197,22 +197,38 @@ class ReadOnlyLedger:
 
     @of_one_chain
     def lineage(self, campaign: int, slot: int) -> tuple[ModelRecord, ...]:
-        """An accepted model and all that it was trained from, newest first."""
+        """An accepted model and all that it was trained from, newest first.
+
+        Raises:
+            IntegrityError: The node gives models that are not each other's parents.
+        """
         present = self._present()
         records: list[ModelRecord] = []
         while slot:
             page = self._view("lineageOf", campaign, slot, _PAGE, present=present)
-            records.extend(self._model(campaign, fields, present) for fields in page)
-            slot = records[-1].parent
+            if not page:
+                raise _endless("models in the lineage", campaign, slot)
+            for fields in page:
+                if fields["slot"] != slot or fields["parent"] >= slot:
+                    raise _endless("models in the lineage", campaign, slot)
+                records.append(self._model(campaign, fields, present))
+                slot = fields["parent"]
         return tuple(records)
 
     @of_one_chain
     def contributions(self, campaign: int, slot: int) -> tuple[Contribution, ...]:
-        """What each partner gave to an accepted model, in the campaign's order."""
+        """What each partner gave to an accepted model, in the campaign's order.
+
+        Raises:
+            IntegrityError: The node gives pages that do not lead to the genesis model.
+        """
         present = self._present()
         sums: dict[str, Contribution] = {}
         while slot:
-            page, slot = self._view("contributionsOf", campaign, slot, _PAGE, present=present)
+            page, rest = self._view("contributionsOf", campaign, slot, _PAGE, present=present)
+            if rest and rest > slot - _PAGE:  # a full page goes through models of smaller numbers
+                raise _endless("contributions", campaign, slot)
+            slot = rest
             for found in map(contribution, page):
                 former = sums.get(found.partner)
                 sums[found.partner] = found if former is None else former + found
@@ -288,3 +304,11 @@ class ReadOnlyLedger:
         if votes == 0 or (votes == 1 and ballot["approvals"] == (ballot["opener"],)):
             return []  # nobody but the requester, whose request is its vote
         return list(self._events.arguments("VoteCast", present.at, ballot=ballot["id"]))
+
+
+def _endless(what: str, campaign: int, slot: int) -> IntegrityError:
+    """A model's parent has a smaller number: whoever says otherwise could keep us for ever."""
+    return IntegrityError(
+        f"The {what} of slot {slot} of campaign {campaign} do not lead from parent to parent.",
+        hint="Use another node: this one contradicts itself.",
+    )

@@ -9,7 +9,9 @@ from cdistrim.errors import LedgerRefusal
 from cdistrim.ledger.codec import artifact, views_artifact
 from cdistrim.protocol import BallotId
 
-__all__ = ["SENTENCES", "refusal"]
+__all__ = ["SENTENCES", "one_line", "refusal"]
+
+_LONGEST = 200
 
 _REREAD = "Read the campaign again; somebody else may have been faster."
 _CHECK_SPEC = "Correct the campaign's spec."
@@ -27,11 +29,17 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "Slot {slot} of campaign {campaign} belongs to {owner}, not to {caller}.",
         "Wait for your own slot.",
     ),
-    "NoVote": ("Account {account} has no vote in this ballot.", "Only its electorate votes."),
-    "AlreadyVoted": ("Account {account} has voted in this ballot.", "A vote is final."),
+    "NoVote": (
+        "Account {account} has no vote in this ballot.",
+        "Only its electorate votes; use the key of one of them.",
+    ),
+    "AlreadyVoted": (
+        "Account {account} has voted in this ballot.",
+        "A vote is final; read the ballot to see it.",
+    ),
     "AlreadyEnrolled": (
         "Account {account} is enrolled in campaign {campaign}, with other figures.",
-        "An enrolment is final.",
+        "An enrolment is final; take part with it, or wait for the next campaign.",
     ),
     # what exists
     "NoCampaign": ("There is no campaign {campaign}.", "List the campaigns."),
@@ -46,7 +54,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "Go on: another member was faster.",
     ),
     "BallotAlreadyOpened": ("The {ballot} was opened before.", "Wait until it has ended."),
-    "BallotAlreadyClosed": ("The {ballot} is closed.", "The vote was not needed any more."),
+    "BallotAlreadyClosed": (
+        "The {ballot} is closed.",
+        "The vote was not needed any more; read the campaign again and go on.",
+    ),
     "BallotVoid": (
         "The {ballot} is void: head, attempt or members have changed since it was opened.",
         "Ask anew if it is still wanted.",
@@ -155,8 +166,9 @@ def refusal(data: bytes, message: str = "") -> LedgerRefusal:
     """
     decoded = artifact().decode_error(data) or views_artifact().decode_error(data)
     if decoded is None:
+        said = one_line(message) or "no data"
         return LedgerRefusal(
-            f"The contract refused the call without a reason of its own: {message or 'no data'}.",
+            f"The contract refused the call without a reason of its own: {said}.",
             name="Reverted",
             hint="Check the contract address and the release of this program.",
         )
@@ -164,6 +176,17 @@ def refusal(data: bytes, message: str = "") -> LedgerRefusal:
     shown = {key: _shown(value) for key, value in arguments.items()}
     sentence, hint = SENTENCES[name]
     return LedgerRefusal(sentence.format(**shown), name=name, arguments=arguments, hint=hint)
+
+
+def one_line(text: str) -> str:
+    """What a node said, fit for messages: printable, on one line, no more than 200 characters.
+
+    Else it could write whatever it likes to a terminal, or lines of its own into a log.
+    """
+    shown = "".join(
+        each if each.isprintable() else repr(each)[1:-1] for each in text[: _LONGEST + 1]
+    )
+    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
 
 
 def _shown(value: object) -> object:

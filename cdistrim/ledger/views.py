@@ -98,15 +98,24 @@ def slot_view(slot: Fields, ballot: BallotView | None, candidate: ModelRecord | 
 
 
 def ballot_view(ballot: Fields, casts: Iterable[Fields]) -> BallotView | None:
-    """A ballot with its votes, the requester's first; None if it was never opened."""
+    """A ballot with its votes, the requester's first; None if it was never opened.
+
+    Raises:
+        IntegrityError: The ballot counts a vote that was not cast, or not so.
+    """
     if ballot["state"] is BallotState.NONE:
         return None
     said = dict.fromkeys(ballot["approvals"], True) | dict.fromkeys(ballot["refusals"], False)
     votes = []
     for cast in casts:
-        if said.pop(cast["account"], None) is not None:
+        counted = said.pop(cast["account"], None)
+        if counted is not None:
+            if counted is not cast["approve"]:
+                raise _miscounted(ballot)
             evidence = None if cast["evidence"] == NO_EVIDENCE else cast["evidence"]
             votes.append(Vote(cast["account"], cast["approve"], evidence))
+    if said and said != {ballot["opener"]: True}:  # whose request is its yes, without an event
+        raise _miscounted(ballot)
     requesters = [Vote(account, approve) for account, approve in said.items()]
     return BallotView(
         id=ballot["id"],
@@ -118,6 +127,14 @@ def ballot_view(ballot: Fields, casts: Iterable[Fields]) -> BallotView | None:
         quorum=ballot["quorum"],
         electorate=ballot["electorate"],
         votes=(*requesters, *votes),
+    )
+
+
+def _miscounted(ballot: Fields) -> IntegrityError:
+    return IntegrityError(
+        f"The votes in the events are not those that the {ballot['id'].kind.name.lower()} ballot "
+        f"of {ballot['opener']} counts.",
+        hint="Use another node: this one contradicts itself.",
     )
 
 

@@ -130,8 +130,12 @@ def name_word(name: str) -> bytes:
 
 
 def name_of(word: bytes) -> str:
-    """The name in 32 bytes. The contract has checked what it stores; a node may say anything."""
-    return word.rstrip(b"\0").decode("ascii", errors="replace")
+    """The name in 32 bytes, printable whatever they are.
+
+    The contract has checked what it stores; a node may say anything.
+    """
+    name = word.rstrip(b"\0").decode("ascii", errors="replace")
+    return "".join(each if each.isprintable() else "\ufffd" for each in name)
 
 
 def _pack(what: str, fields: Fields, values: dict[str, int]) -> int:

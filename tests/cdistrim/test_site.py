@@ -89,6 +89,17 @@ def test_other_confirmations_are_invalid(tmp_path: Path, confirmations: object) 
         Site(site.directory)
 
 
+@pytest.mark.parametrize("fee", [-1, "much", None, float("inf"), float("nan")])
+def test_a_highest_fee_that_is_none_is_invalid(tmp_path: Path, fee: object) -> None:
+    site = make(tmp_path, "one")
+    document = json.loads((site.directory / "site.json").read_bytes())
+    assert document["max_fee_gwei"] == 500
+    document["max_fee_gwei"] = fee
+    (site.directory / "site.json").write_text(json.dumps(document))
+    with pytest.raises(ConfigurationError, match=r"invalid at"):
+        Site(site.directory)
+
+
 def test_the_sites_directories_are_closed_to_others(tmp_path: Path) -> None:
     site = make(tmp_path, "one")
     for part in ("keys", "data", "work", "log"):

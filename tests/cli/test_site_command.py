@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cdistrim.devnet import CHAIN_ID, Devnet
+from cdistrim.ledger import EthereumLedger
 from cdistrim.site import Site
 from tests.chain import found
 from tests.cli.command_line import Ended, assert_explained, call
@@ -64,8 +65,14 @@ def test_a_site_is_made_checked_and_becomes_a_member(devnet: Devnet, tmp_path: P
     joined = call("site", "join", directory, contract, "--first-block", block)
     assert joined.code == 0, joined.err
     assert "published" in joined.out
-    again = call("site", "join", directory, contract, "--first-block", block)
+    assert f"another contract: {stranger}, first block 0" in joined.out
+    again = call("site", "join", directory, contract.lower())
     assert (again.code, "known already" in again.out) == (0, True), again.err
+    assert "another contract" not in again.out
+    assert Site(directory).settings.first_block == int(block), "what was known is kept"
+    late = call("site", "join", directory, contract, "--first-block", str(int(block) + 1))
+    assert_explained(late, 3, "first_block")
+    call("site", "join", directory, contract)
     site = Site(directory)
     assert (site.contract, site.settings.first_block) == (contract, int(block))
     assert site.ledger.members()[0].sealing_key == site.keys.sealing_key.public_bytes
@@ -96,6 +103,38 @@ def test_a_founder_needs_no_contract_to_begin_with(devnet: Devnet, tmp_path: Pat
     nothing = call("site", "join", directory, "0x" + "22" * 20)
     assert_explained(nothing, 9, "no code")
     assert (directory / "site.json").read_bytes() == before
+
+
+@pytest.mark.usefixtures("passphrase")
+def test_who_is_no_member_or_another_one_does_not_join(devnet: Devnet, tmp_path: Path) -> None:
+    directory = tmp_path / "site"
+    assert _init(directory, {"ledger-url": devnet.url}, without=("contract",)).code == 0
+    before = (directory / "site.json").read_bytes()
+    site = Site(directory)
+
+    others = found(devnet.url, 2, seed="others").address
+    assert_explained(call("site", "join", directory, others), 3, "no member", site.account)
+
+    renamed = _contract(directory, devnet.url, f"hospital-9={site.account}")
+    assert_explained(call("site", "join", directory, renamed), 3, "as hospital-9", "hospital-1")
+
+    replaced = _contract(directory, devnet.url, f"hospital-1={site.account}")
+    EthereumLedger.connect(
+        devnet.url, replaced, chain_id=CHAIN_ID, account=site.keys.private_key
+    ).publish_key(sealing_key=b"of another installation")
+    assert_explained(call("site", "join", directory, replaced), 3, "not the one", "backup")
+
+    assert (directory / "site.json").read_bytes() == before
+    ledger = EthereumLedger.connect(devnet.url, replaced, chain_id=CHAIN_ID)
+    assert ledger.members()[0].sealing_key == b"of another installation"
+
+
+def _contract(site: Path, url: str, founder: str) -> str:
+    """Address of a new contract with this founder."""
+    deployed = _deploy(site, url, founder, "hospital-2=0x" + "11" * 20)
+    found_in = re.search(r"Contract: (0x\w{40})", deployed.out)
+    assert found_in is not None, deployed.err
+    return found_in[1]
 
 
 @pytest.mark.usefixtures("passphrase")

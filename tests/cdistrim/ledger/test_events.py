@@ -25,6 +25,7 @@ TOO_MANY = [
     {"code": -32000, "message": "exceed maximum block range: 7"},
     {"code": -32602, "message": "Log response size exceeded."},
     {"code": -32000, "message": "block range is too wide"},
+    {"code": -32000, "message": "can't generate so much: limit reached, accelerate with an index"},
 ]
 
 
@@ -77,7 +78,7 @@ def limit(blocks: int, error: dict[str, object]) -> Plan:
     return plan
 
 
-@pytest.mark.parametrize(("blocks", "error"), list(zip((1, 7, 20, 60), TOO_MANY, strict=True)))
+@pytest.mark.parametrize(("blocks", "error"), list(zip((1, 7, 20, 60, 30), TOO_MANY, strict=True)))
 def test_a_node_that_limits_is_asked_for_less(
     hospitals: Consortium, whole: tuple[LedgerEvent, ...], blocks: int, error: dict[str, object]
 ) -> None:
@@ -98,6 +99,8 @@ def test_a_node_that_limits_is_asked_for_less(
     [
         {"code": -32603, "message": "internal error"},
         {"code": -32005, "message": "daily request count exceeded, request rate limited"},
+        {"code": -32005, "message": "Rate-limit exceeded"},
+        {"code": -32005, "message": "limit of 5 requests per second exceeded"},
     ],
 )
 def test_a_node_that_refuses_for_another_reason_is_not_asked_for_less(
@@ -107,6 +110,16 @@ def test_a_node_that_refuses_for_another_reason_is_not_asked_for_less(
         with pytest.raises(NodeRefusal):
             reader(line, hospitals).history(1)
         assert len(ranges(line)) == 1
+
+
+def test_a_node_that_answers_too_much_is_asked_for_less(
+    hospitals: Consortium, whole: tuple[LedgerEvent, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FaultProxy(hospitals.url) as line:
+        ledger = reader(line, hospitals)
+        monkeypatch.setattr("cdistrim.ledger.node._LARGEST_ANSWER", 10_000)
+        assert ledger.history(1) == whole
+        assert len(ranges(line)) > 3
 
 
 def test_a_node_that_refuses_a_single_block_is_given_up(hospitals: Consortium) -> None:

@@ -209,6 +209,25 @@ def test_a_chain_that_calls_no_block_final_is_named(chain: str, answer: Answer) 
     assert "confirmations" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(status=403), Answer(error={"code": -32005, "message": "rate limit exceeded"})],
+)
+def test_who_may_not_ask_for_the_final_block_is_not_told_to_do_without(
+    chain: str, answer: Answer
+) -> None:
+    hospitals = found(chain, 2)
+
+    def never(request: Request) -> Answer | None:
+        return answer if "finalized" in request.params else None
+
+    with FaultProxy(chain, never) as line:
+        ledger = careful(hospitals, 0, "finalized", url=line.url)
+        with pytest.raises(LedgerUnavailableError, match=r"403|rate limit") as caught:
+            ledger.campaigns()
+    assert "confirmations" not in str(caught.value)
+
+
 def test_a_contract_that_does_not_count_yet_is_named(chain: str) -> None:
     hospitals = found(chain, 2)
     with pytest.raises(LedgerUnavailableError, match="not there yet"):
