@@ -4,7 +4,8 @@ A transaction's hash is known before it is sent. Whatever goes wrong on the way,
 therefore never "shall I send it again?" but "does the chain have it?". The order of the steps is
 what makes that enough:
 
-1. Nothing else of this account is under way, so its next nonce is known.
+1. Nothing else of this account is under way, so its next nonce is known. If something stays under
+   way, e.g. because it pays too little, nothing is signed: behind it, a repeat could slip in.
 2. The contract says, by an estimate, that it would take the transaction now.
 3. It is signed with that nonce. If the account acted anywhere between 1 and now, the nonce is gone
    and the transaction can never be mined: a repeat can't slip in.
@@ -127,8 +128,9 @@ class Sender:
         Raises:
             LedgerRefusal: The contract refuses it; nothing has changed.
             AlreadyDone: ``unless`` says so; nothing was sent.
-            LedgerUnavailableError: No answer, or not mined or not final in time. The transaction
-                may still take effect: read the ledger again.
+            LedgerUnavailableError: No answer, or not mined or not final in time; or an earlier
+                transaction of this account is still under way. Either may still take effect: read
+                the ledger again.
         """
         reverts = overtakings = 0
         while reverts < _REVERTS and overtakings < _OVERTAKINGS:
@@ -168,14 +170,23 @@ class Sender:
     def settle(self) -> int:
         """Wait until nothing of this account is under way, e.g. of a killed process; its nonce.
 
-        If that takes too long the nonce is the one behind what is under way.
+        Raises:
+            LedgerUnavailableError: No answer, or something is still under way after ``timeout``.
         """
         end = time.monotonic() + self._timeout
         while True:
             mined = self._node.nonce(self.address, "latest")
             pending = self._node.nonce(self.address, "pending")
-            if pending <= mined or time.monotonic() > end:
-                return max(mined, pending)
+            if pending <= mined:
+                return mined
+            if time.monotonic() > end:
+                last = f" to {pending - 1}" if pending > mined + 1 else ""
+                raise LedgerUnavailableError(
+                    f"What account {self.address} sent before (nonce {mined}{last}) was not mined "
+                    f"within {self._timeout:g} s.",
+                    hint="Check that the chain makes blocks. If it pays too little, wait until "
+                    "fees have fallen or the node has dropped it. Then run the same again.",
+                )
             time.sleep(_FIRST_PAUSE_S)
 
     def lasts(self, transaction: str) -> bool:
