@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cdistrim.ledger.interface import Receipt, SignedVote
-from cdistrim.ledger.words import ballot_word, evidence_word
-from cdistrim.ledger.writing import Writer
+from cdistrim.ledger.words import as_kept, ballot_word, evidence_word
+from cdistrim.ledger.writing import MOVED_ON, Writer
 from cdistrim.protocol import BallotId, Evidence
 
 __all__ = ["VoteWrites"]
@@ -23,7 +23,7 @@ class VoteWrites(Writer):
         approve: bool,
         evidence: Evidence | None = None,
     ) -> Receipt:
-        """Vote in an open ballot. The opposite of one's vote is refused, not repeated.
+        """Vote in an open ballot. Another choice or evidence than before is refused, not repeated.
 
         ``subject`` is the ballot's as the voter saw it: should something else stand under the
         ballot's name by then, the vote is refused.
@@ -31,7 +31,10 @@ class VoteWrites(Writer):
         return self._write(
             "castVote",
             (ballot_word(ballot), subject, approve, evidence_word(evidence)),
-            lambda: self._mine("VoteCast", ballot=ballot, approve=approve),
+            ("AlreadyVoted", *MOVED_ON),
+            lambda _: self._mine(
+                "VoteCast", ballot=ballot, approve=approve, evidence=as_kept(evidence)
+            ),
         )
 
     def sign_vote(
@@ -82,7 +85,8 @@ class VoteWrites(Writer):
         return self._write(
             "castVotes",
             (ballot_word(ballot), subject, fields),
-            lambda: next(self._events.find("BallotClosed", ballot=ballot), None),
+            ("BallotAlreadyClosed", *MOVED_ON),
+            lambda _: self._last("BallotClosed", ballot=ballot),
         )
 
 

@@ -12,6 +12,7 @@ from cdistrim.protocol import BallotId, BallotKind, Clock, Evidence
 from cdistrim.spec import DeadlineSpec
 
 __all__ = [
+    "as_kept",
     "ballot_of",
     "ballot_word",
     "deadlines_of",
@@ -97,6 +98,15 @@ def evidence_of(word: int) -> Evidence:
         positives=values["positives"],
         negatives=values["negatives"],
     )
+
+
+def as_kept(evidence: Evidence | None) -> Evidence:
+    """Evidence as it comes back from the ledger: rounded, and zeros for none.
+
+    Raises:
+        DataError, UsageError: As of :func:`evidence_word`.
+    """
+    return evidence_of(evidence_word(evidence))
 
 
 def deadlines_word(deadlines: DeadlineSpec) -> int:
