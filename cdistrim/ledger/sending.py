@@ -28,9 +28,10 @@ from typing import Any, cast
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
-from eth_typing import ChecksumAddress
+from eth_typing import ChecksumAddress, HexAddress
 from hexbytes import HexBytes
-from web3.types import TxParams
+from web3.types import Nonce, TxParams
+from web3.utils.address import get_create_address
 
 from cdistrim.errors import KeyFileError, LedgerRefusal, LedgerUnavailableError
 from cdistrim.ledger.finality import Finality
@@ -72,9 +73,11 @@ class _Signed:
     raw: bytes = field(repr=False)
     digest: bytes
     nonce: int
+    creates: str | None
 
     def __str__(self) -> str:
-        return f"Transaction 0x{self.digest.hex()}"
+        what = f" (it makes contract {self.creates})" if self.creates else ""
+        return f"Transaction 0x{self.digest.hex()}{what}"
 
 
 class Sender:
@@ -115,15 +118,17 @@ class Sender:
         self._lock = _locks[chain_id, self.address]
 
     def transact(
-        self, to: str | None, data: bytes, *, unless: Callable[[], bool] | None = None
+        self, to: str | None, data: bytes, *, unless: Callable[[int], bool] | None = None
     ) -> dict[str, Any]:
         """Send a transaction and wait until it counts; its receipt.
+
+        The ``contractAddress`` of a deployment's receipt is computed, whatever the node says.
 
         Args:
             to: The contract; None deploys one.
             data: Call data.
-            unless: Asked once the nonce is fixed, so that what this account has done before, in
-                whatever process, is visible.
+            unless: Asked with the nonce once that is fixed, so that what this account has done
+                before, in whatever process, is visible.
 
         Raises:
             LedgerRefusal: The contract refuses it; nothing has changed.
@@ -143,7 +148,7 @@ class Sender:
                 overtakings += 1
                 time.sleep(_FIRST_PAUSE_S)
             elif receipt["status"] == 1:
-                return receipt
+                return {**receipt, "contractAddress": signed.creates}
             else:  # somebody was faster between estimate and block: the next estimate says why
                 reverts += 1
         if reverts < _REVERTS:
@@ -156,6 +161,18 @@ class Sender:
             name="Reverted",
             hint="Read the campaign again.",
         )
+
+    def estimate(self, to: str | None, data: bytes) -> int:
+        """Gas that this would take now. Nothing is sent.
+
+        Raises:
+            LedgerRefusal: It would be refused.
+        """
+        return self._node.estimate(self._request(to, data))
+
+    def creates(self, nonce: int) -> str:
+        """The address of the contract that this account deploys with its transaction ``nonce``."""
+        return str(get_create_address(cast("HexAddress", self.address), cast("Nonce", nonce)))
 
     def sign_typed(
         self,
@@ -211,11 +228,11 @@ class Sender:
             request["to"] = cast("ChecksumAddress", to)
         return request
 
-    def _signed(self, to: str | None, data: bytes, unless: Callable[[], bool] | None) -> _Signed:
+    def _signed(self, to: str | None, data: bytes, unless: Callable[[int], bool] | None) -> _Signed:
         nonce = self.settle()
-        if unless is not None and unless():
+        if unless is not None and unless(nonce):
             raise AlreadyDone
-        gas = self._node.estimate(self._request(to, data)) + _GAS_MARGIN
+        gas = self.estimate(to, data) + _GAS_MARGIN
         price, tip = self._node.fees()
         fields: dict[str, Any] = {
             "type": 2,
@@ -230,7 +247,8 @@ class Sender:
         if to is not None:
             fields["to"] = to
         signed = self._account.sign_transaction(fields)
-        return _Signed(bytes(signed.raw_transaction), bytes(signed.hash), nonce)
+        creates = self.creates(nonce) if to is None else None
+        return _Signed(bytes(signed.raw_transaction), bytes(signed.hash), nonce, creates)
 
     def _hand_over(self, signed: _Signed) -> bool:
         """Get the transaction to the node; False if its nonce was taken by another one."""

@@ -95,7 +95,7 @@ class Writer(ReadOnlyLedger):
             LedgerRefusal: The contract refuses it, and this is not because it was done before.
             LedgerUnavailableError: No answer, or not in time; or the chain undid it every time.
         """
-        unless = (lambda: self._look(done, {}) is not None) if ask_first else None
+        unless = (lambda _: self._look(done, {}) is not None) if ask_first else None
         for _ in range(_ROUNDS):
             with suppress(Reorganised):  # before it was final, if there is such a thing
                 try:
@@ -125,7 +125,7 @@ class Writer(ReadOnlyLedger):
         self,
         function: str,
         arguments: Sequence[object],
-        unless: Callable[[], bool] | None = None,
+        unless: Callable[[int], bool] | None = None,
     ) -> dict[str, Any]:
         data = artifact().encode(function, arguments)
         return self._signer().transact(self._address, data, unless=unless)

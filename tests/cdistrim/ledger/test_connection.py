@@ -61,7 +61,9 @@ def test_a_contract_with_one_other_byte_is_refused(consortium: Found) -> None:
         EthereumLedger.connect(hospitals.url, other, chain_id=CHAIN_ID)
 
 
-@pytest.mark.parametrize("address", ["", "0x1234", "hospital.eth", "0x" + "gg" * 20])
+@pytest.mark.parametrize(
+    "address", ["", "0x1234", "hospital.eth", "0x" + "gg" * 20, "0x" + "aB" * 20, "AB" * 20]
+)
 def test_what_is_no_address_is_refused(devnet: Devnet, address: str) -> None:
     with pytest.raises(UsageError):
         EthereumLedger.connect(devnet.url, address, chain_id=CHAIN_ID)
