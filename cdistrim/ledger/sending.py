@@ -55,6 +55,7 @@ _FINALIZED_S = 1_800.0
 _GAS_MARGIN = 300_000
 
 _KNOWN = ("already known", "already imported", "known transaction", "already exists")
+# Every node has its own words for a nonce that is gone; the chain is asked besides.
 _STALE = (
     *("nonce too low", "nonce is too low", "nonce below", "nonce too old"),
     *("replacement transaction underpriced", "replacement underpriced"),
@@ -127,8 +128,8 @@ class Sender:
         Args:
             to: The contract; None deploys one.
             data: Call data.
-            unless: Asked with the nonce once that is fixed, so that what this account has done
-                before, in whatever process, is visible.
+            unless: Asked with the nonce once that is fixed and the contract would take it, so that
+                what this account has done before, in whatever process, is visible.
 
         Raises:
             LedgerRefusal: The contract refuses it; nothing has changed.
@@ -230,9 +231,9 @@ class Sender:
 
     def _signed(self, to: str | None, data: bytes, unless: Callable[[int], bool] | None) -> _Signed:
         nonce = self.settle()
+        gas = self.estimate(to, data) + _GAS_MARGIN
         if unless is not None and unless(nonce):
             raise AlreadyDone
-        gas = self.estimate(to, data) + _GAS_MARGIN
         price, tip = self._node.fees()
         fields: dict[str, Any] = {
             "type": 2,
@@ -262,7 +263,7 @@ class Sender:
                 said = error.message.lower()
                 if any(words in said for words in _KNOWN) or self._node.knows(signed.digest):
                     return True
-                if any(words in said for words in _STALE):
+                if any(words in said for words in _STALE) or self._is_gone(signed.nonce):
                     return False
                 raise
             except TransportFault as error:
@@ -297,10 +298,13 @@ class Sender:
 
     def _revive(self, signed: _Signed) -> bool:
         """Give the node the same bytes again if it has lost them; False if the nonce is gone."""
-        if self._node.nonce(self.address, "latest") > signed.nonce:
+        if self._is_gone(signed.nonce):
             # Some block has this nonce. The receipt is asked for last: it may be ours after all.
             return self._node.receipt(signed.digest) is not None
         return self._node.knows(signed.digest) or self._hand_over(signed)
+
+    def _is_gone(self, nonce: int) -> bool:
+        return self._node.nonce(self.address, "latest") > nonce
 
     def _final(self, digest: bytes, revive: Callable[[], bool]) -> dict[str, Any] | None:
         """Wait until a mined transaction counts; its receipt.
@@ -310,7 +314,8 @@ class Sender:
             revive: What to do while no block has it; False gives up.
 
         Returns:
-            Also the receipt of one that failed in the end, and None for one given up.
+            Also the receipt of one that failed, which counts no earlier: on another branch it may
+            succeed. None for one given up.
         """
         patience = self._timeout
         if self._finality.is_the_chains:
@@ -325,8 +330,6 @@ class Sender:
                 if not revive():
                     return None
                 pause = _FIRST_PAUSE_S
-            elif receipt["status"] != 1:
-                return receipt
             elif int(receipt["blockNumber"]) <= final.number and self._node.has(final):
                 # That block was on the chain before and after: so it is on top of the receipt's.
                 return receipt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ from cdistrim.ledger import EthereumLedger, Receipt
 from cdistrim.protocol import BallotKind, Mode
 from cdistrim.spec import DeadlineSpec
 from tests.chain import GENESIS_HASH, Consortium, digest, found, of_slot
+from tests.fault_proxy import Answer, FaultProxy, Request, always
 from tests.reorganising import bare_chain, mine, sent_by
 
 STEP = {"slot": 1, "attempt": 1}
@@ -44,6 +46,13 @@ def impatient(hospitals: Consortium, member: int, *, url: str = "") -> EthereumL
         account=hospitals.keys[member],
         timeout=1,
     )
+
+
+def apart(ledger: EthereumLedger) -> EthereumLedger:
+    """With a lock of its own, as in another process."""
+    assert ledger._sender is not None
+    ledger._sender._lock = threading.Lock()
+    return ledger
 
 
 def open_one(ledger: EthereumLedger, hospitals: Consortium, spec: str) -> tuple[int, Receipt]:
@@ -100,3 +109,36 @@ def test_what_the_node_has_dropped_is_signed_anew_with_the_same_nonce(chain: str
     number, receipt = open_one(impatient(hospitals, 0), hospitals, "spec")
     assert (number, receipt.repeated) == (1, False)
     assert sent_by(chain, hospitals.accounts[0]) == before + 1
+
+
+@pytest.mark.parametrize("message", ["OldNonce", "invalid transaction"])
+def test_a_nonce_that_is_gone_is_noticed_whatever_the_node_calls_it(
+    chain: str, message: str
+) -> None:
+    hospitals = found(chain, 2, seed=message)
+    account = hospitals.accounts[0]
+    before = sent_by(chain, account)
+    done: list[Request] = []
+
+    def taken(request: Request) -> Answer | None:
+        """Another process of this account is faster."""
+        if request.method != "eth_sendRawTransaction" or done:
+            return None
+        done.append(request)
+        hospitals.ledgers[0].publish_key(sealing_key=b"another process's")
+        return Answer(error={"code": -32010, "message": message})
+
+    with FaultProxy(chain, taken) as line:
+        _, receipt = open_one(apart(impatient(hospitals, 0, url=line.url)), hospitals, "spec")
+    assert not receipt.repeated
+    assert sent_by(chain, account) == before + 2
+
+
+def test_a_refusal_that_is_about_something_else_is_passed_on(chain: str) -> None:
+    hospitals = found(chain, 2, seed="something else")
+    refusal = Answer(error={"code": -32010, "message": "the moon is full"})
+    with (
+        FaultProxy(chain, always(refusal, "eth_sendRawTransaction")) as line,
+        pytest.raises(LedgerUnavailableError, match="the moon is full"),
+    ):
+        open_one(impatient(hospitals, 0, url=line.url), hospitals, "spec")
