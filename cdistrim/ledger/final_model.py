@@ -88,7 +88,7 @@ class ModelWrites(Writer):
         return self._write(
             "recordUse",
             (campaign, purpose),
-            (),
+            ("WrongFinalFetchState", "HeadMoved"),
             lambda _: self._mine("FinalModelUsed", campaign=campaign, purpose=purpose),
             ask_first=True,
         )

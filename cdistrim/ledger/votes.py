@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cdistrim.ledger.interface import Receipt, SignedVote
 from cdistrim.ledger.words import as_kept, ballot_word, evidence_word
 from cdistrim.ledger.writing import MOVED_ON, Writer
-from cdistrim.protocol import BallotId, Evidence
+from cdistrim.protocol import BallotId, Evidence, LedgerEvent
 
 __all__ = ["VoteWrites"]
 
@@ -71,7 +71,11 @@ class VoteWrites(Writer):
     def cast_votes(
         self, *, ballot: BallotId, subject: bytes, votes: Sequence[SignedVote]
     ) -> Receipt:
-        """Hand in votes that others signed. Who has voted before is passed over."""
+        """Hand in votes that others signed. Who has voted before, in whatever way, is passed over.
+
+        If all of them have, or the ballot is closed, nothing is sent; the receipt is of what closed
+        it, or of the last of these votes.
+        """
         fields = [
             (
                 vote.approve,
@@ -85,9 +89,25 @@ class VoteWrites(Writer):
         return self._write(
             "castVotes",
             (ballot_word(ballot), subject, fields),
-            ("BallotAlreadyClosed", *MOVED_ON),
-            lambda _: self._last("BallotClosed", ballot=ballot),
+            ("BallotAlreadyClosed", "DeadlinePassed", *MOVED_ON),
+            lambda _: self._counted(ballot, votes),
+            ask_first=True,
         )
+
+    def _counted(self, ballot: BallotId, votes: Sequence[SignedVote]) -> LedgerEvent | None:
+        """What closed the ballot, or the last of these voters' votes if there are all of them."""
+        closed = self._last("BallotClosed", ballot=ballot)
+        if closed is not None:
+            return closed
+        cast = self._events.find("VoteCast", ballot=ballot)
+        voted = {str(event.arguments["account"]): event for event in cast}
+        opening = self._last("BallotOpened", ballot=ballot)
+        if opening is not None:
+            voted[ballot.opener] = opening  # the request was its vote
+        found = [voted[vote.account] for vote in votes if vote.account in voted]
+        if len(found) < len(votes):
+            return None
+        return max(found, key=lambda event: (event.block, event.index), default=None)
 
 
 _VOTE = [

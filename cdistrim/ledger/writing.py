@@ -88,8 +88,8 @@ class Writer(ReadOnlyLedger):
             refusals: The names of those that a repeat meets. Any other one means something else
                 than "it was done before", whatever this account has done, and is passed on.
             done: Finds what was done before.
-            ask_first: Look before anything is sent, too: for what the contract does not refuse the
-                second time. Where it does, the normal way is shorter without.
+            ask_first: Look before anything is sent, too: for what the contract takes a second time.
+                Where it does not, the normal way is shorter without.
 
         Raises:
             LedgerRefusal: The contract refuses it, and this is not because it was done before.

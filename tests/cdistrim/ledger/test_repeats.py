@@ -11,6 +11,7 @@ from eth_account import Account
 from cdistrim.devnet import CHAIN_ID
 from cdistrim.errors import LedgerRefusal
 from cdistrim.ledger import EthereumLedger, Receipt
+from cdistrim.ledger.interface import SignedVote
 from cdistrim.protocol import BallotId, BallotKind, FinalFetchState, Mode
 from cdistrim.spec import DeadlineSpec
 from tests.chain import (
@@ -24,7 +25,7 @@ from tests.chain import (
     run_slot,
     travel,
 )
-from tests.reorganising import bare_chain
+from tests.reorganising import bare_chain, sent_by
 
 STEP = {"slot": 1, "attempt": 1}
 
@@ -233,3 +234,66 @@ def test_who_has_enrolled_is_told_so_at_any_time(hospitals: Consortium) -> None:
     travel(hospitals.url, 11)
     assert enrol(one).repeated
     assert refused(lambda: enrol(others[0])) == "DeadlinePassed"
+
+
+def test_signed_votes_that_were_counted_are_not_handed_in_again(chain: str) -> None:
+    hospitals = found(chain, 5, seed="signed votes")
+    number = hospitals.open()
+    owner, one, two, *_ = hospitals.ledgers
+    step = {"campaign": number, **STEP}
+    owner.request_fetch(**step, request_key_digest=digest("key"))
+    about = of_slot(owner, BallotKind.FETCH, **step)
+    deadline = owner.now() + 50
+    votes = [each.sign_vote(**about, approve=True, deadline=deadline) for each in (one, two)]
+    own = owner.sign_vote(**about, approve=True, deadline=deadline)
+    before = sent_by(chain, hospitals.accounts[0])
+
+    def hand_in(*votes: SignedVote) -> Receipt:
+        return owner.cast_votes(**about, votes=votes)
+
+    first = hand_in(votes[0])
+    for again in ((votes[0],), (own, votes[0])):  # the request was the owner's vote
+        assert hand_in(*again) == replace(first, repeated=True)
+    assert hand_in(own).repeated
+    foreign = about | {"subject": digest("something else")}
+    assert refused(lambda: owner.cast_votes(**foreign, votes=votes[:1])) == "WrongSubject"
+    last = hand_in(*votes)
+    assert hand_in(*votes) == hand_in(votes[0]) == replace(last, repeated=True)
+    assert not last.repeated
+    assert sent_by(chain, hospitals.accounts[0]) == before + 2
+
+
+def test_signed_votes_that_were_counted_are_found_after_their_deadline(chain: str) -> None:
+    hospitals = found(chain, 5, seed="late signed votes")
+    number = hospitals.open()
+    owner, one, two, *_ = hospitals.ledgers
+    step = {"campaign": number, **STEP}
+    owner.request_fetch(**step, request_key_digest=digest("key"))
+    about = of_slot(owner, BallotKind.FETCH, **step)
+    votes = [
+        each.sign_vote(**about, approve=True, deadline=owner.now() + 50) for each in (one, two)
+    ]
+    first = owner.cast_votes(**about, votes=votes[:1])
+    travel(chain, 60)
+    assert owner.cast_votes(**about, votes=votes[:1]) == replace(first, repeated=True)
+    assert refused(lambda: owner.cast_votes(**about, votes=votes)) == "DeadlinePassed"
+
+
+def test_a_recorded_use_is_a_repeat_while_the_model_is_asked_for_anew(
+    hospitals: Consortium,
+) -> None:
+    number = hospitals.open()
+    for slot in (1, 2, 3):
+        run_slot(hospitals, number, slot)
+    asking, account = hospitals.ledgers[0], hospitals.accounts[0]
+    asking.request_final_model(campaign=number, request_key_digest=digest("key", 1))
+    agree(hospitals, BallotId(BallotKind.FINAL_FETCH, number, 0, 1, account))
+    asking.report_final_opened(campaign=number)
+    used = asking.record_use(campaign=number, purpose=digest("study"))
+    asking.request_final_model(campaign=number, request_key_digest=digest("key", 2))
+    again = asking.record_use(campaign=number, purpose=digest("study"))
+    assert again == replace(used, repeated=True)
+    assert (
+        refused(lambda: asking.record_use(campaign=number, purpose=digest("another study")))
+        == "WrongFinalFetchState"
+    )
