@@ -103,8 +103,13 @@ class CampaignWrites(Writer):
     def close_expired(self, *, campaign: int, slot: int) -> Receipt:
         """End the open slot, or the enrolment (slot 0), once its deadline is over."""
         refusals = ("DeadlineNotPassed", "WrongCampaignState")
+        # The contract closes whatever is open and late: the next slot, too, if this one has ended.
         return self._write(
-            "closeExpired", (campaign,), refusals, lambda _: self._ended(campaign, slot)
+            "closeExpired",
+            (campaign,),
+            refusals,
+            lambda _: self._ended(campaign, slot),
+            ask_first=True,
         )
 
     def _has_ended(self, opening: LedgerEvent) -> bool:

@@ -297,3 +297,13 @@ def test_a_recorded_use_is_a_repeat_while_the_model_is_asked_for_anew(
         refused(lambda: asking.record_use(campaign=number, purpose=digest("another study")))
         == "WrongFinalFetchState"
     )
+
+
+def test_a_slot_that_was_closed_is_not_the_next_one(hospitals: Consortium) -> None:
+    number = hospitals.open(deadlines=DeadlineSpec(fetch_request=50))
+    one, two, _ = hospitals.ledgers
+    travel(hospitals.url, 51)
+    closed = one.close_expired(campaign=number, slot=1)
+    travel(hospitals.url, 51)
+    assert two.close_expired(campaign=number, slot=1) == replace(closed, repeated=True)
+    assert not two.close_expired(campaign=number, slot=2).repeated
