@@ -113,6 +113,7 @@ class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, Model
             LedgerRefusal: The contract does not take these founders; nothing was sent.
             UsageError: A founder's account or name is none; nothing was sent.
             ForeignContractError: What the node has afterwards is not what was deployed.
+            IntegrityError: A contract is there already, but the node has no founders of it.
             KeyFileError: The private key is none.
         """
         node = _node_on(url, chain_id, timeout)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cdistrim.errors import ForeignContractError
+from cdistrim.errors import ForeignContractError, IntegrityError
 from cdistrim.ledger.codec import artifact, views_artifact
 from cdistrim.ledger.events import EventLog
 from cdistrim.ledger.finality import Finality
@@ -53,6 +53,7 @@ class Founding:
             LedgerUnavailableError: No answer, or not mined in time.
             LedgerRefusal: The contract does not take these founders; nothing was sent.
             ForeignContractError: What the node has afterwards is not what was deployed.
+            IntegrityError: A contract is there already, but the node has no founders of it.
         """
         # Asked before anything is sent: a wrong founder costs nobody a deployment.
         self._sender.estimate(None, self._creation(_STAND_IN))
@@ -111,15 +112,24 @@ class Founding:
 
     @of_one_chain
     def _admissions(self, address: str) -> list[LedgerEvent]:
-        """All admissions, oldest first. The founders' are looked for backwards: a rerun is soon."""
+        """All admissions, oldest first. The founders' are looked for backwards: a rerun is soon.
+
+        Raises:
+            IntegrityError: There are none of founders.
+        """
         tip = Finality(self._node, 0).tip()
         blocks = _BLOCKS
         while True:
             log = EventLog(self._node, address, max(0, tip.number - blocks))
             log.reach(tip)
             found = list(log.find("MemberAdmitted"))
-            if blocks >= tip.number or (found and found[0].arguments["seat"] == 0):
+            if found and found[0].arguments["seat"] == 0:
                 return found
+            if blocks >= tip.number:
+                raise IntegrityError(
+                    f"The contract at {address} on {self._node.name} has code, but no founders.",
+                    hint="Use another node: this one gives wrong events.",
+                )
             blocks *= 4
 
 

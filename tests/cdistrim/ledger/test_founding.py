@@ -15,6 +15,7 @@ from cdistrim.devnet.directory import call
 from cdistrim.errors import (
     CDistriMError,
     ForeignContractError,
+    IntegrityError,
     LedgerRefusal,
     LedgerUnavailableError,
     UsageError,
@@ -130,6 +131,17 @@ def test_what_is_not_the_shipped_code_is_not_announced(chain: str, code: str) ->
         pytest.raises(ForeignContractError, match="code at 0x"),
     ):
         deploy(line.url, digest("code", code))
+
+
+def test_a_node_that_hides_the_founders_does_not_make_it_deploy_again(chain: str) -> None:
+    key = digest("hidden")
+    deploy(chain, key)
+    with (
+        FaultProxy(chain, always(Answer([]), "eth_getLogs")) as line,
+        pytest.raises(IntegrityError, match="no founders"),
+    ):
+        deploy(line.url, key)
+    assert sent_by(chain, account(key)) == 2
 
 
 @pytest.mark.parametrize(
