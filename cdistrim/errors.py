@@ -160,7 +160,7 @@ class UnavailableError(CDistriMError):
 
 
 class LedgerUnavailableError(UnavailableError):
-    """The chain can't be reached, or it is not the expected chain."""
+    """The chain can't be reached, is not the expected one, or does not mine what was sent."""
 
     exit_code = 11
 

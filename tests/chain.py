@@ -13,7 +13,7 @@ from eth_account import Account
 from cdistrim.devnet import CHAIN_ID, Devnet
 from cdistrim.devnet.directory import call
 from cdistrim.ledger import Candidate, EthereumLedger, Ledger, Member, Receipt
-from cdistrim.protocol import BallotId, BallotKind, Evidence, Mode
+from cdistrim.protocol import BallotId, BallotKind, BallotState, Evidence, Mode
 from cdistrim.spec import DeadlineSpec
 
 SPEC_HASH = hashlib.sha256(b"spec").digest()
@@ -170,6 +170,19 @@ def run_slot(
             owner.confirm_upload(campaign=campaign, slot=number, attempt=attempt, candidate=whole)
         )
     return receipts
+
+
+def agree(hospitals: Consortium, ballot: BallotId) -> None:
+    """The electorate says yes, one after the other, until the ballot has passed."""
+    for account in hospitals.accounts:
+        now = hospitals.ledgers[0].ballot(ballot)
+        assert now is not None
+        if now.waits_for(account):
+            voter = hospitals.of(account)
+            voter.cast_vote(ballot=ballot, subject=now.subject, approve=True)
+    decided = hospitals.ledgers[0].ballot(ballot)
+    assert decided is not None
+    assert decided.state is BallotState.PASSED
 
 
 def _votes(

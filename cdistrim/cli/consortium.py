@@ -43,7 +43,10 @@ def deploy(
     founder: list[str] = typer.Option(..., help="NAME=ACCOUNT of a founding member; 2 to 50."),
     timeout: float = typer.Option(300.0, help="Seconds to wait for each of the transactions."),
 ) -> None:
-    """Deploy the contract of a new consortium; it belongs to nobody, the deployer included."""
+    """Deploy the contract of a new consortium; it belongs to nobody, the deployer included.
+
+    The same command again finishes what was interrupted, and deploys nothing twice.
+    """
     from cdistrim.ledger import EthereumLedger
     from cdistrim.site import Site
 
@@ -59,7 +62,8 @@ def deploy(
         timeout=timeout,
         max_fee_gwei=here.settings.max_fee_gwei,
     )
-    typer.echo(f"Contract: {made.contract} (first block {made.block}, {made.gas:,} gas)")
+    cost = "deployed before" if made.repeated else f"{made.gas:,} gas"
+    typer.echo(f"Contract: {made.contract} (first block {made.block}, {cost})")
     typer.echo(f"Derived views: {made.views}")
     typer.echo(f"Each founder: cdistrim site join SITE {made.contract} --first-block {made.block}")
 
@@ -68,9 +72,11 @@ def _founder(word: str) -> Member:
     """A founder from ``NAME=ACCOUNT``.
 
     Raises:
-        UsageError: It is not of that form. What the contract does not take, the contract refuses.
+        UsageError: It is not of that form, or the account has a typing error (EIP-55). What the
+            contract does not take, the contract refuses.
     """
     from cdistrim.ledger import Member
+    from cdistrim.ledger.words import account_word
 
     name, separator, account = word.partition("=")
     if not separator or not re.fullmatch(r"0x[0-9a-fA-F]{40}", account):
@@ -78,4 +84,4 @@ def _founder(word: str) -> Member:
             f"{word!r} is no founder.",
             hint="Write --founder NAME=ACCOUNT, the account as `cdistrim site init` printed it.",
         )
-    return Member(account, name)
+    return Member(account_word(account), name)

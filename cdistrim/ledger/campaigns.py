@@ -8,7 +8,7 @@ from cdistrim.errors import LedgerRefusal
 from cdistrim.ledger.interface import Receipt
 from cdistrim.ledger.node import Reorganised
 from cdistrim.ledger.words import deadlines_word
-from cdistrim.ledger.writing import Writer
+from cdistrim.ledger.writing import Said, Writer
 from cdistrim.protocol import LedgerEvent, Mode
 from cdistrim.spec import DeadlineSpec
 
@@ -32,23 +32,24 @@ class CampaignWrites(Writer):
         """Open a campaign; its number. The same spec again continues the one that has not ended."""
         mine = {"opener": self.account, "specHash": spec_hash}
 
-        def opened() -> LedgerEvent | None:
+        def opened(_: Said) -> LedgerEvent | None:
             found = self._events.find("CampaignOpened", **mine)
             return next((event for event in found if not self._has_ended(event)), None)
 
         fields = deadlines_word(deadlines)
         arguments = (spec_hash, genesis_hash, list(order), cycles, quorum or 0, mode, fields)
         # The contract does not refuse a second one, so the question comes before the sending.
-        receipt = self._write("openCampaign", arguments, opened, ask_first=True)
+        receipt = self._write("openCampaign", arguments, (), opened, ask_first=True)
         opening = self._look(
-            lambda: next(
+            lambda _: next(
                 (
                     event
                     for event in self._events.find("CampaignOpened", **mine)
                     if event.transaction == receipt.transaction
                 ),
                 None,
-            )
+            ),
+            {},
         )
         if opening is None:
             raise Reorganised(self._node.name, receipt.block)
@@ -61,7 +62,9 @@ class CampaignWrites(Writer):
         return self._write(
             "enrol",
             (campaign, cases, data_commitment, evaluator),
-            lambda: self._mine(
+            # Too late is said first, while nobody has closed the enrolment.
+            ("AlreadyEnrolled", "WrongCampaignState", "DeadlinePassed"),
+            lambda _: self._mine(
                 "Enrolled",
                 campaign=campaign,
                 cases=cases,
@@ -75,23 +78,39 @@ class CampaignWrites(Writer):
     ) -> Receipt:
         """Ask the voters of a running campaign to let this account join."""
         figures = {"cases": cases, "dataCommitment": data_commitment, "evaluator": evaluator}
-        return self._write(
-            "requestJoin",
-            (campaign, cases, data_commitment, evaluator),
-            lambda: self._latest_of_mine("JoinRequested", campaign=campaign, **figures),
-        )
+
+        def requested(said: Said) -> LedgerEvent | None:
+            if "ballot" in said:
+                return self._last("JoinRequested", ballot=said["ballot"], **figures)
+            # It is a partner. If by a ballot, this was its latest: nobody asks again after that.
+            joined = self._mine("PartnerJoined", campaign=campaign, **figures)
+            asked = {"campaign": campaign, "opener": self.account, **figures}
+            return self._last("JoinRequested", **asked) if joined else None
+
+        arguments = (campaign, cases, data_commitment, evaluator)
+        refusals = ("BallotAlreadyOpened", "AlreadyEnrolled")
+        return self._write("requestJoin", arguments, refusals, requested)
 
     def apply_removals(self, *, campaign: int) -> Receipt:
         """Take former members out of a campaign; nothing else happens there before."""
         return self._write(
             "applyRemovals",
             (campaign,),
-            lambda: next(self._events.find("PartnersRemoved", campaign=campaign), None),
+            ("NoRemovals",),
+            lambda _: self._last("PartnersRemoved", campaign=campaign),
         )
 
     def close_expired(self, *, campaign: int, slot: int) -> Receipt:
         """End the open slot, or the enrolment (slot 0), once its deadline is over."""
-        return self._write("closeExpired", (campaign,), lambda: self._ended(campaign, slot))
+        refusals = ("DeadlineNotPassed", "WrongCampaignState")
+        # The contract closes whatever is open and late: the next slot, too, if this one has ended.
+        return self._write(
+            "closeExpired",
+            (campaign,),
+            refusals,
+            lambda _: self._ended(campaign, slot),
+            ask_first=True,
+        )
 
     def _has_ended(self, opening: LedgerEvent) -> bool:
         try:

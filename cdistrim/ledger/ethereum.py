@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
-from eth_utils.address import is_address, to_checksum_address
-
-from cdistrim.errors import ForeignContractError, LedgerUnavailableError, UsageError
+from cdistrim.errors import LedgerUnavailableError, UsageError
 from cdistrim.ledger.campaigns import CampaignWrites
-from cdistrim.ledger.codec import artifact, views_artifact
 from cdistrim.ledger.final_model import ModelWrites
-from cdistrim.ledger.finality import Finality
+from cdistrim.ledger.founding import Founding, views_of
 from cdistrim.ledger.interface import MAX_FEE_GWEI, Confirmations, Deployment, Member
 from cdistrim.ledger.members import MemberWrites
-from cdistrim.ledger.node import Node, NodeRefusal, Reorganised
-from cdistrim.ledger.reading import of_one_chain
+from cdistrim.ledger.node import Node
 from cdistrim.ledger.sending import Sender
 from cdistrim.ledger.slots import SlotWrites
 from cdistrim.ledger.votes import VoteWrites
-from cdistrim.ledger.words import name_word
+from cdistrim.ledger.words import account_word
 
 __all__ = ["EthereumLedger"]
-
-_NOBODY = "0x" + "00" * 20
 
 
 class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, ModelWrites):
@@ -64,27 +58,18 @@ class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, Model
         Raises:
             LedgerUnavailableError: Unreachable, or another chain id.
             ForeignContractError: No code there, or not this release's contract.
-            UsageError: The address is none, or the number of confirmations is negative.
+            UsageError: The address is none or has a typing error, or the number of confirmations
+                is negative.
             KeyFileError: The private key is none.
         """
         if isinstance(confirmations, int) and confirmations < 0:
-            raise UsageError(f"{confirmations} confirmations are not possible.")
-        if not is_address(contract_address):
             raise UsageError(
-                f"{contract_address!r} is no contract address.",
-                hint="It has 0x and 40 hexadecimal digits; check the site's settings.",
+                f"{confirmations} confirmations are not possible.",
+                hint='Use 0 or more, or "finalized".',
             )
-        address = str(to_checksum_address(contract_address))
+        address = account_word(contract_address)
         node = _node_on(url, chain_id, timeout, max_fee_gwei)
-        code = node.code(address)
-        if not artifact().is_code(code):
-            what = "other code" if code else "no code"
-            raise ForeignContractError(
-                f"There is {what} at {address} on chain {chain_id} ({node.name}); expected was "
-                "this release's contract.",
-                hint="Check the contract address, and that all partners run the same release.",
-            )
-        views = _views_of(node, address)
+        views = views_of(node, address)
         sender = None
         if account is not None:
             sender = Sender(
@@ -117,27 +102,30 @@ class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, Model
     ) -> Deployment:
         """Deploy the derived views, then the shipped contract for these founders.
 
-        Founders' sealing keys are not part of it: each publishes its own.
+        Founders' sealing keys are not part of it: each publishes its own. If the same was the last
+        that this account did, whole or half, only what is missing is deployed.
+
+        Args:
+            url: The node's JSON-RPC address.
+            chain_id: The expected chain id.
+            private_key: Of the account that deploys and pays.
+            founders: 2 to 50; of each, account and name count.
+            timeout: Seconds to wait for each piece of an answer, and for each transaction to be
+                mined.
+            max_fee_gwei: As in :meth:`connect`.
 
         Raises:
-            LedgerUnavailableError: Unreachable, or another chain id.
-            LedgerRefusal: The contract does not take these founders.
+            LedgerUnavailableError: Unreachable, or another chain id; or not mined in time.
+            LedgerRefusal: The contract does not take these founders; nothing was sent.
+            UsageError: A founder's account or name is none; nothing was sent.
+            ForeignContractError: What the node has afterwards is not what was deployed.
+            IntegrityError: A contract is there already, but the node has no founders of it.
             ConfigurationError: The chain asks for more than ``max_fee_gwei`` per unit of gas.
+            KeyFileError: The private key is none.
         """
         node = _node_on(url, chain_id, timeout, max_fee_gwei)
         sender = Sender(node, chain_id=chain_id, private_key=private_key, timeout=timeout)
-        fields = [(founder.account, name_word(founder.name)) for founder in founders]
-        # Encoded before anything is sent: a wrong founder costs nobody a deployment.
-        artifact().encode_deployment([fields, _NOBODY])
-        first = sender.transact(None, views_artifact().encode_deployment([]))
-        views = str(to_checksum_address(first["contractAddress"]))
-        second = sender.transact(None, artifact().encode_deployment([fields, views]))
-        return Deployment(
-            contract=str(to_checksum_address(second["contractAddress"])),
-            views=views,
-            block=int(second["blockNumber"]),
-            gas=int(first["gasUsed"]) + int(second["gasUsed"]),
-        )
+        return Founding(node, sender, founders).run()
 
 
 def _node_on(url: str, chain_id: int, timeout: float, max_fee_gwei: float) -> Node:
@@ -149,23 +137,3 @@ def _node_on(url: str, chain_id: int, timeout: float, max_fee_gwei: float) -> No
             hint="Check the ledger's URL and chain id in the settings.",
         )
     return node
-
-
-@of_one_chain
-def _views_of(node: Node, address: str) -> str:
-    """The derived views that the contract names; its code says nothing about which these are."""
-    latest = Finality(node, 0).tip()
-    try:
-        answer = node.call(address, artifact().encode("views", ()), latest)
-    except NodeRefusal:
-        if node.has(latest):
-            raise
-        raise Reorganised(node.name, latest.number) from None
-    views = str(artifact().decode_result("views", answer))
-    if not views_artifact().is_code(node.code(views)):
-        raise ForeignContractError(
-            f"The derived views at {views}, which the contract at {address} names, are not this "
-            "release's.",
-            hint="Somebody deployed the contract by other means; do not use it.",
-        )
-    return views

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cdistrim.ledger.interface import Receipt
-from cdistrim.ledger.writing import Writer
-from cdistrim.protocol import BallotKind, LedgerEvent, RestoreReason
+from cdistrim.ledger.writing import MOVED_ON, Said, Writer
+from cdistrim.protocol import BallotKind, FinalFetchState, LedgerEvent, RestoreReason
 
 __all__ = ["ModelWrites"]
 
@@ -27,8 +27,10 @@ class ModelWrites(Writer):
         return self._write(
             "requestRestore",
             (campaign, slot, attempt, target, reason),
-            lambda: self._latest_of_mine(
+            ("BallotAlreadyOpened", *MOVED_ON),
+            lambda _: self._last(
                 "RestoreRequested",
+                opener=self.account,
                 campaign=campaign,
                 slot=slot,
                 attempt=attempt,
@@ -42,7 +44,8 @@ class ModelWrites(Writer):
         return self._write(
             "addCapsule",
             (campaign, slot, capsule_hash),
-            lambda: self._mine(
+            (),
+            lambda _: self._mine(
                 "CapsuleAdded", campaign=campaign, slot=slot, capsuleHash=capsule_hash
             ),
             ask_first=True,
@@ -53,24 +56,31 @@ class ModelWrites(Writer):
         return self._write(
             "requestFinalModel",
             (campaign, request_key_digest),
-            lambda: self._latest_of_mine(
-                "FinalModelRequested", campaign=campaign, requestKeyDigest=request_key_digest
+            ("BallotAlreadyOpened",),
+            lambda said: self._last(
+                "FinalModelRequested", ballot=said["ballot"], requestKeyDigest=request_key_digest
             ),
         )
 
     def report_final_opened(
         self, *, campaign: int, good: int = 0, bad: int = 0, missing: int = 0
     ) -> Receipt:
-        """Redeem the token for the final model. The numbers are of key shares."""
+        """Redeem the token for the final model. The numbers are of key shares.
+
+        A token is redeemed once: a repeat with other numbers is a repeat, and the first ones stay.
+        """
         return self._write(
             "reportFinalOpened",
             (campaign, good, bad, missing),
-            lambda: self._redeemed_final(campaign),
+            ("WrongFinalFetchState",),
+            lambda said: self._redeemed_final(campaign, said),
         )
 
-    def _redeemed_final(self, campaign: int) -> LedgerEvent | None:
-        kind = BallotKind.FINAL_FETCH
-        return self._mine("TokenRedeemed", campaign=campaign, kind=kind)
+    def _redeemed_final(self, campaign: int, said: Said) -> LedgerEvent | None:
+        """The latest redemption, if the latest request is what was redeemed."""
+        if said["state"] is not FinalFetchState.OPENED:
+            return None
+        return self._mine("TokenRedeemed", campaign=campaign, kind=BallotKind.FINAL_FETCH)
 
     def record_use(self, *, campaign: int, purpose: bytes) -> Receipt:
         """Record a use of the final model; ``purpose`` is the digest of a statement, and the same
@@ -78,6 +88,7 @@ class ModelWrites(Writer):
         return self._write(
             "recordUse",
             (campaign, purpose),
-            lambda: self._mine("FinalModelUsed", campaign=campaign, purpose=purpose),
+            ("WrongFinalFetchState", "HeadMoved"),
+            lambda _: self._mine("FinalModelUsed", campaign=campaign, purpose=purpose),
             ask_first=True,
         )

@@ -89,12 +89,16 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where a consortium's contract is. ``block`` is the first that can have an event of it."""
+    """Where a consortium's contract is. ``block`` is the first that can have an event of it.
+
+    ``repeated`` says that the chain had it before. ``gas`` is what was paid for now, 0 for nothing.
+    """
 
     contract: str
     views: str
     block: int
     gas: int
+    repeated: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import hashlib
 
 from cdistrim.ledger.interface import Receipt
 from cdistrim.ledger.words import name_word
-from cdistrim.ledger.writing import Writer
+from cdistrim.ledger.writing import Said, Writer
+from cdistrim.protocol import LedgerEvent
 
 __all__ = ["MemberWrites"]
 
@@ -20,7 +21,8 @@ class MemberWrites(Writer):
         return self._write(
             "publishKey",
             (sealing_key,),
-            lambda: self._mine("KeyRotated", sealingKeyDigest=digest),
+            ("SameSealingKey",),
+            lambda _: self._mine("KeyRotated", sealingKeyDigest=digest),
         )
 
     def propose_admission(self, *, account: str, name: str) -> Receipt:
@@ -28,13 +30,25 @@ class MemberWrites(Writer):
         return self._write(
             "proposeAdmission",
             ((account, name_word(name)),),
-            lambda: self._latest_of_mine("AdmissionProposed", account=account, name=name),
+            ("BallotAlreadyOpened", "DuplicateMember"),
+            lambda said: self._proposed("AdmissionProposed", said, account=account, name=name),
         )
 
     def propose_removal(self, *, account: str) -> Receipt:
         """Ask all members to remove one; the proposal is this account's yes."""
-        return self._write(
-            "proposeRemoval",
-            (account,),
-            lambda: self._latest_of_mine("RemovalProposed", account=account),
-        )
+
+        def proposed(said: Said) -> LedgerEvent | None:
+            if said.get("account", account) != account:  # it is this account that was removed
+                return None
+            return self._proposed("RemovalProposed", said, account=account)
+
+        refusals = ("BallotAlreadyOpened", "NotAMember")
+        return self._write("proposeRemoval", (account,), refusals, proposed)
+
+    def _proposed(self, event: str, said: Said, **about: object) -> LedgerEvent | None:
+        """This account's proposal, if it is the open ballot that was in the way, or has passed."""
+        if "ballot" in said:
+            return self._last(event, ballot=said["ballot"], **about)
+        found = self._last(event, opener=self.account, **about)
+        passed = found and self._last("BallotClosed", ballot=found.arguments["ballot"], passed=True)
+        return found if passed else None

@@ -4,7 +4,8 @@ A transaction's hash is known before it is sent. Whatever goes wrong on the way,
 therefore never "shall I send it again?" but "does the chain have it?". The order of the steps is
 what makes that enough:
 
-1. Nothing else of this account is under way, so its next nonce is known.
+1. Nothing else of this account is under way, so its next nonce is known. If something stays under
+   way, e.g. because it pays too little, nothing is signed: behind it, a repeat could slip in.
 2. The contract says, by an estimate, that it would take the transaction now.
 3. It is signed with that nonce. If the account acted anywhere between 1 and now, the nonce is gone
    and the transaction can never be mined: a repeat can't slip in.
@@ -27,9 +28,10 @@ from typing import Any, cast
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
-from eth_typing import ChecksumAddress
+from eth_typing import ChecksumAddress, HexAddress
 from hexbytes import HexBytes
-from web3.types import TxParams
+from web3.types import Nonce, TxParams
+from web3.utils.address import get_create_address
 
 from cdistrim.errors import KeyFileError, LedgerRefusal, LedgerUnavailableError
 from cdistrim.ledger.finality import Finality
@@ -53,6 +55,7 @@ _FINALIZED_S = 1_800.0
 _GAS_MARGIN = 300_000
 
 _KNOWN = ("already known", "already imported", "known transaction", "already exists")
+# Every node has its own words for a nonce that is gone; the chain is asked besides.
 _STALE = (
     *("nonce too low", "nonce is too low", "nonce below", "nonce too old"),
     *("replacement transaction underpriced", "replacement underpriced"),
@@ -71,9 +74,11 @@ class _Signed:
     raw: bytes = field(repr=False)
     digest: bytes
     nonce: int
+    creates: str | None
 
     def __str__(self) -> str:
-        return f"Transaction 0x{self.digest.hex()}"
+        what = f" (it makes contract {self.creates})" if self.creates else ""
+        return f"Transaction 0x{self.digest.hex()}{what}"
 
 
 class Sender:
@@ -114,21 +119,24 @@ class Sender:
         self._lock = _locks[chain_id, self.address]
 
     def transact(
-        self, to: str | None, data: bytes, *, unless: Callable[[], bool] | None = None
+        self, to: str | None, data: bytes, *, unless: Callable[[int], bool] | None = None
     ) -> dict[str, Any]:
         """Send a transaction and wait until it counts; its receipt.
+
+        The ``contractAddress`` of a deployment's receipt is computed, whatever the node says.
 
         Args:
             to: The contract; None deploys one.
             data: Call data.
-            unless: Asked once the nonce is fixed, so that what this account has done before, in
-                whatever process, is visible.
+            unless: Asked with the nonce once that is fixed and the contract would take it, so that
+                what this account has done before, in whatever process, is visible.
 
         Raises:
             LedgerRefusal: The contract refuses it; nothing has changed.
             AlreadyDone: ``unless`` says so; nothing was sent.
-            LedgerUnavailableError: No answer, or not mined or not final in time. The transaction
-                may still take effect: read the ledger again.
+            LedgerUnavailableError: No answer, or not mined or not final in time; or an earlier
+                transaction of this account is still under way. Either may still take effect: read
+                the ledger again.
         """
         reverts = overtakings = 0
         while reverts < _REVERTS and overtakings < _OVERTAKINGS:
@@ -141,7 +149,7 @@ class Sender:
                 overtakings += 1
                 time.sleep(_FIRST_PAUSE_S)
             elif receipt["status"] == 1:
-                return receipt
+                return {**receipt, "contractAddress": signed.creates}
             else:  # somebody was faster between estimate and block: the next estimate says why
                 reverts += 1
         if reverts < _REVERTS:
@@ -154,6 +162,18 @@ class Sender:
             name="Reverted",
             hint="Read the campaign again.",
         )
+
+    def estimate(self, to: str | None, data: bytes) -> int:
+        """Gas that this would take now. Nothing is sent.
+
+        Raises:
+            LedgerRefusal: It would be refused.
+        """
+        return self._node.estimate(self._request(to, data))
+
+    def creates(self, nonce: int) -> str:
+        """The address of the contract that this account deploys with its transaction ``nonce``."""
+        return str(get_create_address(cast("HexAddress", self.address), cast("Nonce", nonce)))
 
     def sign_typed(
         self,
@@ -168,14 +188,23 @@ class Sender:
     def settle(self) -> int:
         """Wait until nothing of this account is under way, e.g. of a killed process; its nonce.
 
-        If that takes too long the nonce is the one behind what is under way.
+        Raises:
+            LedgerUnavailableError: No answer, or something is still under way after ``timeout``.
         """
         end = time.monotonic() + self._timeout
         while True:
             mined = self._node.nonce(self.address, "latest")
             pending = self._node.nonce(self.address, "pending")
-            if pending <= mined or time.monotonic() > end:
-                return max(mined, pending)
+            if pending <= mined:
+                return mined
+            if time.monotonic() > end:
+                last = f" to {pending - 1}" if pending > mined + 1 else ""
+                raise LedgerUnavailableError(
+                    f"What account {self.address} sent before (nonce {mined}{last}) was not mined "
+                    f"within {self._timeout:g} s.",
+                    hint="Check that the chain makes blocks. If it pays too little, wait until "
+                    "fees have fallen or the node has dropped it. Then run the same again.",
+                )
             time.sleep(_FIRST_PAUSE_S)
 
     def lasts(self, transaction: str) -> bool:
@@ -200,11 +229,11 @@ class Sender:
             request["to"] = cast("ChecksumAddress", to)
         return request
 
-    def _signed(self, to: str | None, data: bytes, unless: Callable[[], bool] | None) -> _Signed:
+    def _signed(self, to: str | None, data: bytes, unless: Callable[[int], bool] | None) -> _Signed:
         nonce = self.settle()
-        if unless is not None and unless():
+        gas = self.estimate(to, data) + _GAS_MARGIN
+        if unless is not None and unless(nonce):
             raise AlreadyDone
-        gas = self._node.estimate(self._request(to, data)) + _GAS_MARGIN
         price, tip = self._node.fees()
         fields: dict[str, Any] = {
             "type": 2,
@@ -219,7 +248,8 @@ class Sender:
         if to is not None:
             fields["to"] = to
         signed = self._account.sign_transaction(fields)
-        return _Signed(bytes(signed.raw_transaction), bytes(signed.hash), nonce)
+        creates = self.creates(nonce) if to is None else None
+        return _Signed(bytes(signed.raw_transaction), bytes(signed.hash), nonce, creates)
 
     def _hand_over(self, signed: _Signed) -> bool:
         """Get the transaction to the node; False if its nonce was taken by another one."""
@@ -233,7 +263,7 @@ class Sender:
                 said = error.message.lower()
                 if any(words in said for words in _KNOWN) or self._node.knows(signed.digest):
                     return True
-                if any(words in said for words in _STALE):
+                if any(words in said for words in _STALE) or self._is_gone(signed.nonce):
                     return False
                 raise
             except TransportFault as error:
@@ -268,10 +298,13 @@ class Sender:
 
     def _revive(self, signed: _Signed) -> bool:
         """Give the node the same bytes again if it has lost them; False if the nonce is gone."""
-        if self._node.nonce(self.address, "latest") > signed.nonce:
+        if self._is_gone(signed.nonce):
             # Some block has this nonce. The receipt is asked for last: it may be ours after all.
             return self._node.receipt(signed.digest) is not None
         return self._node.knows(signed.digest) or self._hand_over(signed)
+
+    def _is_gone(self, nonce: int) -> bool:
+        return self._node.nonce(self.address, "latest") > nonce
 
     def _final(self, digest: bytes, revive: Callable[[], bool]) -> dict[str, Any] | None:
         """Wait until a mined transaction counts; its receipt.
@@ -281,7 +314,8 @@ class Sender:
             revive: What to do while no block has it; False gives up.
 
         Returns:
-            Also the receipt of one that failed in the end, and None for one given up.
+            Also the receipt of one that failed, which counts no earlier: on another branch it may
+            succeed. None for one given up.
         """
         patience = self._timeout
         if self._finality.is_the_chains:
@@ -296,8 +330,6 @@ class Sender:
                 if not revive():
                     return None
                 pause = _FIRST_PAUSE_S
-            elif receipt["status"] != 1:
-                return receipt
             elif int(receipt["blockNumber"]) <= final.number and self._node.has(final):
                 # That block was on the chain before and after: so it is on top of the receipt's.
                 return receipt

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cdistrim.ledger.codec import candidate_fields
-from cdistrim.ledger.interface import Candidate, Receipt
-from cdistrim.ledger.writing import Writer
-from cdistrim.protocol import LedgerEvent
+from cdistrim.ledger.interface import NO_HASH, Candidate, Receipt
+from cdistrim.ledger.words import as_kept
+from cdistrim.ledger.writing import MOVED_ON, Writer
+from cdistrim.protocol import BallotKind, LedgerEvent
 
 __all__ = ["SlotWrites"]
 
@@ -21,7 +24,8 @@ class SlotWrites(Writer):
         return self._write(
             "requestFetch",
             (campaign, slot, attempt, request_key_digest),
-            lambda: self._mine("FetchRequested", **step, requestKeyDigest=request_key_digest),
+            MOVED_ON,
+            lambda _: self._mine("FetchRequested", **step, requestKeyDigest=request_key_digest),
         )
 
     def report_opened(
@@ -34,21 +38,28 @@ class SlotWrites(Writer):
         bad: int = 0,
         missing: int = 0,
     ) -> Receipt:
-        """Redeem the fetch token. The numbers are of key shares."""
+        """Redeem the fetch token. The numbers are of key shares.
+
+        A token is redeemed once: a repeat with other numbers is a repeat, and the first ones stay.
+        """
+        token = {"campaign": campaign, "slot": slot, "attempt": attempt, "kind": BallotKind.FETCH}
         return self._write(
             "reportOpened",
             (campaign, slot, attempt, good, bad, missing),
-            lambda: self._mine("ModelOpened", campaign=campaign, slot=slot, attempt=attempt),
+            MOVED_ON,
+            # Not ModelOpened: that can be of the final model, whose rounds count like attempts.
+            lambda _: self._mine("TokenRedeemed", **token),
         )
 
     def request_upload(
         self, *, campaign: int, slot: int, attempt: int, candidate: Candidate
     ) -> Receipt:
-        """Fix the candidate's record. Other weights in the same attempt are refused."""
+        """Fix the candidate's record. Another one in the same attempt is refused, not repeated."""
         return self._write(
             "requestUpload",
             (campaign, slot, attempt, candidate_fields(candidate)),
-            lambda: self._submitted(campaign, slot, attempt, candidate),
+            MOVED_ON,
+            lambda _: self._submitted(campaign, slot, attempt, candidate),
         )
 
     def confirm_upload(
@@ -58,32 +69,29 @@ class SlotWrites(Writer):
         return self._write(
             "confirmUpload",
             (campaign, slot, attempt, candidate_fields(candidate)),
-            lambda: self._mine(
-                "ModelAccepted",
-                campaign=campaign,
-                slot=slot,
-                attempt=attempt,
-                weightsHash=candidate.weights_hash,
-                ciphertextHash=candidate.ciphertext_hash,
-                capsuleHash=candidate.capsule_hash,
-            ),
+            MOVED_ON,
+            lambda _: self._confirmed(campaign, slot, attempt, candidate),
         )
 
     def _submitted(
         self, campaign: int, slot: int, attempt: int, candidate: Candidate
     ) -> LedgerEvent | None:
         event = self._mine("CandidateSubmitted", campaign=campaign, slot=slot, attempt=attempt)
-        if event is None:
+        expected = replace(candidate, evidence=as_kept(candidate.evidence))
+        return event if event and event.arguments["candidate"] == expected else None
+
+    def _confirmed(
+        self, campaign: int, slot: int, attempt: int, candidate: Candidate
+    ) -> LedgerEvent | None:
+        asked = replace(candidate, ciphertext_hash=NO_HASH, capsule_hash=NO_HASH)
+        if self._submitted(campaign, slot, attempt, asked) is None:
             return None
-        there = event.arguments["candidate"]
-        same = isinstance(there, Candidate) and _hashes(there) == _hashes(candidate)
-        return event if same else None
-
-
-def _hashes(candidate: Candidate) -> tuple[int, bytes, bytes, bytes]:
-    return (
-        candidate.parent,
-        candidate.weights_hash,
-        candidate.ciphertext_hash,
-        candidate.capsule_hash,
-    )
+        return self._mine(
+            "ModelAccepted",
+            campaign=campaign,
+            slot=slot,
+            attempt=attempt,
+            weightsHash=candidate.weights_hash,
+            ciphertextHash=candidate.ciphertext_hash,
+            capsuleHash=candidate.capsule_hash,
+        )

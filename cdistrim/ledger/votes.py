@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cdistrim.ledger.interface import Receipt, SignedVote
-from cdistrim.ledger.words import ballot_word, evidence_word
-from cdistrim.ledger.writing import Writer
-from cdistrim.protocol import BallotId, Evidence
+from cdistrim.ledger.words import as_kept, ballot_word, evidence_word
+from cdistrim.ledger.writing import MOVED_ON, Writer
+from cdistrim.protocol import BallotId, Evidence, LedgerEvent
 
 __all__ = ["VoteWrites"]
 
@@ -23,7 +23,7 @@ class VoteWrites(Writer):
         approve: bool,
         evidence: Evidence | None = None,
     ) -> Receipt:
-        """Vote in an open ballot. The opposite of one's vote is refused, not repeated.
+        """Vote in an open ballot. Another choice or evidence than before is refused, not repeated.
 
         ``subject`` is the ballot's as the voter saw it: should something else stand under the
         ballot's name by then, the vote is refused.
@@ -31,7 +31,10 @@ class VoteWrites(Writer):
         return self._write(
             "castVote",
             (ballot_word(ballot), subject, approve, evidence_word(evidence)),
-            lambda: self._mine("VoteCast", ballot=ballot, approve=approve),
+            ("AlreadyVoted", *MOVED_ON),
+            lambda _: self._mine(
+                "VoteCast", ballot=ballot, approve=approve, evidence=as_kept(evidence)
+            ),
         )
 
     def sign_vote(
@@ -68,7 +71,11 @@ class VoteWrites(Writer):
     def cast_votes(
         self, *, ballot: BallotId, subject: bytes, votes: Sequence[SignedVote]
     ) -> Receipt:
-        """Hand in votes that others signed. Who has voted before is passed over."""
+        """Hand in votes that others signed. Who has voted before, in whatever way, is passed over.
+
+        If all of them have, or the ballot is closed, nothing is sent; the receipt is of what closed
+        it, or of the last of these votes.
+        """
         fields = [
             (
                 vote.approve,
@@ -82,8 +89,25 @@ class VoteWrites(Writer):
         return self._write(
             "castVotes",
             (ballot_word(ballot), subject, fields),
-            lambda: next(self._events.find("BallotClosed", ballot=ballot), None),
+            ("BallotAlreadyClosed", "DeadlinePassed", *MOVED_ON),
+            lambda _: self._counted(ballot, votes),
+            ask_first=True,
         )
+
+    def _counted(self, ballot: BallotId, votes: Sequence[SignedVote]) -> LedgerEvent | None:
+        """What closed the ballot, or the last of these voters' votes if there are all of them."""
+        closed = self._last("BallotClosed", ballot=ballot)
+        if closed is not None:
+            return closed
+        cast = self._events.find("VoteCast", ballot=ballot)
+        voted = {str(event.arguments["account"]): event for event in cast}
+        opening = self._last("BallotOpened", ballot=ballot)
+        if opening is not None:
+            voted[ballot.opener] = opening  # the request was its vote
+        found = [voted[vote.account] for vote in votes if vote.account in voted]
+        if len(found) < len(votes):
+            return None
+        return max(found, key=lambda event: (event.block, event.index), default=None)
 
 
 _VOTE = [

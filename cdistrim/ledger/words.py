@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from eth_utils.address import to_checksum_address
+from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_address
 
 from cdistrim.errors import DataError, UsageError
 from cdistrim.ledger.interface import NO_EVIDENCE
@@ -12,6 +12,8 @@ from cdistrim.protocol import BallotId, BallotKind, Clock, Evidence
 from cdistrim.spec import DeadlineSpec
 
 __all__ = [
+    "account_word",
+    "as_kept",
     "ballot_of",
     "ballot_word",
     "deadlines_of",
@@ -99,6 +101,15 @@ def evidence_of(word: int) -> Evidence:
     )
 
 
+def as_kept(evidence: Evidence | None) -> Evidence:
+    """Evidence as it comes back from the ledger: rounded, and zeros for none.
+
+    Raises:
+        DataError, UsageError: As of :func:`evidence_word`.
+    """
+    return evidence_of(evidence_word(evidence))
+
+
 def deadlines_word(deadlines: DeadlineSpec) -> int:
     """The contract's ``Deadlines``, in seconds.
 
@@ -113,6 +124,23 @@ def deadlines_of(word: int) -> DeadlineSpec:
     """The deadlines in a word."""
     # Unchecked: a planned campaign that does not exist has zeros, which no spec may have.
     return DeadlineSpec.model_construct(None, **_unpack(_DEADLINES, word))
+
+
+def account_word(text: str) -> str:
+    """An account or a contract's address as everything here has it: with its checksum (EIP-55).
+
+    Raises:
+        UsageError: It is none, or its upper and lower case say that a digit is wrong.
+    """
+    digits = text.removeprefix("0x")
+    if not text.startswith("0x") or not is_hex_address(text):
+        raise UsageError(f"{text!r} is no address.", hint="It has 0x and 40 hexadecimal digits.")
+    if digits not in (digits.lower(), digits.upper()) and not is_checksum_address(text):
+        raise UsageError(
+            f"{text!r} has a typing error: upper and lower case are not its checksum (EIP-55).",
+            hint="Copy it from where it was printed.",
+        )
+    return str(to_checksum_address(text))
 
 
 def name_word(name: str) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,9 +15,18 @@ from cdistrim.ledger.reading import ReadOnlyLedger, of_one_chain
 from cdistrim.ledger.sending import AlreadyDone, Sender
 from cdistrim.protocol import LedgerEvent
 
-__all__ = ["Writer"]
+__all__ = ["MOVED_ON", "Look", "Said", "Writer"]
 
 _ROUNDS = 5
+
+MOVED_ON = ("WrongCampaignState", "WrongSlot", "WrongAttempt", "WrongState")
+"""How the contract refuses a step of a slot that was done before."""
+
+Said = Mapping[str, Any]
+"""The arguments of a refusal; none if nothing was refused."""
+
+Look = Callable[[Said], LedgerEvent | None]
+"""Finds the event of what was done before: the same with the same content, or None."""
 
 
 class Writer(ReadOnlyLedger):
@@ -53,36 +63,50 @@ class Writer(ReadOnlyLedger):
         """The account that signs; None where the ledger is only read."""
         return self._sender.address if self._sender else None
 
-    def _mine(self, event: str, /, **arguments: object) -> LedgerEvent | None:
-        return next(self._events.find(event, account=self.account, **arguments), None)
+    def _last(self, event: str, /, **arguments: object) -> LedgerEvent | None:
+        found = deque(self._events.find(event, **arguments), maxlen=1)
+        return found[0] if found else None
 
-    def _latest_of_mine(self, event: str, /, **arguments: object) -> LedgerEvent | None:
-        """The last event about a ballot that this account opened."""
-        found = list(self._events.find(event, opener=self.account, **arguments))
-        return found[-1] if found else None
+    def _mine(self, event: str, /, **arguments: object) -> LedgerEvent | None:
+        """The last event about this account."""
+        return self._last(event, account=self.account, **arguments)
 
     def _write(
         self,
         function: str,
         arguments: Sequence[object],
-        done: Callable[[], LedgerEvent | None],
+        refusals: Iterable[str],
+        done: Look,
         *,
         ask_first: bool = False,
     ) -> Receipt:
         """Do it; or, if the contract refuses because it was done before, say when that was.
 
-        Asking only after a refusal keeps the normal way short: the contract refuses every repeat.
-        Where it does not, ``ask_first``.
+        Args:
+            function: The contract's.
+            arguments: Its arguments.
+            refusals: The names of those that a repeat meets. Any other one means something else
+                than "it was done before", whatever this account has done, and is passed on.
+            done: Finds what was done before.
+            ask_first: Look before anything is sent, too: for what the contract takes a second time.
+                Where it does not, the normal way is shorter without.
+
+        Raises:
+            LedgerRefusal: The contract refuses it, and this is not because it was done before.
+            LedgerUnavailableError: No answer, or not in time; or the chain undid it every time.
         """
-        unless = (lambda: self._look(done) is not None) if ask_first else None
+        unless = (lambda _: self._look(done, {}) is not None) if ask_first else None
         for _ in range(_ROUNDS):
             with suppress(Reorganised):  # before it was final, if there is such a thing
                 try:
                     return self._receipt(self._transact(function, arguments, unless))
                 except (LedgerRefusal, AlreadyDone) as reason:
+                    refusal = reason if isinstance(reason, LedgerRefusal) else None
+                    if refusal is not None and refusal.name not in refusals:
+                        raise
                     self._signer().settle()
-                    event = self._look(done)
-                    if event is None and isinstance(reason, LedgerRefusal):
+                    event = self._look(done, refusal.arguments if refusal else {})
+                    if event is None and refusal is not None:
                         raise
                     if event is not None and self._signer().lasts(event.transaction):
                         return _original(event)
@@ -92,16 +116,16 @@ class Writer(ReadOnlyLedger):
         )
 
     @of_one_chain
-    def _look(self, done: Callable[[], LedgerEvent | None]) -> LedgerEvent | None:
+    def _look(self, done: Look, said: Said) -> LedgerEvent | None:
         """Ask at the chain's latest block, whether that counts already or not."""
         self._events.reach(self._finality.tip())
-        return done()
+        return done(said)
 
     def _transact(
         self,
         function: str,
         arguments: Sequence[object],
-        unless: Callable[[], bool] | None = None,
+        unless: Callable[[int], bool] | None = None,
     ) -> dict[str, Any]:
         data = artifact().encode(function, arguments)
         return self._signer().transact(self._address, data, unless=unless)

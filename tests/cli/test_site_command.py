@@ -15,6 +15,7 @@ from cdistrim.site import Site
 from tests.chain import found
 from tests.cli.command_line import Ended, assert_explained, call
 from tests.factories import make_site_data
+from tests.reorganising import sent_by
 
 PASSPHRASE = "correct horse battery staple"  # noqa: S105  this test's own
 
@@ -62,6 +63,11 @@ def test_a_site_is_made_checked_and_becomes_a_member(devnet: Devnet, tmp_path: P
     found_in = re.search(r"Contract: (0x\w{40}) \(first block (\d+)", deployed.out)
     assert found_in is not None, deployed.out
     contract, block = found_in.groups()
+    rerun = _deploy(directory, url)
+    assert (rerun.code, f"{contract} (first block {block}, deployed before)" in rerun.out) == (
+        0,
+        True,
+    )
     joined = call("site", "join", directory, contract, "--first-block", block)
     assert joined.code == 0, joined.err
     assert "published" in joined.out
@@ -150,6 +156,7 @@ def _contract(site: Path, url: str, founder: str) -> str:
         (("A b=0x" + "11" * 20, "b=0x" + "22" * 20), 13, "can't be a member's name"),
         (("a" * 32 + "=0x" + "11" * 20, "b=0x" + "22" * 20), 2, "31 of a-z"),
         (("a=0x" + "00" * 20, "b=0x" + "22" * 20), 13, "can't be a member's account"),
+        (("a=0x" + "aB" * 20, "b=0x" + "22" * 20), 2, "typing error"),
     ],
 )
 def test_founders_that_are_none_found_nothing(
@@ -158,6 +165,7 @@ def test_founders_that_are_none_found_nothing(
     directory = tmp_path / "site"
     assert _init(directory, {"ledger-url": devnet.url}, without=("contract",)).code == 0
     assert_explained(_deploy(directory, devnet.url, *founders), code, words)
+    assert sent_by(devnet.url, Site(directory).account) == 0
 
 
 @pytest.mark.usefixtures("passphrase")

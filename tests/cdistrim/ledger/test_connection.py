@@ -61,10 +61,18 @@ def test_a_contract_with_one_other_byte_is_refused(consortium: Found) -> None:
         EthereumLedger.connect(hospitals.url, other, chain_id=CHAIN_ID)
 
 
-@pytest.mark.parametrize("address", ["", "0x1234", "hospital.eth", "0x" + "gg" * 20])
+@pytest.mark.parametrize(
+    "address", ["", "0x1234", "hospital.eth", "0x" + "gg" * 20, "0x" + "aB" * 20, "AB" * 20]
+)
 def test_what_is_no_address_is_refused(devnet: Devnet, address: str) -> None:
     with pytest.raises(UsageError):
         EthereumLedger.connect(devnet.url, address, chain_id=CHAIN_ID)
+
+
+def test_a_number_of_confirmations_that_is_none_is_refused_with_what_to_do() -> None:
+    with pytest.raises(UsageError, match="-1 confirmations") as caught:
+        EthereumLedger.connect("http://127.0.0.1:1", "0x" + "11" * 20, chain_id=1, confirmations=-1)
+    assert "finalized" in caught.value.hint
 
 
 def test_what_is_no_url_is_refused() -> None:

@@ -17,7 +17,6 @@ from cdistrim.ledger.interface import Confirmations
 from cdistrim.protocol import (
     BallotId,
     BallotKind,
-    BallotState,
     CampaignState,
     Deed,
     FinalFetchState,
@@ -26,7 +25,7 @@ from cdistrim.protocol import (
     SlotState,
     duties,
 )
-from tests.chain import BETTER, Consortium, candidate, digest, found, of_slot, run_slot
+from tests.chain import BETTER, Consortium, agree, candidate, digest, found, of_slot, run_slot
 from tests.fault_proxy import FaultProxy
 from tests.reorganising import bare_chain, mine, mining
 from tests.rerunning import connected
@@ -234,19 +233,6 @@ def test_what_is_against_the_rules_is_refused_and_changes_nothing(hospitals: Con
             act(hospitals)
         assert caught.value.name, what
     assert (hospitals.ledgers[1].history(number), hospitals.ledgers[1].slot(number, 1)) == before
-
-
-def agree(hospitals: Consortium, ballot: BallotId) -> None:
-    """The electorate says yes, one after the other, until the ballot has passed."""
-    for account in hospitals.accounts:
-        now = hospitals.ledgers[0].ballot(ballot)
-        assert now is not None
-        if now.waits_for(account):
-            voter = hospitals.of(account)
-            voter.cast_vote(ballot=ballot, subject=now.subject, approve=True)
-    decided = hospitals.ledgers[0].ballot(ballot)
-    assert decided is not None
-    assert decided.state is BallotState.PASSED
 
 
 def join(seen: Seen) -> EthereumLedger:

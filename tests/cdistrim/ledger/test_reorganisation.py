@@ -133,6 +133,35 @@ def test_a_vote_whose_nonce_the_same_vote_took_is_not_cast_again(chain: str) -> 
     assert sent_by(chain, hospitals.accounts[1]) == before + 1
 
 
+def test_a_vote_that_failed_is_not_refused_before_that_counts(chain: str) -> None:
+    """On the other branch it is not too late."""
+    hospitals, number = requested(chain, 3)
+    plain, faster = hospitals.ledgers[0], hospitals.ledgers[2]
+    before = sent_by(chain, hospitals.accounts[1])
+
+    overtaken: list[Request] = []
+
+    def overtake(request: Request) -> None:
+        if request.method == "eth_sendRawTransaction" and not overtaken:
+            overtaken.append(request)
+            cast(faster, number)
+
+    with FaultProxy(chain, overtake) as line:
+        voter = careful(hospitals, 1, url=line.url)
+        with under_way(lambda: cast(voter, number)) as write:
+            eventually(lambda: sent_by(chain, hospitals.accounts[1]) == before + 1)
+            first = votes(plain, number)
+            with pytest.raises(TimeoutError):
+                write.result(0.5)
+            reorganise(chain, 2)
+            eventually(lambda: votes(plain, number))
+            mine(chain, 2)
+            receipt = write.result(DEADLINE_S)
+    assert not receipt.repeated
+    assert votes(plain, number) == [receipt.transaction] != first
+    assert sent_by(chain, hospitals.accounts[1]) == before + 1
+
+
 def digest_of(transaction: str) -> Any:  # noqa: ANN401 - web3 has types of its own for it
     return bytes.fromhex(transaction.removeprefix("0x"))
 
