@@ -81,6 +81,11 @@ class EventLog:
         with self._lock:
             self._reach(block)
 
+    def forget(self) -> None:
+        """Keep nothing that was read: it is read again when it is needed."""
+        with self._lock:
+            self._forget()
+
     def find(self, name: str, /, **arguments: object) -> Iterator[LedgerEvent]:
         """Events read so far of a name that carry all these arguments, oldest first.
 
@@ -188,6 +193,7 @@ class EventLog:
         else:  # right as long as there is no contract yet in the last block that counts
             whole = not self._node.code(self._address, at.number)
         if not whole:
+            self._forget()
             first_block = self._start.number + 1
             raise ConfigurationError(
                 f"The contract's events from first_block {first_block} on do not begin with its "
@@ -320,7 +326,11 @@ class EventLog:
         self._cursor = self._logs[-1].block if self._logs else self._start
         if any(last > self._cursor.number for _, last in self._dropped.values()):
             # What the kept logs don't show may have been undone as well.
-            self._logs, self._dropped, self._cursor = [], {}, self._start
+            self._forget()
+
+    def _forget(self) -> None:
+        self._logs, self._dropped, self._cursor = [], {}, self._start
+        self._checked = self._again = None
 
 
 def _decoded(log: dict[str, Any]) -> _Log:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -16,6 +16,7 @@ from cdistrim.ledger.finality import Finality
 from cdistrim.ledger.interface import NO_HASH, Confirmations, Member
 from cdistrim.ledger.node import BlockRef, Node, NodeRefusal, Reorganised
 from cdistrim.ledger.views import (
+    Contradiction,
     ballot_view,
     campaign_view,
     contribution,
@@ -42,22 +43,36 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _READINGS = 5
+_FIRST_PAUSE_S = 0.05
 _PAGE = 100
 """Models that one call of a paged view goes through: far below any node's limit."""
 
 
 def of_one_chain(read: Callable[P, T]) -> Callable[P, T]:
-    """Read from the start again if the chain was reorganised meanwhile.
+    """Read from the start again if the chain was reorganised meanwhile, or the node contradicts
+    itself.
+
+    A node may answer about a block while it makes the next one, and some addresses have several
+    nodes behind them, of which one is late. What a ledger has kept is not believed then.
 
     Raises:
-        LedgerUnavailableError: Also because it was, time after time.
+        LedgerUnavailableError: Also because the chain was reorganised, time after time.
+        IntegrityError: Also because the node contradicts itself, time after time.
     """
 
     @wraps(read)
     def reading(*args: P.args, **kwargs: P.kwargs) -> T:
+        pause = _FIRST_PAUSE_S
         for _ in range(_READINGS - 1):
-            with suppress(Reorganised):
+            try:
                 return read(*args, **kwargs)
+            except Reorganised:
+                continue
+            except Contradiction:
+                if args and isinstance(args[0], ReadOnlyLedger):
+                    args[0].forget()
+                time.sleep(pause)
+                pause *= 2
         return read(*args, **kwargs)
 
     return reading
@@ -115,6 +130,11 @@ class ReadOnlyLedger:
         """The chain's id."""
         return self._chain_id
 
+    def forget(self) -> None:
+        """Keep nothing that was read: it is read again when it is needed."""
+        self._latest = _Present(BlockRef(0, b""), None)
+        self._events.forget()
+
     def now(self) -> int:
         """The time that the next block would have, in seconds."""
         # Chains that mine on demand stand still while nobody writes; deadlines don't.
@@ -138,7 +158,7 @@ class ReadOnlyLedger:
             key = keys.get(member["account"], b"")
             digest = hashlib.sha256(key).digest() if key else NO_HASH
             if digest != member["sealingKeyDigest"]:
-                raise IntegrityError(
+                raise Contradiction(
                     f"The sealing key of member {member['name']} in the events is not the one "
                     "whose digest the contract has.",
                     hint="Use another node: this one gives wrong events.",

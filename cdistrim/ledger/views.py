@@ -22,6 +22,7 @@ from cdistrim.protocol import (
 )
 
 __all__ = [
+    "Contradiction",
     "ballot_view",
     "campaign_view",
     "contribution",
@@ -31,6 +32,17 @@ __all__ = [
 ]
 
 Fields = Mapping[str, Any]
+
+
+class Contradiction(IntegrityError):
+    """Two answers of a node can't both be so.
+
+    If they were of two moments, or of two nodes behind one address, reading again helps.
+    """
+
+    @property
+    def code(self) -> str:
+        return IntegrityError.__name__
 
 
 def campaign_view(
@@ -77,7 +89,7 @@ def slot_view(slot: Fields, ballot: BallotView | None, candidate: ModelRecord | 
         BallotKind.UPLOAD: slot["candidate"]["candidateDigest"],
     }
     if ballot is not None and ballot.subject != about[ballot.kind]:
-        raise IntegrityError(
+        raise Contradiction(
             f"The {ballot.kind.name.lower()} ballot of slot {slot['number']} is not about what the "
             "slot says.",
             hint="Use another node: this one contradicts itself.",
@@ -130,8 +142,8 @@ def ballot_view(ballot: Fields, casts: Iterable[Fields]) -> BallotView | None:
     )
 
 
-def _miscounted(ballot: Fields) -> IntegrityError:
-    return IntegrityError(
+def _miscounted(ballot: Fields) -> Contradiction:
+    return Contradiction(
         f"The votes in the events are not those that the {ballot['id'].kind.name.lower()} ballot "
         f"of {ballot['opener']} counts.",
         hint="Use another node: this one contradicts itself.",
@@ -149,7 +161,7 @@ def model_record(record: Fields, submitted: Candidate | None) -> ModelRecord:
         IntegrityError: That is not the candidate whose digest the contract has.
     """
     if submitted is None or submitted.digest != record["candidateDigest"]:
-        raise IntegrityError(
+        raise Contradiction(
             f"The candidate of slot {record['slot']} in the events is not the one whose digest the "
             "contract has.",
             hint="Use another node: this one gives wrong events.",

@@ -55,6 +55,7 @@ def hospitals(chain: str) -> Consortium:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cdistrim.ledger.node._FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("cdistrim.ledger.reading._FIRST_PAUSE_S", 0.001)
 
 
 def reader(line: FaultProxy, hospitals: Consortium, first_block: int = 0) -> EthereumLedger:
@@ -264,6 +265,26 @@ def test_votes_that_are_not_the_ballots_are_refused(
         for read in (lambda: ledger.ballot(about["ballot"]), lambda: ledger.slot(1, 1)):
             with pytest.raises(IntegrityError, match="votes"):
                 read()
+
+
+@pytest.mark.parametrize("late", [_turned, _left_out])
+def test_answers_of_two_moments_are_asked_for_again(
+    hospitals: Consortium, late: Callable[[list[Any]], list[Any]]
+) -> None:
+    """As of several nodes behind one address, of which one has not got all blocks yet."""
+    about = of_slot(hospitals.ledgers[0], BallotKind.UPLOAD, campaign=1, slot=1, attempt=1)
+    asked = []
+
+    def once(logs: list[Any]) -> list[Any]:
+        asked.append(len(logs))
+        return late(logs) if len(asked) == 1 else logs
+
+    with FaultProxy(hospitals.url, about_logs(hospitals.url, once)) as line:
+        ledger = reader(line, hospitals)
+        true = hospitals.ledgers[0]
+        assert ledger.ballot(about["ballot"]) == true.ballot(about["ballot"])
+        assert ledger.history(1) == true.history(1)
+    assert len(asked) == 2
 
 
 def _other_candidate(logs: list[Any]) -> list[Any]:
