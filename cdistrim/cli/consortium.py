@@ -41,11 +41,14 @@ def deploy(
     chain_id: int = typer.Option(..., help="Id of the chain."),
     site: Path = typer.Option(..., help="Directory of the site whose account deploys and pays."),
     founder: list[str] = typer.Option(..., help="NAME=ACCOUNT of a founding member; 2 to 50."),
-    timeout: float = typer.Option(300.0, help="Seconds to wait for each of the transactions."),
+    timeout: float = typer.Option(
+        300.0, min=1.0, help="Seconds to wait for each of the transactions."
+    ),
 ) -> None:
     """Deploy the contract of a new consortium; it belongs to nobody, the deployer included.
 
-    The same command again finishes what was interrupted, and deploys nothing twice.
+    The same command again finishes what was interrupted, as long as this account has done nothing
+    else since; later it founds another consortium.
     """
     from cdistrim.ledger import EthereumLedger
     from cdistrim.site import Site
