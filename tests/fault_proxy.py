@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-__all__ = ["Answer", "Fault", "FaultProxy", "Plan", "Request", "always", "seeded"]
+__all__ = ["Answer", "Fault", "FaultProxy", "Plan", "Request", "always", "dead_after", "seeded"]
 
 _DELAY_S = 0.02
 _LATE_S = 0.1
@@ -86,6 +86,17 @@ def always(what: Fault | Answer, *methods: str, times: int | None = None) -> Pla
             return None
         done += 1
         return what
+
+    return plan
+
+
+def dead_after(requests: int) -> Plan:
+    """The last of so many requests arrives without an answer coming back; after it none arrives."""
+
+    def plan(request: Request) -> Fault | None:
+        if request.place + 1 < requests:
+            return None
+        return Fault.LOSE if request.place + 1 == requests else Fault.DROP
 
     return plan
 

@@ -72,7 +72,7 @@ def init(
 def join(
     directory: Path = SITE,
     contract: str = typer.Argument(..., help="Address of the consortium's contract."),
-    first_block: int = typer.Option(
+    first_block: int | None = typer.Option(
         None, min=0, help="The contract's first block; default: as before, or 0."
     ),
 ) -> None:

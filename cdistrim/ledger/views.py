@@ -88,10 +88,13 @@ def slot_view(slot: Fields, ballot: BallotView | None, candidate: ModelRecord | 
         BallotKind.FETCH: slot["requestKeyDigest"],
         BallotKind.UPLOAD: slot["candidate"]["candidateDigest"],
     }
-    if ballot is not None and ballot.subject != about[ballot.kind]:
+    # Of a former attempt the contract says no subject any more: the fetch of a slot whose training
+    # was started over when a partner was removed.
+    present = ballot if ballot and ballot.id.attempt == slot["attempt"] else None
+    if present is not None and present.subject != about[present.kind]:
         raise Contradiction(
-            f"The {ballot.kind.name.lower()} ballot of slot {slot['number']} is not about what the "
-            "slot says.",
+            f"The {present.kind.name.lower()} ballot of slot {slot['number']} is not about "
+            "what the slot says.",
             hint="Use another node: this one contradicts itself.",
         )
     return SlotView(

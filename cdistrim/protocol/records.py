@@ -91,9 +91,10 @@ class Vote:
 class BallotView:
     """A ballot as the ledger has it. ``electorate`` are the accounts that may vote.
 
-    ``subject`` is what is voted on, in 32 bytes; a vote names it and counts for nothing else. Of a
-    slot's ballots it was compared with what the slot says. ``model`` is the slot of the ancestor
-    that a restore would go back to, or of the model that a final fetch is for; else 0.
+    ``subject`` is what is voted on, in 32 bytes; a vote names it and counts for nothing else. Of
+    the ballots of a slot's present attempt it was compared with what the slot says; of a former
+    attempt it is zero. ``model`` is the slot of the ancestor that a restore would go back to, or of
+    the model that a final fetch is for; else 0.
     """
 
     id: BallotId

@@ -17,7 +17,7 @@ from cdistrim.devnet.directory import call
 from cdistrim.errors import LedgerUnavailableError
 from cdistrim.protocol import BallotKind, CampaignState
 from tests.chain import Consortium, candidate, digest, found, of_slot, run_slot
-from tests.fault_proxy import Fault, FaultProxy, Plan, Request, seeded
+from tests.fault_proxy import Fault, FaultProxy, dead_after, seeded
 from tests.reorganising import bare_chain, sent_by, tip
 from tests.rerunning import Insisting, Twins, connected, vote
 
@@ -194,12 +194,3 @@ def test_whoever_is_killed_at_any_request_has_done_it_or_not_and_the_next_one_do
     assert after == before + len(writes)
     names = Counter(event.name for event in hospitals.ledgers[0].history(number))
     assert [names[name] for name in ("FetchRequested", "VoteCast", "ModelOpened")] == [1, 1, 1]
-
-
-def dead_after(requests: int) -> Plan:
-    def plan(request: Request) -> Fault | None:
-        if request.place + 1 < requests:
-            return None
-        return Fault.LOSE if request.place + 1 == requests else Fault.DROP
-
-    return plan

@@ -22,7 +22,7 @@ from cdistrim.errors import (
 )
 from cdistrim.ledger import Deployment, EthereumLedger, Member
 from tests.chain import digest
-from tests.fault_proxy import Answer, Fault, FaultProxy, Plan, Request, always
+from tests.fault_proxy import Answer, Fault, FaultProxy, Request, always, dead_after
 from tests.reorganising import bare_chain, mine, sent_by
 
 FOUNDERS = [Member("0x" + str(digit) * 40, f"hospital-{digit}") for digit in (1, 2, 3)]
@@ -51,15 +51,6 @@ def deploy(url: str, key: bytes, founders: list[Member] | None = None) -> Deploy
 def founders_at(url: str, contract: str) -> list[str]:
     ledger = EthereumLedger.connect(url, contract, chain_id=CHAIN_ID)
     return [member.name for member in ledger.members()]
-
-
-def dead_after(requests: int) -> Plan:
-    def plan(request: Request) -> Fault | None:
-        if request.place + 1 < requests:
-            return None
-        return Fault.LOSE if request.place + 1 == requests else Fault.DROP
-
-    return plan
 
 
 def test_a_deployment_that_ends_at_any_request_is_finished_by_the_next_one(

@@ -177,6 +177,27 @@ def test_every_write_done_twice_is_done_once(hospitals: Consortium) -> None:
     assert owner.history(number) == before
 
 
+def test_a_slot_that_was_started_over_is_read_with_the_fetch_that_it_trains_from(
+    hospitals: Consortium,
+) -> None:
+    """The contract says no subject of a former attempt's ballot; that contradicts nothing."""
+    owner, voter, _ = hospitals.ledgers
+    number = hospitals.open()
+    step = {"campaign": number, **STEP}
+    owner.request_fetch(**step, request_key_digest=digest("key"))
+    voter.cast_vote(**of_slot(voter, BallotKind.FETCH, **step), approve=True)
+    owner.report_opened(**step, good=2)
+    owner.request_upload(**step, candidate=candidate(1, 0))
+    owner.propose_removal(account=hospitals.accounts[2])
+    agree(hospitals, BallotId(BallotKind.REMOVAL, 0, 0, 1, hospitals.accounts[0]))
+    voter.apply_removals(campaign=number)
+    slot = voter.slot(number, 1)
+    assert (slot.state, slot.attempt, slot.candidate) == (SlotState.TRAINING, 2, None)
+    assert slot.ballot is not None
+    assert (slot.ballot.kind, slot.ballot.id.attempt) == (BallotKind.FETCH, 1)
+    assert slot.request_key_digest == digest("key")
+
+
 def test_opening_again_continues_what_is_open(hospitals: Consortium) -> None:
     assert hospitals.open() == hospitals.open() == hospitals.ledgers[1].campaigns() == 1
 
