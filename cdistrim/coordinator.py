@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from cdistrim.errors import ConfigurationError
 from cdistrim.ledger.interface import Confirmations
 from cdistrim.protocol import Deed, Duty
+from cdistrim.settings import ContractAddress, LedgerUrl, Settings
 from cdistrim.site import write_atomically
 
 if TYPE_CHECKING:
@@ -35,17 +36,15 @@ COORDINATOR_VARIABLE = "CDISTRIM_COORDINATOR"
 _bound: ContextVar[Path | None] = ContextVar("cdistrim_coordinator", default=None)
 
 
-class CoordinatorSettings(BaseModel):
+class CoordinatorSettings(Settings):
     """``coordinator.json``. ``convener`` is the member that opens campaigns when asked.
 
     ``confirmations`` and ``first_block`` are as in ``site.json``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    ledger_url: Annotated[str, Field(pattern=r"^https?://")]
+    ledger_url: LedgerUrl
     chain_id: Annotated[int, Field(gt=0)]
-    contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
+    contract: ContractAddress
     convener: str = ""
     confirmations: Confirmations = 0
     first_block: Annotated[int, Field(ge=0)] = 0
@@ -60,20 +59,13 @@ class Coordinator:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
-        path = self.directory / "coordinator.json"
-        try:
-            self.settings = CoordinatorSettings.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            raise ConfigurationError(
+        self.settings = CoordinatorSettings.read(
+            self.directory / "coordinator.json",
+            missing=ConfigurationError(
                 f"There is no coordinator at {self.directory}: coordinator.json is missing.",
                 hint="Give the coordinator's directory.",
-            ) from None
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the document"
-            raise ConfigurationError(
-                f"{path} is invalid at {where}: {first['msg']}.", hint="Correct the file."
-            ) from None
+            ),
+        )
 
     @classmethod
     def create(cls, directory: Path, settings: CoordinatorSettings) -> Coordinator:

@@ -30,10 +30,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from cdistrim.errors import ConfigurationError, UsageError
-from cdistrim.ledger.interface import MAX_FEE_GWEI, Confirmations
+from cdistrim.ledger.interface import MAX_FEE_GWEI, NAME_PATTERN, NAME_RULE, Confirmations
+from cdistrim.settings import ContractAddress, LedgerUrl, Settings, matching
 from cdistrim.spec import CampaignSpec
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ PASSPHRASE_FILE = "passphrase"  # noqa: S105  a file's name
 _bound: ContextVar[Path | None] = ContextVar("cdistrim_site", default=None)
 
 
-class SiteSettings(BaseModel):
+class SiteSettings(Settings):
     """``site.json``. URLs and ids only; nothing here is secret.
 
     ``contract`` is None until the site has joined a consortium. ``first_block`` is one not after
@@ -68,13 +69,14 @@ class SiteSettings(BaseModel):
     of gas, in gwei, that a transaction of this site may offer.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
-    ledger_url: Annotated[str, Field(pattern=r"^https?://")]
+    name: Annotated[str, matching(NAME_PATTERN, NAME_RULE)]
+    ledger_url: LedgerUrl
     chain_id: Annotated[int, Field(gt=0)]
-    contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")] | None = None
-    store_url: Annotated[str, Field(pattern=r"^[a-z0-9+]+://")]
+    contract: ContractAddress | None = None
+    store_url: Annotated[
+        str,
+        matching(r"[a-z0-9+]+://.+", "it begins with file:// or the scheme of a cloud, as gs://"),
+    ]
     passphrase_file: str | None = PASSPHRASE_FILE
     confirmations: Confirmations = 0
     first_block: Annotated[int, Field(ge=0)] = 0
@@ -111,24 +113,18 @@ class Site:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
-        path = self.directory / "site.json"
-        try:
-            self.settings = SiteSettings.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            raise ConfigurationError(
+        self.settings = SiteSettings.read(
+            self.directory / "site.json",
+            missing=ConfigurationError(
                 f"There is no site at {self.directory}: site.json is missing.",
                 hint="Give the directory of a site, or make one with `cdistrim site init`.",
-            ) from None
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the document"
-            raise ConfigurationError(
-                f"{path} is invalid at {where}: {first['msg']}.", hint="Correct the file."
-            ) from None
+            ),
+        )
 
     @classmethod
     def create(cls, directory: Path, settings: SiteSettings) -> Site:
         """Write ``site.json`` and the directory tree; keys and data come from elsewhere."""
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         for part in ("keys", "data", "memory", "approved", "work", "log"):
             (directory / part).mkdir(parents=True, exist_ok=True, mode=0o700)
         document = json.dumps(settings.model_dump(mode="json"), indent=2, sort_keys=True)

@@ -142,7 +142,7 @@ def create_site_keys(directory: Path, passphrase: str, *, quick: bool = False) -
     sealing = _lock_sealing_key(keys, passphrase, _QUICK_COST if quick else _SCRYPT_COST)
     part = directory.with_name(f".{directory.name}.{secrets.token_hex(8)}.part")
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         part.mkdir(mode=0o700)
         _write_private(part / _ACCOUNT_FILE, json.dumps(keystore).encode())
         _write_private(part / _SEALING_FILE, sealing)
@@ -195,10 +195,11 @@ def read_passphrase(
     if ENVIRONMENT_VARIABLE in variables:
         return _passphrase_in(variables[ENVIRONMENT_VARIABLE].encode(), ENVIRONMENT_VARIABLE)
     where = f"{file} is missing, " if file is not None else ""
+    ways = f"Set {ENVIRONMENT_VARIABLE}, or give it to the service as a credential"
     raise KeyFileError(
         f"No passphrase was found: {where}no systemd credential {CREDENTIAL} and no "
         f"{ENVIRONMENT_VARIABLE} is set.",
-        hint="Put it into the file (chmod 600), or give it to the service as a credential.",
+        hint=f"{ways}, or put it into the file (chmod 600)." if file is not None else f"{ways}.",
     )
 
 

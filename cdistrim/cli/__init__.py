@@ -57,7 +57,7 @@ def main() -> None:
     try:
         app()
     except CDistriMError as error:
-        _complain(error.what, error.hint)
+        endings.complain(error.what, error.hint)
         _leave(error.exit_code)
     except SystemExit as ended:
         if ended.code == _INTERRUPTED:
@@ -68,12 +68,12 @@ def main() -> None:
         if TRACEBACK_VARIABLE in os.environ:
             raise
         if isinstance(error, OSError) and error.filename is not None:
-            _complain(
+            endings.complain(
                 f"{error.filename} can't be used: {error.strerror or type(error).__name__}.",
                 "See what lies there and whether this account may use it; then run it again.",
             )
             _leave(ConfigurationError.exit_code)
-        _complain(
+        endings.complain(
             f"Unexpected {type(error).__name__}: {str(error)[:500]}",
             "What the ledger has is kept; a rerun continues there. If it happens again, report it "
             f"with what {TRACEBACK_VARIABLE}=1 makes this command print.",
@@ -91,12 +91,6 @@ _signals: list[int] = []
 def _terminated(number: int, _frame: FrameType | None) -> None:
     _signals.append(number)
     raise KeyboardInterrupt
-
-
-def _complain(what: str, hint: str) -> None:
-    typer.echo(f"cdistrim: {what}", err=True)
-    if hint:
-        typer.echo(f"  {hint}", err=True)
 
 
 def _leave(code: int) -> NoReturn:

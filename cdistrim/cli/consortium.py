@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from cdistrim.errors import UsageError
 
 if TYPE_CHECKING:
     from cdistrim.ledger import Member
+    from cdistrim.site import Site
 
 __all__ = ["app", "up"]
 
@@ -27,7 +27,7 @@ def up(
     sites: int = typer.Option(3, min=2, max=8, help="Number of hospitals."),
     cron: str = typer.Option("", help="Schedule of campaigns, UTC, e.g. '0 2 * * 6'."),
     directory: Path = typer.Option(Path("runs/up"), help="Where everything is kept."),
-    port: int = typer.Option(4200, help="Port of the Prefect server and its UI."),
+    port: int = typer.Option(4200, min=1, max=65535, help="Port of the Prefect server and its UI."),
 ) -> None:
     """Start a Prefect server, a coordinator and one agent process per site; Ctrl-C stops all."""
     from deployments.local import run_consortium
@@ -37,33 +37,34 @@ def up(
 
 @app.command()
 def deploy(
-    ledger_url: str = typer.Option(..., help="JSON-RPC address of a node of the chain."),
-    chain_id: int = typer.Option(..., help="Id of the chain."),
-    site: Path = typer.Option(..., help="Directory of the site whose account deploys and pays."),
+    site: Path = typer.Option(..., help="Directory of the founder whose account deploys and pays."),
     founder: list[str] = typer.Option(..., help="NAME=ACCOUNT of a founding member; 2 to 50."),
+    ledger_url: str = typer.Option(
+        "", help="JSON-RPC address of a node of the site's chain; default: the site's own node."
+    ),
     timeout: float = typer.Option(
         300.0, min=1.0, help="Seconds to wait for each of the transactions."
     ),
 ) -> None:
     """Deploy the contract of a new consortium; it belongs to nobody, the deployer included.
 
-    The same command again finishes what was interrupted, as long as this account has done nothing
-    else since; later it founds another consortium.
+    The same command again, whenever, finishes what was interrupted and finds what is there.
     """
     from cdistrim.ledger import EthereumLedger
     from cdistrim.site import Site
 
     founders = [_founder(word) for word in founder]
     here = Site(site)
-    keys = here.keys
-    typer.echo(f"Deploying for {len(founders)} founders from {keys.account}: two transactions …")
+    _require_founder(here, founders)
     made = EthereumLedger.deploy(
-        ledger_url,
-        chain_id=chain_id,
-        private_key=keys.private_key,
+        ledger_url or here.settings.ledger_url,
+        chain_id=here.settings.chain_id,
+        private_key=here.keys.private_key,
         founders=founders,
         timeout=timeout,
         max_fee_gwei=here.settings.max_fee_gwei,
+        confirmations=here.settings.confirmations,
+        say=typer.echo,
     )
     cost = "deployed before" if made.repeated else f"{made.gas:,} gas"
     typer.echo(f"Contract: {made.contract} (first block {made.block}, {cost})")
@@ -75,16 +76,39 @@ def _founder(word: str) -> Member:
     """A founder from ``NAME=ACCOUNT``.
 
     Raises:
-        UsageError: It is not of that form, or the account has a typing error (EIP-55). What the
-            contract does not take, the contract refuses.
+        UsageError: It is not of that form, or the account has a typing error (EIP-55), or no upper
+            and lower case that would tell one: nobody can correct a founder afterwards.
     """
     from cdistrim.ledger import Member
     from cdistrim.ledger.words import account_word
 
     name, separator, account = word.partition("=")
-    if not separator or not re.fullmatch(r"0x[0-9a-fA-F]{40}", account):
+    as_printed = "Write --founder NAME=ACCOUNT, the account as `cdistrim site init` printed it."
+    if not separator or not name:
+        raise UsageError(f"{word!r} is no founder.", hint=as_printed)
+    if account_word(account) != account:
         raise UsageError(
-            f"{word!r} is no founder.",
-            hint="Write --founder NAME=ACCOUNT, the account as `cdistrim site init` printed it.",
+            f"{account} of {name} has no upper and lower case that would show a typing error "
+            "(EIP-55).",
+            hint=as_printed,
         )
-    return Member(account_word(account), name)
+    return Member(account, name)
+
+
+def _require_founder(site: Site, founders: list[Member]) -> None:
+    """The site that deploys is among the founders: who forgot it would found without it.
+
+    Raises:
+        UsageError: It is not, or under another name.
+    """
+    named = next((each.name for each in founders if each.account == site.account), None)
+    if named is None:
+        raise UsageError(
+            f"{site.name}, whose account {site.account} would deploy, is no founder.",
+            hint=f"Add --founder {site.name}={site.account}, or let a founder deploy.",
+        )
+    if named != site.name:
+        raise UsageError(
+            f"--founder calls {site.account} {named}, site.json calls it {site.name}.",
+            hint="Names can't be changed on the ledger: settle on one now.",
+        )

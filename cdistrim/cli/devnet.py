@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from cdistrim.errors import UsageError
+
 __all__ = ["app"]
 
 app = typer.Typer(help="Start, stop and look at a development chain.", no_args_is_help=True)
@@ -16,7 +18,9 @@ DIRECTORY = typer.Argument(Path("runs/devnet"), help="Where the chain keeps its 
 @app.command()
 def start(
     directory: Path = DIRECTORY,
-    port: int = typer.Option(0, help="TCP port on 127.0.0.1; 0 takes a free one."),
+    port: int = typer.Option(
+        0, min=0, max=65535, help="TCP port on 127.0.0.1; 0 takes a free one."
+    ),
 ) -> None:
     """Start a chain that goes on in the background, with the state it had."""
     from cdistrim.devnet import Devnet
@@ -30,6 +34,8 @@ def stop(directory: Path = DIRECTORY) -> None:
     """Save the state and stop the chain."""
     from cdistrim.devnet import Devnet
 
+    if not directory.is_dir():
+        raise UsageError(f"There is no {directory}.", hint="Give the directory of a devnet.")
     devnet = Devnet(directory)
     ran = devnet.status() is not None
     devnet.stop()  # Also what does not answer, or was left by a killed supervisor.

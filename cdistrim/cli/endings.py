@@ -1,8 +1,10 @@
-"""How a command ends that is given up in the middle: its last words, and its threads."""
+"""How a command ends: what went wrong, its last words, and its threads."""
 
 from __future__ import annotations
 
-__all__ = ["abandon", "last_lines", "threads_may_work"]
+import typer
+
+__all__ = ["abandon", "complain", "last_lines", "threads_may_work"]
 
 _lines: list[str] = []
 
@@ -20,3 +22,10 @@ def threads_may_work() -> bool:
 def last_lines() -> tuple[str, ...]:
     """What is to be said below the reason why the command ended."""
     return tuple(_lines)
+
+
+def complain(what: str, hint: str) -> None:
+    """Say on standard error what was wrong, and what to do next."""
+    typer.echo(f"cdistrim: {what}", err=True)
+    if hint:
+        typer.echo(f"  {hint}", err=True)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cdistrim.errors import ConfigurationError, UsageError
+from cdistrim.cli.endings import complain
+from cdistrim.errors import CDistriMError, ConfigurationError, UsageError
 
 if TYPE_CHECKING:
     from cdistrim.ledger import Member
@@ -35,6 +36,7 @@ def init(
     """Make a site: settings, directories, and keys under the passphrase in CDISTRIM_PASSPHRASE."""
     from pydantic import ValidationError
 
+    from cdistrim.settings import problem_of
     from cdistrim.site import PASSPHRASE_FILE, Site, SiteSettings
     from cdistrim.site_keys import create_site_keys, read_passphrase
 
@@ -49,10 +51,10 @@ def init(
             passphrase_file=PASSPHRASE_FILE if file.exists() else None,
         )
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        option = str(first["loc"][0]).replace("_", "-")
+        where, what = problem_of(error)
+        value = error.errors(include_url=False)[0]["input"]
         raise UsageError(
-            f"--{option} {first['input']!r} is invalid: {first['msg']}.", hint="Correct it."
+            f"--{where.replace('_', '-')} {value!r} is invalid: {what}.", hint="Correct it."
         ) from None
     passphrase = read_passphrase(file=file if file.exists() else None)
     keys = create_site_keys(directory / "keys", passphrase)
@@ -100,21 +102,38 @@ def join(
 
 @app.command()
 def check(directory: Path = SITE) -> None:
-    """Look whether everything a site needs is there: keys, data, store, ledger, membership."""
+    """Look whether everything a site needs is there: keys, data, store, ledger, membership.
+
+    Says all that is missing; ends with the exit code of the last.
+    """
     from cdistrim.site import Site
 
     site = Site(directory)
     typer.echo(f"{site.name}: account {site.account}")
-    data = site.data
-    for label, cases in (("training", data.train), ("hold-out", data.holdout)):
-        typer.echo(f"  {label}: {len(cases)} cases, {cases.positives} positive")
+    failures = []
+    for part, look in (("data", _check_data), ("store", _check_store), ("ledger", _check_ledger)):
+        try:
+            typer.echo("\n".join(f"  {line}" for line in look(site)))
+        except CDistriMError as error:
+            typer.echo(f"  {part}: not yet")
+            failures.append(error)
+    for failure in failures[:-1]:
+        complain(failure.what, failure.hint)
+    if failures:
+        raise failures[-1]
+
+
+def _check_data(site: Site) -> list[str]:
+    parts = {"training": site.data.train, "hold-out": site.data.holdout}
+    return [f"{part}: {len(each)} cases, {each.positives} positive" for part, each in parts.items()]
+
+
+def _check_store(site: Site) -> list[str]:
     site.store.check_writable()
-    typer.echo("  store: writable")
-    _check_membership(site)
-    typer.echo("  ledger: member")
+    return ["store: writable"]
 
 
-def _check_membership(site: Site) -> None:
+def _check_ledger(site: Site) -> list[str]:
     """Compare what the ledger has of this site with the site itself.
 
     Raises:
@@ -128,6 +147,7 @@ def _check_membership(site: Site) -> None:
         )
     if member.sealing_key != site.keys.sealing_key.public_bytes:
         raise _wrong_key(site)
+    return ["ledger: member"]
 
 
 def _wrong_key(site: Site) -> ConfigurationError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from cdistrim.errors import LedgerUnavailableError, UsageError
@@ -99,33 +99,45 @@ class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, Model
         founders: Sequence[Member],
         timeout: float = 60.0,
         max_fee_gwei: float = MAX_FEE_GWEI,
+        confirmations: Confirmations = 0,
+        say: Callable[[str], object] = lambda _line: None,
     ) -> Deployment:
         """Deploy the derived views, then the shipped contract for these founders.
 
-        Founders' sealing keys are not part of it: each publishes its own. If the same was the last
-        that this account did, whole or half, only what is missing is deployed.
+        Founders' sealing keys are not part of it: each publishes its own. What this account has
+        deployed for the same founders before, in any order, is found again; then nothing is sent.
 
         Args:
             url: The node's JSON-RPC address.
             chain_id: The expected chain id.
             private_key: Of the account that deploys and pays.
-            founders: 2 to 50; of each, account and name count.
+            founders: 2 to 50; of each, account and name are used.
             timeout: Seconds to wait for each piece of an answer, and for each transaction to be
                 mined.
             max_fee_gwei: As in :meth:`connect`.
+            confirmations: As in :meth:`connect`; both transactions are waited for.
+            say: Told what is about to be sent, a line each.
 
         Raises:
-            LedgerUnavailableError: Unreachable, or another chain id; or not mined in time.
+            LedgerUnavailableError: Unreachable, or another chain id; or not mined or not final in
+                time.
             LedgerRefusal: The contract does not take these founders; nothing was sent.
-            UsageError: A founder's account or name is none; nothing was sent.
+            UsageError: The number of founders is not possible, or a founder's account or name;
+                nothing was sent.
             ForeignContractError: What the node has afterwards is not what was deployed.
             IntegrityError: A contract is there already, but the node has no founders of it.
             ConfigurationError: The chain asks for more than ``max_fee_gwei`` per unit of gas.
             KeyFileError: The private key is none.
         """
         node = _node_on(url, chain_id, timeout, max_fee_gwei)
-        sender = Sender(node, chain_id=chain_id, private_key=private_key, timeout=timeout)
-        return Founding(node, sender, founders).run()
+        sender = Sender(
+            node,
+            chain_id=chain_id,
+            private_key=private_key,
+            timeout=timeout,
+            confirmations=confirmations,
+        )
+        return Founding(node, sender, founders, say).run()
 
 
 def _node_on(url: str, chain_id: int, timeout: float, max_fee_gwei: float) -> Node:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, Protocol
 
-from pydantic import Field
+from pydantic import PlainValidator
 
 from cdistrim.protocol import (
     BallotId,
@@ -39,7 +39,23 @@ __all__ = [
     "SignedVote",
 ]
 
-Confirmations = Annotated[int, Field(ge=0, le=1000)] | Literal["finalized"]
+NAME_PATTERN = r"[a-z0-9][a-z0-9-]{0,30}"
+"""A member's name, as the contract takes it."""
+
+NAME_RULE = "A name has 1 to 31 of a-z, 0-9 and '-', and does not begin with '-'."
+
+_MOST_CONFIRMATIONS = 1000
+
+
+def _confirmations(value: object) -> object:
+    if value == "finalized" or (type(value) is int and 0 <= value <= _MOST_CONFIRMATIONS):
+        return value
+    raise ValueError(
+        f'it has to be a number of blocks from 0 to {_MOST_CONFIRMATIONS}, or "finalized"'
+    )
+
+
+Confirmations = Annotated[int | Literal["finalized"], PlainValidator(_confirmations)]
 """Blocks on top of one before it counts, or ``"finalized"``: the chain's own word for it.
 
 0 is right where a block is final as soon as it is made (QBFT, a development chain).

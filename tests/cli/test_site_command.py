@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cdistrim.devnet import CHAIN_ID, Devnet
-from cdistrim.ledger import EthereumLedger
+from cdistrim.ledger import EthereumLedger, Member
 from cdistrim.site import Site
 from tests.chain import found
 from tests.cli.command_line import Ended, assert_explained, call
@@ -49,10 +49,13 @@ def test_a_site_is_made_checked_and_becomes_a_member(devnet: Devnet, tmp_path: P
 
     assert made.code == 0, made.err
     assert PASSPHRASE not in made.out
-    for path in directory.rglob("*"):
+    for path in (directory, *directory.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
     assert json.loads((directory / "site.json").read_text())["passphrase_file"] is None
-    assert_explained(call("site", "check", directory), 5, "train.npz")
+    lacking = call("site", "check", directory)
+    assert_explained(lacking, 3, "train.npz", "no member")
+    for word in ("data: not yet", "store: writable", "ledger: not yet"):
+        assert word in lacking.out
 
     make_site_data(seed=1).save(directory / "data")
     outsider = call("site", "check", directory)
@@ -92,8 +95,7 @@ def _deploy(site: Path, url: str, *founders: str) -> Ended:
     mine = f"hospital-1={Site(site).account}"
     words = founders or (mine, "hospital-2=0x" + "11" * 20)
     options = [word for founder in words for word in ("--founder", founder)]
-    chain = ("--ledger-url", url, "--chain-id", str(CHAIN_ID))
-    return call("consortium", "deploy", *chain, "--site", site, *options)
+    return call("consortium", "deploy", "--ledger-url", url, "--site", site, *options)
 
 
 @pytest.mark.usefixtures("passphrase")
@@ -121,10 +123,10 @@ def test_who_is_no_member_or_another_one_does_not_join(devnet: Devnet, tmp_path:
     others = found(devnet.url, 2, seed="others").address
     assert_explained(call("site", "join", directory, others), 3, "no member", site.account)
 
-    renamed = _contract(directory, devnet.url, f"hospital-9={site.account}")
+    renamed = _contract(site, "hospital-9")
     assert_explained(call("site", "join", directory, renamed), 3, "as hospital-9", "hospital-1")
 
-    replaced = _contract(directory, devnet.url, f"hospital-1={site.account}")
+    replaced = _contract(site, "hospital-1")
     EthereumLedger.connect(
         devnet.url, replaced, chain_id=CHAIN_ID, account=site.keys.private_key
     ).publish_key(sealing_key=b"of another installation")
@@ -135,36 +137,62 @@ def test_who_is_no_member_or_another_one_does_not_join(devnet: Devnet, tmp_path:
     assert ledger.members()[0].sealing_key == b"of another installation"
 
 
-def _contract(site: Path, url: str, founder: str) -> str:
-    """Address of a new contract with this founder."""
-    deployed = _deploy(site, url, founder, "hospital-2=0x" + "11" * 20)
-    found_in = re.search(r"Contract: (0x\w{40})", deployed.out)
-    assert found_in is not None, deployed.err
-    return found_in[1]
+def _contract(site: Site, name: str) -> str:
+    """Address of a contract that this site has deployed under a name of its choice."""
+    return EthereumLedger.deploy(
+        site.settings.ledger_url,
+        chain_id=CHAIN_ID,
+        private_key=site.keys.private_key,
+        founders=[Member(site.account, name), Member("0x" + "11" * 20, "hospital-2")],
+    ).contract
+
+
+OTHER = "hospital-2=0x" + "11" * 20
 
 
 @pytest.mark.usefixtures("passphrase")
 @pytest.mark.parametrize(
-    ("founders", "code", "words"),
+    ("founders", "words"),
     [
-        (("hospital-1",), 2, "NAME=ACCOUNT"),
-        (("hospital-1=0x12",), 2, "NAME=ACCOUNT"),
-        (("hospital-1=0x" + "11" * 20,), 13, "1 members"),
-        (("a=0x" + "11" * 20, "b=0x" + "11" * 20), 13, "is or was a member's"),
-        (("a=0x" + "11" * 20, "a=0x" + "22" * 20), 13, "is or was a member's"),
-        (("Ä=0x" + "11" * 20, "b=0x" + "22" * 20), 2, "31 of a-z"),
-        (("A b=0x" + "11" * 20, "b=0x" + "22" * 20), 13, "can't be a member's name"),
-        (("a" * 32 + "=0x" + "11" * 20, "b=0x" + "22" * 20), 2, "31 of a-z"),
-        (("a=0x" + "00" * 20, "b=0x" + "22" * 20), 13, "can't be a member's account"),
-        (("a=0x" + "aB" * 20, "b=0x" + "22" * 20), 2, "typing error"),
+        (["hospital-1"], "NAME=ACCOUNT"),
+        (["=0x" + "11" * 20], "NAME=ACCOUNT"),
+        (["hospital-1=0x12"], "40 hexadecimal"),
+        (["hospital-1=" + "11" * 20], "It has 0x"),
+        ([OTHER], "is no founder"),
+        (["hospital-3=0x" + "12" * 20, OTHER], "is no founder"),
+        (["{me}"], "1 founders"),
+        (["hospital-9={account}", OTHER], "site.json calls it hospital-1"),
+        (["hospital-1={lower}", OTHER], "no upper and lower case"),
+        (["{me}", "b=0x" + "aB" * 20], "typing error"),
+        (["{me}", "b={account}"], "2 founders have the account"),
+        (["{me}", "hospital-1=0x" + "11" * 20], "2 founders have the name"),
+        (["{me}", "Ä=0x" + "11" * 20], "31 of a-z"),
+        (["{me}", "A b=0x" + "11" * 20], "31 of a-z"),
+        (["{me}", "-a=0x" + "11" * 20], "not begin with '-'"),
+        (["{me}", "a" * 32 + "=0x" + "11" * 20], "31 of a-z"),
+        (["{me}", "a=0x" + "00" * 20], "nobody's account"),
+        (["{me}", *(f"h{number}=0x{number:040}" for number in range(1, 51))], "51 founders"),
     ],
 )
 def test_founders_that_are_none_found_nothing(
-    devnet: Devnet, tmp_path: Path, founders: tuple[str, ...], code: int, words: str
+    devnet: Devnet, tmp_path: Path, founders: list[str], words: str
 ) -> None:
     directory = tmp_path / "site"
     assert _init(directory, {"ledger-url": devnet.url}, without=("contract",)).code == 0
-    assert_explained(_deploy(directory, devnet.url, *founders), code, words)
+    mine = Site(directory).account
+    known = {"me": f"hospital-1={mine}", "account": mine, "lower": mine.lower()}
+    ended = _deploy(directory, devnet.url, *(founder.format(**known) for founder in founders))
+    assert_explained(ended, 2, words)
+    assert "Deploying" not in ended.out
+    assert sent_by(devnet.url, mine) == 0
+
+
+@pytest.mark.usefixtures("passphrase")
+def test_a_consortium_is_founded_on_the_sites_chain_only(devnet: Devnet, tmp_path: Path) -> None:
+    directory = tmp_path / "site"
+    changes = {"ledger-url": devnet.url, "chain-id": "1"}
+    assert _init(directory, changes, without=("contract",)).code == 0
+    assert_explained(_deploy(directory, devnet.url), 11, "has id 31337; expected was 1")
     assert sent_by(devnet.url, Site(directory).account) == 0
 
 
@@ -185,6 +213,7 @@ def test_keys_are_never_made_twice(tmp_path: Path) -> None:
     ("option", "value"),
     [
         ("name", "Hospital One"),
+        ("name", "-one"),
         ("ledger-url", "127.0.0.1:8545"),
         ("contract", "0x12"),
         ("store-url", "/srv/store"),
@@ -199,6 +228,7 @@ def test_a_setting_that_is_invalid_makes_no_site(tmp_path: Path, option: str, va
     assert ended.code == 2
     assert f"--{option}" in ended.err
     assert value in ended.err
+    assert "^" not in ended.err, "a rule in words"
     assert not directory.exists()
 
 
@@ -213,4 +243,5 @@ def test_a_site_needs_a_good_passphrase(
     ended = _init(tmp_path / "site", {})
 
     assert_explained(ended, 4, "assphrase")
+    assert "the file" not in ended.err
     assert not (tmp_path / "site").exists()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, cast
@@ -13,17 +14,16 @@ from eth_account import Account
 from cdistrim.devnet import CHAIN_ID
 from cdistrim.devnet.directory import call
 from cdistrim.errors import (
-    CDistriMError,
     ForeignContractError,
     IntegrityError,
-    LedgerRefusal,
     LedgerUnavailableError,
     UsageError,
 )
 from cdistrim.ledger import Deployment, EthereumLedger, Member
+from cdistrim.ledger.interface import Confirmations
 from tests.chain import digest
 from tests.fault_proxy import Answer, Fault, FaultProxy, Request, always, dead_after
-from tests.reorganising import bare_chain, mine, sent_by
+from tests.reorganising import bare_chain, mine, mining, reorganise, sent_by
 
 FOUNDERS = [Member("0x" + str(digit) * 40, f"hospital-{digit}") for digit in (1, 2, 3)]
 
@@ -38,13 +38,23 @@ def account(key: bytes) -> str:
     return str(Account.from_key(key).address)
 
 
-def deploy(url: str, key: bytes, founders: list[Member] | None = None) -> Deployment:
+def deploy(
+    url: str,
+    key: bytes,
+    founders: list[Member] | None = None,
+    *,
+    confirmations: Confirmations = 0,
+    timeout: float = 5,
+    say: Callable[[str], object] = str,
+) -> Deployment:
     return EthereumLedger.deploy(
         url,
         chain_id=CHAIN_ID,
         private_key=key,
         founders=FOUNDERS if founders is None else founders,
-        timeout=5,
+        timeout=timeout,
+        confirmations=confirmations,
+        say=say,
     )
 
 
@@ -83,13 +93,61 @@ def test_the_same_again_is_found_long_after_and_its_first_block_with_it(chain: s
     assert deploy(chain, key) == replace(first, gas=0, repeated=True)
 
 
+def test_the_same_again_is_found_whatever_the_account_did_since(chain: str) -> None:
+    key = digest("since")
+    founders = [Member(account(key), "hospital-4"), *FOUNDERS[:2]]
+    first = deploy(chain, key, founders)
+    EthereumLedger.connect(chain, first.contract, chain_id=CHAIN_ID, account=key).publish_key(
+        sealing_key=b"of hospital-4"
+    )
+    other = deploy(chain, key, founders[:2])
+    assert other.contract != first.contract
+    sent = sent_by(chain, account(key))
+    told: list[str] = []
+    for same in (founders, founders[::-1]):
+        assert deploy(chain, key, same, say=told.append) == replace(first, gas=0, repeated=True)
+    assert (sent_by(chain, account(key)), told) == (sent, [])
+
+
+def test_a_deployment_waits_until_it_counts_also_when_it_is_found(chain: str) -> None:
+    key = digest("careful")
+    for sent in (1, 2, 2):  # the views, the contract, nothing
+        with pytest.raises(LedgerUnavailableError, match="last block that counts"):
+            deploy(chain, key, confirmations=2, timeout=0.5)
+        assert sent_by(chain, account(key)) == sent
+        if sent == 1:
+            mine(chain, 2)
+    mine(chain, 2)
+    made = deploy(chain, key, confirmations=2, timeout=0.5)
+    assert (made.repeated, sent_by(chain, account(key))) == (True, 2)
+    with mining(chain):
+        whole = deploy(chain, digest("careful too"), confirmations="finalized")
+    assert not whole.repeated
+    assert founders_at(chain, whole.contract) == [founder.name for founder in FOUNDERS]
+
+
+def test_a_found_deployment_that_the_chain_takes_back_is_not_announced(chain: str) -> None:
+    key = digest("taken back")
+    made = deploy(chain, key)
+    with ThreadPoolExecutor(1) as pool:
+        again = pool.submit(deploy, chain, key, confirmations=2)
+        with pytest.raises(TimeoutError):
+            again.result(timeout=0.5)
+        reorganise(chain, 1)
+        with pytest.raises(LedgerUnavailableError, match=f"taken back .* {made.contract}"):
+            again.result(timeout=20)
+
+
 def test_other_founders_are_another_consortium(chain: str) -> None:
     key = digest("others")
     first = deploy(chain, key)
-    second = deploy(chain, key, FOUNDERS[:2])
+    told: list[str] = []
+    second = deploy(chain, key, FOUNDERS[:2], say=told.append)
     assert (second.repeated, second.contract != first.contract) == (False, True)
     assert founders_at(chain, second.contract) == ["hospital-1", "hospital-2"]
-    third = deploy(chain, key, FOUNDERS[1::-1])
+    assert told == ["Deploying the derived views …", "Deploying the contract for 2 founders …"]
+    renamed = [FOUNDERS[0], replace(FOUNDERS[1], name="hospital-9")]
+    third = deploy(chain, key, renamed)
     assert third.contract not in {first.contract, second.contract}
 
 
@@ -136,21 +194,24 @@ def test_a_node_that_hides_the_founders_does_not_make_it_deploy_again(chain: str
 
 
 @pytest.mark.parametrize(
-    ("founders", "error"),
+    ("founders", "words"),
     [
-        ([], LedgerRefusal),
-        (FOUNDERS[:1], LedgerRefusal),
-        ([FOUNDERS[0], FOUNDERS[0]], LedgerRefusal),
-        ([FOUNDERS[0], Member("0x" + "00" * 20, "nobody")], LedgerRefusal),
-        ([FOUNDERS[0], Member("0x" + "22" * 20, "No Name")], LedgerRefusal),
-        ([FOUNDERS[0], Member("0x" + "22" * 20, "Ä")], UsageError),
-        ([FOUNDERS[0], Member("0x" + "aB" * 20, "typing-error")], UsageError),
+        ([], "0 founders"),
+        (FOUNDERS[:1], "1 founders"),
+        ([Member(f"0x{n:040}", f"h{n}") for n in range(1, 52)], "51 founders"),
+        ([FOUNDERS[0], FOUNDERS[0]], "2 founders have the account"),
+        ([FOUNDERS[0], replace(FOUNDERS[1], name="hospital-1")], "2 founders have the name"),
+        ([FOUNDERS[0], Member("0x" + "00" * 20, "nobody")], "nobody's account"),
+        ([FOUNDERS[0], Member("0x" + "22" * 20, "No Name")], "member's name"),
+        ([FOUNDERS[0], Member("0x" + "22" * 20, "new\n")], "member's name"),
+        ([FOUNDERS[0], Member("0x" + "22" * 20, "Ä")], "member's name"),
+        ([FOUNDERS[0], Member("0x" + "aB" * 20, "typing-error")], "typing error"),
     ],
 )
 def test_founders_that_are_wrong_cost_nothing(
-    chain: str, founders: list[Member], error: type[CDistriMError]
+    chain: str, founders: list[Member], words: str
 ) -> None:
     key = digest("wrong founders")
-    with pytest.raises(error):
+    with pytest.raises(UsageError, match=words):
         deploy(chain, key, founders)
     assert sent_by(chain, account(key)) == 0

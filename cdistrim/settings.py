@@ -1,0 +1,66 @@
+"""How settings files are checked: ``site.json``, ``coordinator.json``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from cdistrim.errors import ConfigurationError
+
+__all__ = ["ContractAddress", "LedgerUrl", "Settings", "matching", "problem_of"]
+
+
+class Settings(BaseModel):
+    """What one file says: nothing else, and no text or truth value where a number belongs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @classmethod
+    def read(cls, path: Path, *, missing: ConfigurationError) -> Self:
+        """The settings in a file.
+
+        Args:
+            path: A JSON document.
+            missing: Raised if there is no such file.
+
+        Raises:
+            ConfigurationError: It is missing or invalid. Names the setting, never its value: an
+                address may have a token in it.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise missing from None
+        except ValidationError as error:
+            where, what = problem_of(error)
+            raise ConfigurationError(
+                f"{path} is invalid at {where or 'the document'}: {what}.", hint="Correct the file."
+            ) from None
+
+
+def matching(pattern: str, rule: str) -> AfterValidator:
+    """A validator of texts: the whole has to match; ``rule`` is what the user is told otherwise."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(rule)
+        return text
+
+    return AfterValidator(check)
+
+
+LedgerUrl = Annotated[str, matching(r"https?://.+", "it begins with http:// or https://")]
+"""JSON-RPC address of a node."""
+ContractAddress = Annotated[
+    str, matching(r"0x[0-9a-fA-F]{40}", "it has 0x and 40 hexadecimal digits")
+]
+
+
+def problem_of(error: ValidationError) -> tuple[str, str]:
+    """Where the first problem is, an empty string for the whole, and what it is."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return where, first["msg"].removeprefix("Value error, ").removesuffix(".")
