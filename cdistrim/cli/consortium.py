@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,11 @@ def deploy(
     founders = [_founder(word) for word in founder]
     here = Site(site)
     _require_founder(here, founders)
+    if here.settings.confirmations:
+        typer.echo(
+            f"Each transaction is waited for until it counts: confirmations in site.json is "
+            f"{json.dumps(here.settings.confirmations)}."
+        )
     made = EthereumLedger.deploy(
         ledger_url or here.settings.ledger_url,
         chain_id=here.settings.chain_id,

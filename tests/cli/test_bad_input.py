@@ -303,6 +303,14 @@ def test_a_development_chain_that_does_not_run(tmp_path: Path) -> None:
     stopped = call("devnet", "stop", tmp_path)
     assert stopped.code == 0
     assert "No devnet answered" in stopped.out
+    assert_explained(call("devnet", "stop", tmp_path / "nosuch"), 2, "nosuch")
+
+
+def test_a_port_that_is_none(tmp_path: Path) -> None:
+    for command in (("devnet", "start", tmp_path / "new"), ("up", "--directory", tmp_path / "new")):
+        ended = call(*command, "--port", "99999")
+        assert (ended.code, "--port" in ended.err) == (2, True)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_second_chain_in_one_directory(devnet: Devnet) -> None:

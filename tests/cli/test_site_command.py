@@ -71,6 +71,13 @@ def test_a_site_is_made_checked_and_becomes_a_member(devnet: Devnet, tmp_path: P
         0,
         True,
     )
+    settings = directory / "site.json"
+    before = settings.read_text()
+    settings.write_text(before.replace('"confirmations": 0', '"confirmations": 1'))
+    careful = _deploy(directory, url, timeout="1")
+    assert_explained(careful, 11, "last block that counts")
+    assert "confirmations in site.json is 1" in careful.out
+    settings.write_text(before)
     joined = call("site", "join", directory, contract, "--first-block", block)
     assert joined.code == 0, joined.err
     assert "published" in joined.out
@@ -91,10 +98,11 @@ def test_a_site_is_made_checked_and_becomes_a_member(devnet: Devnet, tmp_path: P
         assert word in member.out
 
 
-def _deploy(site: Path, url: str, *founders: str) -> Ended:
+def _deploy(site: Path, url: str, *founders: str, timeout: str = "60") -> Ended:
     mine = f"hospital-1={Site(site).account}"
     words = founders or (mine, "hospital-2=0x" + "11" * 20)
     options = [word for founder in words for word in ("--founder", founder)]
+    options += ["--timeout", timeout]
     return call("consortium", "deploy", "--ledger-url", url, "--site", site, *options)
 
 
