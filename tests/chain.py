@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import secrets
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -98,14 +99,15 @@ def of_slot(ledger: Ledger, kind: BallotKind, *, campaign: int, slot: int, attem
 
 
 def found(url: str, size: int, *, seed: str = "") -> Consortium:
-    """Deploy a consortium of ``size`` members whose keys are derived from ``seed``."""
+    """Deploy a new consortium of ``size`` members whose keys are derived from ``seed``."""
     keys = [digest("key", seed, index) for index in range(size)]
     members = []
     for index, key in enumerate(keys):
         account = _account(key)
         members.append(Member(account, f"hospital-{index + 1}", digest("seal", index) * 38))
+    somebody = secrets.token_bytes(32)  # a member would find the one that it has deployed before
     address = EthereumLedger.deploy(
-        url, chain_id=CHAIN_ID, private_key=keys[0], founders=members
+        url, chain_id=CHAIN_ID, private_key=somebody, founders=members
     ).contract
     ledgers = [EthereumLedger.connect(url, address, chain_id=CHAIN_ID, account=key) for key in keys]
     for ledger, member in zip(ledgers, members, strict=True):
@@ -170,6 +172,14 @@ def run_slot(
             owner.confirm_upload(campaign=campaign, slot=number, attempt=attempt, candidate=whole)
         )
     return receipts
+
+
+def run_campaign(consortium: Consortium, *, rejected: Collection[int] = ()) -> int:
+    """Open a campaign of one cycle and play all its slots; its number."""
+    number = consortium.open()
+    for slot in range(1, len(consortium.members) + 1):
+        run_slot(consortium, number, slot, approve=slot not in rejected)
+    return number
 
 
 def agree(hospitals: Consortium, ballot: BallotId) -> None:

@@ -256,42 +256,6 @@ def test_an_outsider_changes_nothing(consortium: Found) -> None:
     assert hospitals.ledgers[0].campaign(number).slot == before.slot
 
 
-def test_every_write_done_twice_is_done_once(consortium: Found) -> None:
-    hospitals = consortium(3)
-    owner, voter, _ = hospitals.ledgers
-    number = hospitals.open(mode=Mode.REPORTED)
-    step = {"campaign": number, "slot": 1, "attempt": 1}
-    asked, whole = candidate(1, 0, mode=Mode.REPORTED), candidate(1, 0)
-    writes: list[Callable[[], Receipt]] = [
-        lambda: owner.request_fetch(**step, request_key_digest=digest("key")),
-        lambda: voter.cast_vote(
-            **of_slot(voter, BallotKind.FETCH, **step), approve=True, evidence=None
-        ),
-        lambda: owner.report_opened(**step, good=2),
-        lambda: owner.request_upload(**step, candidate=asked),
-        lambda: voter.cast_vote(
-            **of_slot(voter, BallotKind.UPLOAD, **step), approve=True, evidence=BETTER
-        ),
-        lambda: owner.confirm_upload(**step, candidate=whole),
-    ]
-    firsts = [write() for write in writes]
-    firsts.insert(0, _enrol(hospitals, number))  # done by open(): a repeat in itself
-    before = owner.history(number)
-    assert [receipt.repeated for receipt in firsts] == [True, *(False for _ in writes)]
-    for first, write in zip(firsts[1:], writes, strict=True):
-        again = write()
-        assert again.repeated
-        assert (again.transaction, again.gas) == (first.transaction, first.gas)
-        assert (again.block, again.timestamp) == (first.block, first.timestamp)
-    assert owner.history(number) == before
-
-
-def _enrol(hospitals: Consortium, number: int) -> Receipt:
-    return hospitals.ledgers[1].enrol(
-        campaign=number, cases=11, data_commitment=digest("data", 1), evaluator=True
-    )
-
-
 def test_a_repeat_with_other_content_is_refused(consortium: Found) -> None:
     hospitals = consortium(3)
     owner, voter, _ = hospitals.ledgers

@@ -16,7 +16,7 @@ import pytest
 from cdistrim.devnet.directory import call
 from cdistrim.errors import LedgerUnavailableError
 from cdistrim.protocol import BallotKind, CampaignState
-from tests.chain import Consortium, candidate, digest, found, of_slot, run_slot
+from tests.chain import Consortium, candidate, digest, found, of_slot, run_campaign
 from tests.fault_proxy import Fault, FaultProxy, dead_after, seeded
 from tests.reorganising import bare_chain, sent_by, tip
 from tests.rerunning import Insisting, Twins, connected, vote
@@ -49,13 +49,6 @@ def bad_lines(hospitals: Consortium, seed: int) -> Iterator[tuple[Consortium, li
         for member, line in enumerate(lines):
             line.plan = seeded(1_000 * seed + member)
         yield Insisting.all(members), lines
-
-
-def play(hospitals: Consortium) -> int:
-    number = hospitals.open()
-    for slot in range(1, SIZE + 1):
-        run_slot(hospitals, number, slot, approve=slot != 2)
-    return number
 
 
 def outcome(hospitals: Consortium, number: int) -> object:
@@ -106,7 +99,7 @@ class Undisturbed:
 def undisturbed(chain: str) -> Undisturbed:
     hospitals = found(chain, SIZE, seed="faults")
     first = tip(chain) + 1
-    end = outcome(hospitals, play(hospitals))
+    end = outcome(hospitals, run_campaign(hospitals, rejected=[2]))
     sent, failed = transactions(chain, first)
     assert not failed
     return Undisturbed(end, sent)
@@ -119,7 +112,7 @@ def test_a_campaign_over_bad_lines_ends_as_over_good_ones(
     hospitals = found(chain, SIZE, seed="faults")
     first = tip(chain) + 1
     with bad_lines(hospitals, seed) as (disturbed, lines):
-        number = play(disturbed)
+        number = run_campaign(disturbed, rejected=[2])
     faults = sum((line.faults for line in lines), Counter[Fault]())
     assert set(faults) == set(Fault)
     assert outcome(hospitals, number) == undisturbed.outcome
@@ -133,7 +126,7 @@ def test_two_processes_of_each_member_over_bad_lines_act_once(
     hospitals = found(chain, SIZE, seed="faults")
     first = tip(chain) + 1
     with bad_lines(hospitals, seed) as (ones, _), bad_lines(hospitals, -seed) as (others, _):
-        number = play(Twins.all(ones, others))
+        number = run_campaign(Twins.all(ones, others), rejected=[2])
     assert outcome(hospitals, number) == undisturbed.outcome
     assert transactions(chain, first) == (undisturbed.sent, Counter())
 

@@ -25,7 +25,17 @@ from cdistrim.protocol import (
     SlotState,
     duties,
 )
-from tests.chain import BETTER, Consortium, agree, candidate, digest, found, of_slot, run_slot
+from tests.chain import (
+    BETTER,
+    Consortium,
+    agree,
+    candidate,
+    digest,
+    found,
+    of_slot,
+    run_campaign,
+    run_slot,
+)
 from tests.fault_proxy import FaultProxy
 from tests.reorganising import bare_chain, mine, mining
 from tests.rerunning import connected
@@ -117,9 +127,7 @@ def test_who_has_no_account_reads_and_does_not_write(seen: Seen) -> None:
 
 def test_a_campaign_runs_to_its_end_and_all_see_the_same(seen: Seen) -> None:
     hospitals = seen.members
-    number = hospitals.open()
-    for slot in range(1, SIZE + 1):
-        run_slot(hospitals, number, slot, approve=slot != 2)
+    number = run_campaign(hospitals, rejected=[2])
     for ledger in (*hospitals.ledgers, seen.reader):
         view = ledger.campaign(number)
         assert (view.state, view.head, view.accepted) == (CampaignState.COMPLETED, 3, 2)
@@ -361,9 +369,7 @@ def test_the_head_is_restored_to_an_ancestor(hospitals: Consortium) -> None:
 def test_the_final_model_is_opened_under_a_ballot_and_its_use_recorded(
     hospitals: Consortium,
 ) -> None:
-    number = hospitals.open()
-    for slot in range(1, SIZE + 1):
-        run_slot(hospitals, number, slot)
+    number = run_campaign(hospitals)
     asking, account = hospitals.ledgers[2], hospitals.accounts[2]
     assert asking.final_fetch(number, account).state is FinalFetchState.NONE
     asking.request_final_model(campaign=number, request_key_digest=digest("key"))

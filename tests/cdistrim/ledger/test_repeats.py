@@ -22,6 +22,7 @@ from tests.chain import (
     digest,
     found,
     of_slot,
+    run_campaign,
     run_slot,
     travel,
 )
@@ -68,9 +69,7 @@ def admit(hospitals: Consortium, *words: object) -> EthereumLedger:
 def test_the_token_of_a_later_round_is_not_redeemed_by_an_earlier_one(
     hospitals: Consortium,
 ) -> None:
-    number = hospitals.open()
-    for slot in (1, 2, 3):
-        run_slot(hospitals, number, slot)
+    number = run_campaign(hospitals)
     asking, account = hospitals.ledgers[0], hospitals.accounts[0]
     redeemed = []
     for round_ in (1, 2):
@@ -282,9 +281,7 @@ def test_signed_votes_that_were_counted_are_found_after_their_deadline(chain: st
 def test_a_recorded_use_is_a_repeat_while_the_model_is_asked_for_anew(
     hospitals: Consortium,
 ) -> None:
-    number = hospitals.open()
-    for slot in (1, 2, 3):
-        run_slot(hospitals, number, slot)
+    number = run_campaign(hospitals)
     asking, account = hospitals.ledgers[0], hospitals.accounts[0]
     asking.request_final_model(campaign=number, request_key_digest=digest("key", 1))
     agree(hospitals, BallotId(BallotKind.FINAL_FETCH, number, 0, 1, account))
