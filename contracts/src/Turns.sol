@@ -12,7 +12,10 @@ abstract contract Turns is Campaigns {
 
     function _start(uint256 campaign, CampaignRecord storage c) internal {
         c.voters = c.partners;
-        if (!_canDecide(c)) return _complete(campaign, c);
+        if (!_canDecide(c)) {
+            c.voters = 0; // Nobody is asked: it never starts.
+            return _complete(campaign, c);
+        }
         c.state = CampaignState.Running;
         emit CampaignStarted(campaign, BallotBox.count(c.partners), BallotBox.count(c.evaluators));
         _openNext(campaign, c);

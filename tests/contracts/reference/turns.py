@@ -299,6 +299,7 @@ class Turns(Consortium):
     def _start(self, campaign: Campaign) -> None:
         campaign.voters = set(campaign.partners)
         if not campaign.can_decide:
+            campaign.voters = set()
             return self._complete(campaign)
         campaign.state = CampaignState.RUNNING
         counts = len(campaign.partners), len(campaign.evaluators)
