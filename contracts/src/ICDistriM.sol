@@ -21,7 +21,7 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
     function proposeAdmission(Applicant memory applicant) external returns (uint16 round);
 
     /// @notice Asks all members to remove one; the proposal is the caller's yes. It takes effect in
-    /// each running campaign when any member applies it there.
+    /// each campaign when any member applies it there; until then the campaign stands still.
     function proposeRemoval(address account) external returns (uint16 round);
 
     // ---------------------------------------------------------------- campaign
@@ -47,8 +47,9 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
     ) external returns (uint256 campaign);
 
     /// @notice A partner enrols with its number of training cases and the root of its data
-    /// commitment. When all invited members are in, the first slot of one of them opens; with too few
-    /// partners or evaluators to decide anything, the campaign fails.
+    /// commitment. With the last of those who are invited and still members the first slot opens, or,
+    /// with too few partners or evaluators to decide anything, the campaign fails. If the last one that
+    /// was missing is removed instead, it goes on when the enrol deadline is over.
     /// @param evaluator Whether it measures candidates on a hold-out of its own.
     function enrol(uint256 campaign, uint32 cases, bytes32 dataCommitment, bool evaluator) external;
 
@@ -106,8 +107,9 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
 
     /// @notice One vote; if it decides the ballot, what was asked for happens at once.
     /// @param subject What the voter was asked, as of subjectOf: a vote does not count for something
-    /// else that comes to stand under the ballot's name after the chain was reorganised. Of a candidate's
-    /// parent it has the slot only.
+    /// else that comes to stand under the ballot's name after the chain was reorganised. It
+    /// does not have the head that a fetch is for, the digest of a candidate's parent, nor a restore's
+    /// reason.
     function castVote(BallotId ballot, bytes32 subject, bool approve, Evidence evidence) external;
 
     /// @notice Votes that members signed, handed in by any of them. Who has voted before is passed
@@ -135,7 +137,8 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
 
     // -------------------------------------------------------------- final model
 
-    /// @notice A partner of a completed campaign asks for the final model.
+    /// @notice A partner of a completed campaign asks for the final model. Who asks again gives up what
+    /// was granted before, the right to record uses included.
     function requestFinalModel(uint256 campaign, bytes32 requestKeyDigest)
         external
         returns (uint16 round);
@@ -203,8 +206,8 @@ interface ICDistriM is ICDistriMEvents, ICDistriMErrors {
     /// @notice What a ballot is about. Fetch, FinalFetch: the one-time key's digest; Upload: the
     /// candidate's digest; Restore: Keccak-256 of the candidate digests of head and ancestor, 64 bytes,
     /// zero for genesis; Removal: the account; Join, Admission: Keccak-256 of the ABI-encoded
-    /// EnrolmentRecord or Applicant. Of a slot's former attempt zero. Means nothing where there is no such
-    /// ballot.
+    /// EnrolmentRecord or Applicant. Of a slot's former attempt zero. Where there is no such
+    /// ballot it means nothing, or reverts.
     function subjectOf(BallotId ballot) external view returns (bytes32);
 
     /// @notice State of a ballot, derived from votes, time and members.

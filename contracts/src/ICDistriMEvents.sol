@@ -133,7 +133,7 @@ interface ICDistriMEvents is ICDistriMTypes {
     );
 
     /// @notice The owner opened the head. `deadline` is when its training has to be over. Of the final
-    /// model, as TokenRedeemed before it tells, `attempt` is the round and nothing has to be over.
+    /// model, as TokenRedeemed before it tells, `attempt` is the round and `deadline` the token's.
     event ModelOpened(
         uint256 indexed campaign,
         uint32 indexed slot,

@@ -19,7 +19,7 @@ interface ICDistriMTypes {
         Enrolling, // partners announce cases and data commitment
         Running, // exactly one slot is open
         Completed, // the last slot is over and the head is a partner's model
-        Failed // it could not start, or nothing was accepted: the head is still genesis
+        Failed // it could not start, or nothing stayed accepted: the head is genesis
     }
 
     /// @notice Where a slot (one partner iteration) stands.

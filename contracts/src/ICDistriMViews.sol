@@ -103,8 +103,8 @@ interface ICDistriMViews is ICDistriMTypes {
     }
 
     /// @notice Everything about the present of a campaign, as of one block. `slot` is all zero unless
-    /// the campaign runs; `ballot` is what the open slot waits for or waited for last in this attempt (its
-    /// state is None before any).
+    /// the campaign runs; `ballot` is what the open slot waits for or waited for last (its state is None
+    /// before any): of an upload that starts over the fetch ballot of an attempt before.
     struct Snapshot {
         Campaign campaign;
         Slot slot;
@@ -173,6 +173,6 @@ interface ICDistriMViews is ICDistriMTypes {
         view
         returns (Contribution[] memory contributions, uint32 next);
 
-    /// @notice A ballot; its state is None if it was never opened.
+    /// @notice A ballot; its state is None if it was never opened, or refused as NoCampaign.
     function ballotOf(ICDistriM ledger, BallotId ballot) external view returns (Ballot memory);
 }

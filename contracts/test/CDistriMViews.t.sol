@@ -60,6 +60,7 @@ contract CDistriMViewsTest is Refusals {
         assertTrue(!views.campaignOf(ledger, campaign).removalsPending, "no partner");
         _removeMember(partners[3]);
         assertTrue(views.campaignOf(ledger, campaign).removalsPending, "pending");
+        assertTrue(views.snapshotOf(ledger, campaign).campaign.removalsPending, "in a snapshot");
         vm.prank(partners[0]);
         ledger.applyRemovals(campaign);
         assertTrue(!views.campaignOf(ledger, campaign).removalsPending, "applied");

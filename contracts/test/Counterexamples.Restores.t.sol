@@ -170,7 +170,7 @@ contract RestoreCounterexamplesTest is Ballots {
     }
 
     /// A member could ask without end, and the others would have to answer without end.
-    function test_a_voter_asks_for_one_restore_an_attempt() public {
+    function test_a_partner_asks_for_one_restore_an_attempt() public {
         uint256 campaign = _oneAccepted();
         _bring(campaign, 2, SlotState.FetchGranted);
         BallotId restore = _requestRestore(campaign, partners[2], 0);

@@ -134,7 +134,13 @@ contract FinalModelTest is Refusals {
     function test_a_final_token_is_redeemed_in_time_and_once() public {
         _grant(partners[1]);
         vm.warp(ledger.finalFetchRecord(campaign, partners[1]).deadline);
+        vm.recordLogs();
         _open(partners[1]);
+        assertEq(
+            keccak256(_told(ICDistriMEvents.ModelOpened.selector)),
+            keccak256(abi.encode(1, 4, 3, 1, 0, block.timestamp)),
+            "round, head, good, bad, missing, the token's deadline"
+        );
         assertFinal(partners[1], FinalFetchState.Opened);
         assertRefused(
             partners[1],
@@ -226,6 +232,22 @@ contract FinalModelTest is Refusals {
             assertEq(log.topics[2], bytes32(uint256(uint160(partners[1]))), "account");
             assertEq(keccak256(log.data), keccak256(abi.encode(4, KEY)), "head, purpose");
         }
+    }
+
+    /// @dev Its right to use the model is what the new ballot decides.
+    function test_who_asks_for_the_model_again_uses_it_once_it_is_granted_again() public {
+        _grant(partners[1]);
+        _open(partners[1]);
+        BallotId again = _requestFinal(campaign, partners[1]);
+        assertRefused(
+            partners[1],
+            _use(KEY),
+            _wrongFinalState(FinalFetchState.Requested, FinalFetchState.Opened)
+        );
+        _decide(again, true);
+        _open(partners[1]);
+        vm.prank(partners[1]);
+        ledger.recordUse(campaign, KEY);
     }
 
     function test_who_did_not_open_the_final_model_does_not_use_it() public {

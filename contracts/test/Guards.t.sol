@@ -52,7 +52,6 @@ contract GuardsTest is Refusals {
 
     function test_nothing_else_is_done_while_removals_are_pending() public {
         _requestFetch(campaign, 1);
-        BallotId restore = BallotId.wrap(0); // none: the head is genesis
         BallotId join = _requestJoin(campaign, bystander, true);
         _removeMember(partners[2]);
         bytes memory refusal = _removalsPending(campaign, 1 << 2);
@@ -71,7 +70,17 @@ contract GuardsTest is Refusals {
                 refusal
             );
         }
-        assertVoteRefused(partners[1], restore, _noBallot(restore));
+    }
+
+    /// @dev Of what can be asked for while no slot is open: the removal voids it besides.
+    function test_no_vote_beside_a_slot_is_taken_while_removals_are_pending() public {
+        _complete(campaign);
+        BallotId[2] memory ballots =
+            [_requestRestore(campaign, partners[0], 0), _requestFinal(campaign, partners[1])];
+        _removeMember(partners[3]);
+        for (uint256 i = 0; i < ballots.length; i++) {
+            assertVoteRefused(partners[2], ballots[i], _removalsPending(campaign, 1 << 3));
+        }
     }
 
     function test_the_removal_of_a_member_that_is_no_partner_leaves_a_campaign_alone() public {

@@ -108,7 +108,7 @@ contract JourneyTest is Refusals {
         }
     }
 
-    /// @dev Every open state in turn gets a removal, a restore and an expiry somewhere.
+    /// @dev With joiners, restores, removals, an expiry, and the final model.
     function test_history_is_rebuilt_from_events_alone() public {
         History history = new History();
         vm.recordLogs();
@@ -148,7 +148,60 @@ contract JourneyTest is Refusals {
         _assertRebuilt(history, campaign);
     }
 
+    function test_history_is_rebuilt_whatever_ends_a_step() public {
+        for (uint8 state = 0; state <= uint8(SlotState.UploadGranted); state++) {
+            for (uint256 what = 0; what < 4; what++) {
+                _assertRebuiltAfter(Mode.Reported, SlotState(state), what);
+                if (SlotState(state) == SlotState.UploadGranted) continue;
+                _assertRebuiltAfter(Mode.Holdout, SlotState(state), what);
+            }
+        }
+    }
+
+    function test_history_is_rebuilt_of_what_never_starts_and_of_what_ends_early() public {
+        History never = new History();
+        vm.recordLogs();
+        _found(4);
+        uint256 campaign = _open(Mode.Reported, 1, 0);
+        _enrol(campaign, 0, true);
+        _assertRebuilt(never, campaign);
+        _closeEnrolment(campaign);
+        assertState(campaign, CampaignState.Failed);
+        _assertRebuilt(never, campaign);
+
+        History early = new History();
+        vm.recordLogs();
+        _found(4);
+        campaign = _running(Mode.Holdout);
+        _bring(campaign, 1, SlotState.Accepted);
+        _bring(campaign, 2, SlotState.UploadRequested);
+        for (uint256 i = 1; i < 4; i++) {
+            _admit(10 + i);
+            _assertRebuilt(early, campaign);
+            _takeOut(campaign, partners[i]);
+        }
+        assertState(campaign, CampaignState.Completed);
+        _takeOut(campaign, partners[0]);
+        _assertRebuilt(early, campaign);
+    }
+
     // ------------------------------------------------------------------ pieces
+
+    /// @dev `what`: its time is over, its owner leaves, another partner leaves, or the head goes back.
+    function _assertRebuiltAfter(Mode mode, SlotState state, uint256 what) private {
+        History history = new History();
+        vm.recordLogs();
+        _found(4);
+        uint256 campaign = _running(mode);
+        _bring(campaign, 1, SlotState.Accepted);
+        _bring(campaign, 2, state);
+        _assertRebuilt(history, campaign);
+        if (what == 0) _expire(campaign);
+        if (what == 1) _takeOut(campaign, partners[1]);
+        if (what == 2) _takeOut(campaign, partners[2]);
+        if (what == 3) _decide(_requestRestore(campaign, partners[0], 0), true);
+        _assertRebuilt(history, campaign);
+    }
 
     function _assertAllAccepted(Mode mode) private {
         uint256 campaign = _running(mode, 2);

@@ -255,6 +255,18 @@ contract PartnersTest is Refusals {
         );
     }
 
+    /// @dev Only an enrolment starts a campaign at once: here nobody is left to enrol.
+    function test_a_removal_after_the_last_enrolment_starts_nothing() public {
+        uint256 campaign = _open(Mode.Holdout, 1, 0);
+        _enrol(campaign, 0, true);
+        _enrol(campaign, 1, true);
+        _enrol(campaign, 3, true);
+        _removeMember(partners[2]);
+        assertState(campaign, CampaignState.Enrolling);
+        _closeEnrolment(campaign);
+        assertState(campaign, CampaignState.Running);
+    }
+
     function test_a_campaign_does_not_wait_for_who_was_removed() public {
         uint256 campaign = _open(Mode.Holdout, 1, 0);
         _removeMember(partners[2]);
@@ -297,7 +309,26 @@ contract PartnersTest is Refusals {
             if (size == 1) _enrol(campaign, 0, true);
             _closeEnrolment(campaign);
             assertState(campaign, CampaignState.Failed);
+            assertEq(_record(campaign).voters, 0, "nobody is asked");
         }
+    }
+
+    function test_a_holdout_campaign_with_one_evaluator_in_time_fails() public {
+        uint256 campaign = _open(Mode.Holdout, 1, 0);
+        _enrol(campaign, 0, true);
+        _enrol(campaign, 1, false);
+        _closeEnrolment(campaign);
+        assertState(campaign, CampaignState.Failed);
+    }
+
+    function test_who_is_left_alone_starts_nothing() public {
+        uint256 campaign = _open(Mode.Reported, 1, 0);
+        for (uint256 i = 1; i < 4; i++) {
+            _admit(10 + i);
+            _removeMember(partners[i]);
+        }
+        _enrol(campaign, 0, true);
+        assertState(campaign, CampaignState.Failed);
     }
 
     function test_a_holdout_campaign_needs_two_evaluators() public {

@@ -88,7 +88,7 @@ contract RemovalsTest is Refusals {
         }
     }
 
-    function test_a_fetch_that_starts_over_needs_another_one_time_key() public {
+    function test_a_fetch_that_starts_over_is_asked_for_anew() public {
         _bring(campaign, 1, SlotState.FetchRequested);
         BallotId fetch = _ballot(campaign, 1, BallotKind.Fetch);
         _removeMember(partners[2]);
@@ -198,7 +198,7 @@ contract RemovalsTest is Refusals {
         assertEq(_head(campaign), 8, "head");
     }
 
-    /// @dev Late application is no way around a deadline: the step's clock is as it was.
+    /// @dev No ballot starts over, so the step's clock is as it was.
     function test_an_expired_step_can_be_closed_after_the_removal() public {
         _removeMember(partners[2]);
         vm.warp(_slot(campaign, 1).deadline + 1);
@@ -212,6 +212,26 @@ contract RemovalsTest is Refusals {
         assertState(campaign, 1, SlotState.Waiting);
         _expire(campaign);
         assertSkipped(campaign, 1, SkipReason.DeadlinePassed);
+    }
+
+    /// @dev A step is open until somebody closes it, and its ballot lost a voter: it is asked anew.
+    function test_a_ballots_step_that_nobody_closed_in_time_starts_over_too() public {
+        SlotState[3] memory states =
+            [SlotState.FetchRequested, SlotState.UploadRequested, SlotState.UploadGranted];
+        for (uint256 i = 0; i < 3; i++) {
+            setUp();
+            _bring(campaign, 1, states[i]);
+            vm.warp(_slot(campaign, 1).deadline + 1);
+            _takeOut(campaign, partners[2]);
+            assertState(campaign, 1, i == 0 ? SlotState.Waiting : SlotState.Training);
+            assertEq(_attempt(campaign, 1), 2, "attempt");
+            uint64 deadline = _slot(campaign, 1).deadline;
+            assertEq(deadline, block.timestamp + (i == 0 ? 200 : 500), "deadline");
+            bytes memory close = abi.encodeCall(ICDistriM.closeExpired, (campaign));
+            assertRefused(bystander, close, _early(deadline, block.timestamp));
+            _expire(campaign);
+            assertSkipped(campaign, 1, SkipReason.DeadlinePassed);
+        }
     }
 
     /// @dev Whether the removal is applied or not: a state that once was told does not change back.
@@ -234,7 +254,6 @@ contract RemovalsTest is Refusals {
         }
     }
 
-    /// @dev A joiner without a vote yet leaves: nothing that the voters decide has changed.
     /// @dev Even of somebody who is no partner: what was asked before is asked again.
     function test_any_removal_voids_a_restore() public {
         _bring(campaign, 1, SlotState.Accepted);

@@ -84,6 +84,7 @@ contract RestoresTest is Refusals {
         _join(campaign, bystander);
         BallotId restore = _requestRestore(campaign, bystander, 1);
         assertEq(ledger.ballotRecord(restore).approvals, 0, "nobody's yes");
+        _assertRefused(bystander, 3, 1, 0, _ballotOpened(restore));
         assertVoteRefused(bystander, restore, _noVote(bystander));
         _decide(restore, true);
         assertEq(_head(campaign), 1, "head");
@@ -108,7 +109,7 @@ contract RestoresTest is Refusals {
         _assertRefused(partners[0], 0, 0, 0, _notAnAncestor(0, 0));
     }
 
-    function test_each_voter_asks_once_in_an_attempt() public {
+    function test_each_partner_asks_once_in_an_attempt() public {
         BallotId restore = _requestRestore(campaign, partners[0], 1);
         _assertRefused(partners[0], 3, 1, 0, _ballotOpened(restore));
         _requestRestore(campaign, partners[1], 0); // another one may
@@ -118,7 +119,7 @@ contract RestoresTest is Refusals {
         _assertRefused(partners[0], 3, 1, 1, _ballotOpened(restore));
     }
 
-    function test_in_the_next_slot_each_voter_may_ask_again() public {
+    function test_in_the_next_slot_each_partner_may_ask_again() public {
         _requestRestore(campaign, partners[0], 1);
         _expire(campaign);
         assertState(_requestRestore(campaign, partners[0], 1), BallotState.Open);
@@ -311,7 +312,7 @@ contract RestoresTest is Refusals {
         _assertRefused(partners[0], 3, 1, 1, _wrongAttempt(1, 0));
     }
 
-    function test_after_the_end_each_voter_asks_once_for_a_head() public {
+    function test_after_the_end_each_partner_asks_once_for_a_head() public {
         _complete(campaign);
         BallotId restore = _requestRestore(campaign, partners[0], 2);
         _assertRefused(partners[0], 4, 0, 1, _ballotOpened(restore));

@@ -334,6 +334,14 @@ contract SignedVotesTest is Refusals {
         _assertRefused(_one(vote), _wrongSlot(campaign, 1, 2));
     }
 
+    function test_signed_votes_on_a_slot_of_an_ended_campaign_are_refused() public {
+        SignedVote memory vote = _signed(ballot, 1, true, _evidence(), type(uint64).max);
+        for (uint256 i = 0; i < 4; i++) {
+            _expire(campaign);
+        }
+        _assertRefused(_one(vote), _wrongCampaignState(CampaignState.Failed, CampaignState.Running));
+    }
+
     function test_signed_votes_on_a_void_ballot_are_refused() public {
         ballot = _proposeAdmission(partners[1], 7);
         _admit(8);

@@ -3,8 +3,10 @@ pragma solidity ^0.8.28;
 
 import {ICDistriM} from "../src/ICDistriM.sol";
 import {ICDistriMErrors} from "../src/ICDistriMErrors.sol";
+import {ICDistriMEvents} from "../src/ICDistriMEvents.sol";
 import {BallotId, Evidence} from "../src/ValueTypes.sol";
 import {Refusals} from "./base/Refusals.sol";
+import {Vm} from "./base/Test.sol";
 
 /// @dev requestFetch, reportOpened, requestUpload, confirmUpload, and closeExpired of a slot.
 contract SlotsTest is Refusals {
@@ -162,9 +164,16 @@ contract SlotsTest is Refusals {
     /// @dev The numbers are a report; the ledger can't check them and does not try.
     function test_any_numbers_of_shares_are_taken_as_told() public {
         _bring(campaign, 1, SlotState.FetchGranted);
+        vm.recordLogs();
         vm.prank(partners[0]);
-        ledger.reportOpened(campaign, 1, 1, 0, 255, 255);
+        ledger.reportOpened(campaign, 1, 1, 0, 255, 254);
         assertState(campaign, 1, SlotState.Training);
+        uint64 deadline = _slot(campaign, 1).deadline;
+        assertEq(
+            keccak256(_told(ICDistriMEvents.ModelOpened.selector)),
+            keccak256(abi.encode(1, 0, 0, 255, 254, deadline)),
+            "attempt, head, good, bad, missing, deadline"
+        );
     }
 
     // ----------------------------------------------------------- requestUpload
@@ -173,7 +182,13 @@ contract SlotsTest is Refusals {
         _bring(campaign, 1, SlotState.Accepted);
         _bring(campaign, 2, SlotState.Training);
         Candidate memory asked = _candidate(campaign, 2);
+        vm.recordLogs();
         _requestUpload(campaign, 2);
+        assertEq(
+            keccak256(_told(ICDistriMEvents.CandidateSubmitted.selector)),
+            keccak256(abi.encode(1, asked, 101, keccak256(abi.encode("data", 1)))),
+            "attempt, candidate, cases, data commitment"
+        );
         SlotRecord memory s = _slot(campaign, 2);
         assertEq(s.parent, 1, "parent");
         assertEq(s.ciphertextHash, asked.ciphertextHash, "ciphertext");
@@ -339,14 +354,21 @@ contract SlotsTest is Refusals {
     }
 
     function test_an_expired_ballot_is_closed_with_its_slot() public {
-        _bring(campaign, 1, SlotState.UploadRequested);
-        BallotId upload = _ballot(campaign, 1, BallotKind.Upload);
-        vm.recordLogs();
-        _expire(campaign);
-        assertEq(
-            vm.getRecordedLogs()[0].topics[1], bytes32(BallotId.unwrap(upload)), "BallotClosed"
-        );
-        assertState(upload, BallotState.Rejected);
+        SlotState[2] memory states = [SlotState.FetchRequested, SlotState.UploadRequested];
+        BallotKind[2] memory kinds = [BallotKind.Fetch, BallotKind.Upload];
+        for (uint256 i = 0; i < 2; i++) {
+            setUp();
+            _bring(campaign, 1, states[i]);
+            BallotId ballot = _ballot(campaign, 1, kinds[i]);
+            _vote(ballot, partners[3], false);
+            vm.recordLogs();
+            _expire(campaign);
+            Vm.Log memory log = vm.getRecordedLogs()[0];
+            assertEq(log.topics[0], ICDistriMEvents.BallotClosed.selector, "event");
+            assertEq(log.topics[1], bytes32(BallotId.unwrap(ballot)), "ballot");
+            assertEq(keccak256(log.data), keccak256(abi.encode(false, 1, 1)), "passed, yes, no");
+            assertState(ballot, BallotState.Rejected);
+        }
     }
 
     function test_two_members_cannot_close_two_slots_at_once() public {

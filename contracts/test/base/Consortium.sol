@@ -7,7 +7,7 @@ import {ICDistriMTypes} from "../../src/ICDistriMTypes.sol";
 import {ICDistriMViews} from "../../src/ICDistriMViews.sol";
 import {BallotId, Deadlines, Evidence, ballotId} from "../../src/ValueTypes.sol";
 import {Everything} from "./Everything.sol";
-import {Test} from "./Test.sol";
+import {Test, Vm} from "./Test.sol";
 
 /// @dev A ledger with four partners and one more member, and the moves that tests make.
 abstract contract Consortium is Test, ICDistriMTypes {
@@ -183,6 +183,18 @@ abstract contract Consortium is Test, ICDistriMTypes {
         return ledger.openCampaign(
             keccak256("spec"), keccak256("genesis"), partners, cycles, quorum, mode, _deadlines()
         );
+    }
+
+    /// @dev The data of the one event of its kind among what was recorded.
+    function _told(bytes32 what) internal returns (bytes memory data) {
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        uint256 found = 0;
+        for (uint256 i = 0; i < logs.length; i++) {
+            if (logs[i].topics[0] != what) continue;
+            data = logs[i].data;
+            found++;
+        }
+        assertEq(found, 1, "events of the kind");
     }
 
     function _enrol(uint256 campaign, uint256 place, bool evaluator) internal {
