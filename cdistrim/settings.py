@@ -59,8 +59,18 @@ ContractAddress = Annotated[
 ]
 
 
+_IN_OUR_WORDS = {
+    "int_type": "it has to be a whole number, without quotation marks",
+    "float_type": "it has to be a number, without quotation marks",
+    "string_type": "it has to be a text in quotation marks",
+    "extra_forbidden": "there is no such setting",
+    "missing": "it is missing",
+}
+
+
 def problem_of(error: ValidationError) -> tuple[str, str]:
     """Where the first problem is, an empty string for the whole, and what it is."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    return where, first["msg"].removeprefix("Value error, ").removesuffix(".")
+    told = first["msg"].removeprefix("Value error, ").removesuffix(".")
+    return where, _IN_OUR_WORDS.get(first["type"], told)

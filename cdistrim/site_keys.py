@@ -151,7 +151,9 @@ def create_site_keys(directory: Path, passphrase: str, *, quick: bool = False) -
     except OSError as error:
         raise KeyFileError(
             f"Keys could not be written to {directory}: {error.strerror}.",
-            hint="Existing keys are never overwritten; move them away yourself if you must.",
+            hint="Existing keys are never overwritten; move them away yourself if you must."
+            if directory.exists()
+            else "See whether this account may write there, then run it again.",
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -320,7 +322,10 @@ def _read_private(path: Path, what: str, *, forbidden: int = 0o077) -> bytes:
             hint="Restore it from a backup, or make keys for a new site.",
         ) from None
     except OSError as error:
-        raise KeyFileError(f"The {what} {path} can't be read: {error.strerror}.") from error
+        raise KeyFileError(
+            f"The {what} {path} can't be read: {error.strerror}.",
+            hint="See whose it is, and run this as that account.",
+        ) from error
     if len(content) > _MAX_FILE:
         raise _damaged(path)
     return content

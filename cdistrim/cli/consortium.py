@@ -44,14 +44,19 @@ def deploy(
         "", help="JSON-RPC address of a node of the site's chain; default: the site's own node."
     ),
     timeout: float = typer.Option(
-        300.0, min=1.0, help="Seconds to wait for each of the transactions."
+        300.0,
+        min=1.0,
+        help="Seconds to wait for each of the transactions, and for each block on top of it; with "
+        '"finalized" at least 1800.',
     ),
 ) -> None:
     """Deploy the contract of a new consortium; it belongs to nobody, the deployer included.
 
-    The same command again, whenever, finishes what was interrupted and finds what is there.
+    One of the founders deploys, the others join. Its same command again, whenever, finishes what
+    was interrupted and finds what is there.
     """
     from cdistrim.ledger import EthereumLedger
+    from cdistrim.ledger.words import account_word
     from cdistrim.site import Site
 
     founders = [_founder(word) for word in founder]
@@ -70,6 +75,7 @@ def deploy(
         timeout=timeout,
         max_fee_gwei=here.settings.max_fee_gwei,
         confirmations=here.settings.confirmations,
+        known=here.settings.contract and account_word(here.settings.contract),
         say=typer.echo,
     )
     cost = "deployed before" if made.repeated else f"{made.gas:,} gas"
@@ -115,6 +121,6 @@ def _require_founder(site: Site, founders: list[Member]) -> None:
         )
     if named != site.name:
         raise UsageError(
-            f"--founder calls {site.account} {named}, site.json calls it {site.name}.",
+            f"--founder calls {site.account} {named!r}, site.json calls it {site.name!r}.",
             hint="Names can't be changed on the ledger: settle on one now.",
         )

@@ -31,7 +31,9 @@ def init(
     contract: str = typer.Option(
         None, help="Address of the consortium's contract; left out by founders, see `site join`."
     ),
-    store_url: str = typer.Option(..., help="The common store, e.g. gs://bucket/consortium."),
+    store_url: str = typer.Option(
+        ..., help="The common store: gs://bucket/consortium, file:///srv/store."
+    ),
 ) -> None:
     """Make a site: settings, directories, and keys under the passphrase in CDISTRIM_PASSPHRASE."""
     from pydantic import ValidationError
@@ -172,7 +174,7 @@ def _membership(site: Site) -> Member:
         )
     if member.name != site.name:
         raise ConfigurationError(
-            f"The ledger knows {site.account} as {member.name}, site.json as {site.name}.",
+            f"The ledger knows {site.account} as {member.name!r}, site.json as {site.name!r}.",
             hint="Correct the name in site.json.",
         )
     return member

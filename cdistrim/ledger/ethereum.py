@@ -100,12 +100,14 @@ class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, Model
         timeout: float = 60.0,
         max_fee_gwei: float = MAX_FEE_GWEI,
         confirmations: Confirmations = 0,
+        known: str | None = None,
         say: Callable[[str], object] = lambda _line: None,
     ) -> Deployment:
         """Deploy the derived views, then the shipped contract for these founders.
 
         Founders' sealing keys are not part of it: each publishes its own. What this account has
-        deployed for the same founders before, in any order, is found again; then nothing is sent.
+        deployed for the same founders before, in any order, is found again, and so is ``known`` if
+        it has these founders; then nothing is sent.
 
         Args:
             url: The node's JSON-RPC address.
@@ -116,6 +118,7 @@ class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, Model
                 mined.
             max_fee_gwei: As in :meth:`connect`.
             confirmations: As in :meth:`connect`; both transactions are waited for.
+            known: A contract that may be the wanted one already, whoever has deployed it.
             say: Told what is about to be sent, a line each.
 
         Raises:
@@ -137,7 +140,7 @@ class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, Model
             timeout=timeout,
             confirmations=confirmations,
         )
-        return Founding(node, sender, founders, say).run()
+        return Founding(node, sender, founders, say).run(known)
 
 
 def _node_on(url: str, chain_id: int, timeout: float, max_fee_gwei: float) -> Node:

@@ -199,7 +199,7 @@ class EventLog:
                 f"The contract's events from first_block {first_block} on do not begin with its "
                 "founders: that block is after the contract's first, or the node at "
                 f"{self._node.name} leaves events out.",
-                hint='Correct "first_block" in the settings: it is what `cdistrim consortium '
+                hint='Correct "first_block" (--first-block): it is what `cdistrim consortium '
                 "deploy` printed; 0 is right, too, but takes longer. If it is correct, use "
                 "another node.",
             )

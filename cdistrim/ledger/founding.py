@@ -59,8 +59,11 @@ class Founding:
         self._founders = _checked(founders)
         self._say = say
 
-    def run(self) -> Deployment:
+    def run(self, known: str | None = None) -> Deployment:
         """Deploy what is not there yet, and wait until it counts.
+
+        Args:
+            known: A contract that may be the wanted one already.
 
         Raises:
             LedgerUnavailableError: No answer, or not mined or not final in time.
@@ -71,6 +74,8 @@ class Founding:
         # Asked before anything is sent: a wrong founder costs nobody a deployment.
         self._sender.estimate(None, self._creation(_STAND_IN))
         nonce = self._sender.settle()
+        if known and self._is_founded(known):
+            return self._of_before(known)
         contract = self._find(range(nonce), self._is_founded)
         if contract:
             return self._of_before(contract)
@@ -180,8 +185,8 @@ def _checked(founders: Sequence[Member]) -> list[tuple[str, str]]:
     """
     if not _FEWEST <= len(founders) <= _MOST:
         raise UsageError(
-            f"{len(founders)} founders are not possible.",
-            hint=f"Name {_FEWEST} to {_MOST}; others can be admitted later.",
+            f"A consortium has {_FEWEST} to {_MOST} founders; named were {len(founders)}.",
+            hint="Others can be admitted later.",
         )
     checked = [(account_word(each.account), each.name) for each in founders]
     for account, name in checked:

@@ -300,7 +300,8 @@ class ReadOnlyLedger:
             raise LedgerUnavailableError(
                 f"The contract {self._address} was not there yet in block {at.number}, the last "
                 "that counts.",
-                hint="Wait for more blocks.",
+                hint="Wait for more blocks. On a chain that makes none by itself, or calls none "
+                '"finalized", set "confirmations" in the settings to 0.',
             )
         return answer
 

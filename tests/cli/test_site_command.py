@@ -132,7 +132,7 @@ def test_who_is_no_member_or_another_one_does_not_join(devnet: Devnet, tmp_path:
     assert_explained(call("site", "join", directory, others), 3, "no member", site.account)
 
     renamed = _contract(site, "hospital-9")
-    assert_explained(call("site", "join", directory, renamed), 3, "as hospital-9", "hospital-1")
+    assert_explained(call("site", "join", directory, renamed), 3, "as 'hospital-9'", "hospital-1")
 
     replaced = _contract(site, "hospital-1")
     EthereumLedger.connect(
@@ -168,8 +168,8 @@ OTHER = "hospital-2=0x" + "11" * 20
         (["hospital-1=" + "11" * 20], "It has 0x"),
         ([OTHER], "is no founder"),
         (["hospital-3=0x" + "12" * 20, OTHER], "is no founder"),
-        (["{me}"], "1 founders"),
-        (["hospital-9={account}", OTHER], "site.json calls it hospital-1"),
+        (["{me}"], "named were 1"),
+        (["hospital-9={account}", OTHER], "site.json calls it 'hospital-1'"),
         (["hospital-1={lower}", OTHER], "no upper and lower case"),
         (["{me}", "b=0x" + "aB" * 20], "typing error"),
         (["{me}", "b={account}"], "2 founders have the account"),
@@ -179,7 +179,7 @@ OTHER = "hospital-2=0x" + "11" * 20
         (["{me}", "-a=0x" + "11" * 20], "not begin with '-'"),
         (["{me}", "a" * 32 + "=0x" + "11" * 20], "31 of a-z"),
         (["{me}", "a=0x" + "00" * 20], "nobody's account"),
-        (["{me}", *(f"h{number}=0x{number:040}" for number in range(1, 51))], "51 founders"),
+        (["{me}", *(f"h{number}=0x{number:040}" for number in range(1, 51))], "named were 51"),
     ],
 )
 def test_founders_that_are_none_found_nothing(

@@ -45,6 +45,7 @@ def deploy(
     *,
     confirmations: Confirmations = 0,
     timeout: float = 5,
+    known: str | None = None,
     say: Callable[[str], object] = str,
 ) -> Deployment:
     return EthereumLedger.deploy(
@@ -54,6 +55,7 @@ def deploy(
         founders=FOUNDERS if founders is None else founders,
         timeout=timeout,
         confirmations=confirmations,
+        known=known,
         say=say,
     )
 
@@ -138,6 +140,15 @@ def test_a_found_deployment_that_the_chain_takes_back_is_not_announced(chain: st
             again.result(timeout=20)
 
 
+def test_what_another_founder_has_deployed_is_known_by_its_address(chain: str) -> None:
+    one, other = digest("one"), digest("other")
+    first = deploy(chain, one)
+    again = deploy(chain, other, FOUNDERS[::-1], known=first.contract)
+    assert (again, sent_by(chain, account(other))) == (replace(first, gas=0, repeated=True), 0)
+    second = deploy(chain, other, FOUNDERS[:2], known=first.contract)
+    assert (second.repeated, second.contract != first.contract) == (False, True)
+
+
 def test_other_founders_are_another_consortium(chain: str) -> None:
     key = digest("others")
     first = deploy(chain, key)
@@ -196,9 +207,9 @@ def test_a_node_that_hides_the_founders_does_not_make_it_deploy_again(chain: str
 @pytest.mark.parametrize(
     ("founders", "words"),
     [
-        ([], "0 founders"),
-        (FOUNDERS[:1], "1 founders"),
-        ([Member(f"0x{n:040}", f"h{n}") for n in range(1, 52)], "51 founders"),
+        ([], "named were 0"),
+        (FOUNDERS[:1], "named were 1"),
+        ([Member(f"0x{n:040}", f"h{n}") for n in range(1, 52)], "named were 51"),
         ([FOUNDERS[0], FOUNDERS[0]], "2 founders have the account"),
         ([FOUNDERS[0], replace(FOUNDERS[1], name="hospital-1")], "2 founders have the name"),
         ([FOUNDERS[0], Member("0x" + "00" * 20, "nobody")], "nobody's account"),
