@@ -36,6 +36,11 @@ abstract contract Draws is Watcher {
         return _draw(8) == 0 ? OUTSIDER : _drawOf(uint128((1 << seats) - 1));
     }
 
+    /// @dev A former member, if there is one, or somebody who never was a member.
+    function _drawStranger() internal returns (address) {
+        return _draw(3) == 0 ? OUTSIDER : _drawOf(_gone);
+    }
+
     function _drawOpenBallot() internal returns (bool, BallotId) {
         uint256 count = ballots.length;
         if (count == 0) return (false, BallotId.wrap(0));
