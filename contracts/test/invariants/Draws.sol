@@ -52,6 +52,16 @@ abstract contract Draws is Watcher {
         return (false, BallotId.wrap(0));
     }
 
+    /// @dev Somebody whose request to join is being voted on; zero if there is none.
+    function _joiner() internal view returns (address) {
+        for (uint256 i = ballots.length; i > 0; i--) {
+            BallotId ballot = ballots[i - 1];
+            if (ballot.kindOf() != BallotKind.Join) continue;
+            if (books[ballot].state == BallotState.Open) return ballot.openerOf();
+        }
+        return address(0);
+    }
+
     function _drawCandidate(uint256 campaign, uint32 slot, CampaignRecord memory c)
         internal
         returns (Candidate memory candidate)

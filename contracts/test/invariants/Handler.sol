@@ -114,11 +114,15 @@ contract Handler is Draws {
         _voteAtOnce(BallotKind.Admission, 0, opener);
     }
 
-    /// @dev Not often, or every campaign would end for want of partners.
+    /// @dev Who asks to join, if somebody does. Else not often, or every campaign would end for want of
+    /// partners.
     function remove(uint256 seed) external drawn(seed) {
-        if (_draw(3) != 0) return _next(_drawCampaign());
+        address account = _joiner();
+        if (account == address(0) || _draw(4) == 0) {
+            if (_draw(3) != 0) return _next(_drawCampaign());
+            account = _drawOf(ledger.activeSeats());
+        }
         address opener = _drawOf(ledger.activeSeats());
-        address account = _drawOf(ledger.activeSeats());
         _call(opener, abi.encodeCall(ICDistriM.proposeRemoval, (account)));
         _voteAtOnce(BallotKind.Removal, 0, opener);
     }
