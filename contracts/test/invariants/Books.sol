@@ -218,6 +218,14 @@ abstract contract Books is Consortium {
         return c.voters | opener;
     }
 
+    /// @dev How long the ballot may last.
+    function _timeOf(BallotId ballot, Seen memory seen) internal pure returns (uint256) {
+        if (ballot.campaignOf() == 0) return 7 days;
+        bool upload = ballot.kindOf() == BallotKind.Upload;
+        Clock clock = upload ? Clock.UploadBallot : Clock.FetchBallot;
+        return seen.campaigns[ballot.campaignOf() - 1].deadlines.secondsOf(clock);
+    }
+
     // --------------------------------------------------------------- derivation
 
     function _digestOf(SlotRecord memory s) internal pure returns (bytes32) {

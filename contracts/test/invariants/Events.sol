@@ -50,9 +50,7 @@ abstract contract Events is Books {
         } else if (what == ICDistriMEvents.PartnersRemoved.selector) {
             _partnersRemoved(step, log);
         } else if (what == ICDistriMEvents.CampaignCompleted.selector) {
-            (CampaignState state,,) = abi.decode(log.data, (CampaignState, uint32, uint32));
-            bool completed = state == CampaignState.Completed;
-            reached[completed ? Reached.CampaignsCompleted : Reached.CampaignsFailed]++;
+            _campaignCompleted(step, log);
         } else if (what == ICDistriMEvents.FinalModelUsed.selector) {
             reached[Reached.FinalsUsed]++;
         } else if (what == ICDistriMEvents.SlotOpened.selector) {
@@ -74,6 +72,7 @@ abstract contract Events is Books {
         assertEq(ballot.openerOf(), step.actor, "I5: opener");
         assertEq(electorate, _toAsk(ballot, step.before), "I4: electorate at the opening");
         assertEq(quorum, _quorum(ballot, electorate, step.before), "I4: quorum");
+        assertEq(deadline, block.timestamp + _timeOf(ballot, step.before), "I17: its time");
         book.electorate = electorate;
         book.deadline = deadline;
         book.removals = _size(_gone);
@@ -285,7 +284,8 @@ abstract contract Events is Books {
             assertTrue(open && block.timestamp > s.deadline, "I15: skipped in time");
             reached[Reached.DeadlinesPassed]++;
         } else if (reason == SkipReason.TooFewPartners) {
-            assertTrue(open && _tooFew(c, step.before.active), "I15: enough partners");
+            uint128 left = c.voters & step.before.active;
+            assertTrue(open && _tooFew(c.mode, left, c.evaluators), "I16: enough partners");
             reached[Reached.TooFewPartners]++;
         } else {
             uint128 owner = uint128(1) << _slot(campaign, slot).ownerSeat;
@@ -296,10 +296,9 @@ abstract contract Events is Books {
         }
     }
 
-    /// @dev Whether the members among the partners are too few to decide anything.
-    function _tooFew(CampaignRecord memory c, uint128 active) private pure returns (bool) {
-        if (_size(c.voters & active) < 2) return true;
-        return c.mode == Mode.Holdout && _size(c.evaluators & c.voters & active) < 2;
+    /// @dev Whether voters are too few to decide anything.
+    function _tooFew(Mode mode, uint128 voters, uint128 evaluators) private pure returns (bool) {
+        return _size(voters) < 2 || (mode == Mode.Holdout && _size(evaluators & voters) < 2);
     }
 
     function _campaignOpened(Vm.Log memory log) private {
@@ -342,6 +341,19 @@ abstract contract Events is Books {
         due.voters = due.partners;
         due.told = due.partners;
         reached[Reached.CampaignsStarted]++;
+    }
+
+    function _campaignCompleted(Step memory step, Vm.Log memory log) private {
+        uint256 index = uint256(log.topics[1]) - 1;
+        CampaignRecord memory c = step.before.campaigns[index];
+        if (c.state == CampaignState.Enrolling) {
+            Due memory due = step.due[index];
+            bool few = _tooFew(c.mode, due.partners, due.evaluators);
+            assertTrue(few, "I16: enough partners to start");
+        }
+        (CampaignState state,,) = abi.decode(log.data, (CampaignState, uint32, uint32));
+        bool completed = state == CampaignState.Completed;
+        reached[completed ? Reached.CampaignsCompleted : Reached.CampaignsFailed]++;
     }
 
     function _votersAdded(Step memory step, Vm.Log memory log) private {

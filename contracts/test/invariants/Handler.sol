@@ -283,10 +283,6 @@ contract Handler is Draws {
         } else if (what == 3) {
             _publishKey(actor);
         } else if (what == 4) {
-            // Only where partners still enrol it could succeed.
-            for (uint256 other = ledger.campaigns(); other > 0; other--) {
-                if (_record(other).state == CampaignState.Enrolling) campaign = other;
-            }
             _enrol(campaign, actor);
         } else if (what == 5) {
             _requestJoin(campaign, actor);
@@ -335,7 +331,9 @@ contract Handler is Draws {
             _call(member, abi.encodeCall(ICDistriM.applyRemovals, (campaign)));
         } else if (c.state == CampaignState.Enrolling) {
             uint128 absent = c.invited & ledger.activeSeats() & ~c.partners;
-            if (absent == 0 || block.timestamp > c.enrolDeadline) _closeExpired(campaign);
+            uint128 former = c.invited & ~ledger.activeSeats();
+            if (former != 0 && _draw(3) == 0) _enrol(campaign, _drawOf(former));
+            else if (absent == 0 || block.timestamp > c.enrolDeadline) _closeExpired(campaign);
             else _enrolOne(campaign, absent);
         } else if (c.state != CampaignState.Running) {
             _useFinalModel(campaign);
