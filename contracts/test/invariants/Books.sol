@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {BallotId} from "../../src/ValueTypes.sol";
+import {BallotId, ballotId} from "../../src/ValueTypes.sol";
 import {Consortium} from "../base/Consortium.sol";
 import {Vm} from "../base/Test.sol";
 
@@ -12,6 +12,7 @@ abstract contract Books is Consortium {
     enum Reached {
         Calls,
         Refusals,
+        CallsByStrangers,
         CampaignsOpened,
         CampaignsStarted,
         CampaignsCompleted,
@@ -27,6 +28,7 @@ abstract contract Books is Consortium {
         PartnersAbsent,
         RestoresPassed,
         RestoresAfterTheEnd,
+        RestoresByNoVoter,
         RestartsByRestore,
         RestartsByRemoval,
         Admitted,
@@ -49,18 +51,30 @@ abstract contract Books is Consortium {
         SlotRecord[] slots; // the open or last one of each campaign
     }
 
-    /// @dev One call. Bit k of `passed` and `redeemed` stands for BallotKind k, bit c of `restored` and
-    /// `restarted` for campaign c + 1.
+    /// @dev What a campaign has to be after the call, by what was before and the events since.
+    struct Due {
+        uint32 head;
+        uint128 invited;
+        uint128 partners;
+        uint128 voters;
+        uint128 evaluators;
+        uint128 dealt;
+        uint128 told; // new voters that an event tells of
+    }
+
+    /// @dev One call. A token is named by the ballot for it. Bit c of the masks stands for campaign c + 1.
     struct Step {
         address actor;
-        bytes4 call;
+        bytes call;
         Seen before;
-        uint32[] heads; // as the events let expect
-        uint256 passed;
-        uint256 redeemed;
+        Due[] due;
+        BallotId opened;
+        BallotId passed;
+        BallotId refused; // its quorum is out of reach
+        BallotId redeemed;
         uint256 restored;
         uint256 restarted;
-        BallotId ballot; // the one that passed
+        uint256 skipped; // whose open slot was
     }
 
     struct Book {
@@ -70,6 +84,8 @@ abstract contract Books is Consortium {
         uint128 no;
         bool closed;
         bool passed;
+        uint64 deadline;
+        uint256 removals; // before it was opened
         uint32 head; // as it was opened
         bool opened; // whether the slot's owner had opened that by then
         bytes32 about; // what its proposal said
@@ -77,10 +93,9 @@ abstract contract Books is Consortium {
 
     BallotId[] internal ballots;
     mapping(BallotId ballot => Book) internal books;
-    mapping(bytes32 token => uint256) internal _granted; // deadline
-    mapping(bytes32 token => bool) internal _redeemed;
+    mapping(BallotId token => uint256) internal _granted; // deadline
+    mapping(BallotId token => bool) internal _redeemed;
     mapping(bytes32 candidate => Candidate) internal _submitted;
-    mapping(uint256 campaign => uint128) internal _dealtTo;
     mapping(uint256 campaign => mapping(uint32 slot => bytes32)) internal _ended;
     mapping(uint256 campaign => mapping(uint32 slot => bool)) internal _undone;
     mapping(uint256 campaign => bytes32) internal _opening;
@@ -108,10 +123,10 @@ abstract contract Books is Consortium {
     function _watchBallots() internal {
         BallotId[] memory open = new BallotId[](ballots.length);
         uint256 count = 0;
-        uint128 active = ledger.activeSeats();
+        Seen memory seen = _look();
         for (uint256 i = 0; i < ballots.length; i++) {
             if (books[ballots[i]].state != BallotState.Open) continue;
-            if (_watch(ballots[i], active) == BallotState.Open) open[count++] = ballots[i];
+            if (_watch(ballots[i], seen) == BallotState.Open) open[count++] = ballots[i];
         }
         for (uint256 i = 0; i < count; i++) {
             for (uint256 j = 0; j < i; j++) {
@@ -119,23 +134,24 @@ abstract contract Books is Consortium {
             }
         }
         for (uint256 i = 0; i < 4 && i < ballots.length; i++) {
-            _watch(ballots[_watchedNext++ % ballots.length], active);
+            _watch(ballots[_watchedNext++ % ballots.length], seen);
         }
     }
 
     function _watchAllBallots() internal {
-        uint128 active = ledger.activeSeats();
+        Seen memory seen = _look();
         for (uint256 i = 0; i < ballots.length; i++) {
-            _watch(ballots[i], active);
+            _watch(ballots[i], seen);
         }
     }
 
-    function _watch(BallotId ballot, uint128 active) private returns (BallotState state) {
+    function _watch(BallotId ballot, Seen memory seen) private returns (BallotState state) {
         Book storage book = books[ballot];
         state = ledger.ballotState(ballot);
         if (book.state != BallotState.Open) {
             assertEq(uint8(state), uint8(book.state), "I10: a decided or void ballot changed");
         } else if (state == BallotState.Rejected && !book.closed) {
+            assertTrue(bytes(_changed(ballot, book, seen)).length != 0, "I4: died for no reason");
             reached[Reached.BallotsDied]++;
         }
         book.state = state;
@@ -148,36 +164,40 @@ abstract contract Books is Consortium {
         );
         if (state != BallotState.Open) return state;
         assertTrue(!book.closed, "I10: open after its end");
-        assertEq(box.electorate & ~active, 0, "I12: an electorate with former members");
-        if (ballot.campaignOf() != 0) _checkPresent(ballot, book, box);
+        assertEq(box.electorate & ~seen.active, 0, "I12: an electorate with former members");
+        string memory changed = _changed(ballot, book, seen);
+        assertTrue(bytes(changed).length == 0, string.concat("I17: open, but ", changed));
     }
 
-    /// @dev What an open ballot is about is still so.
-    function _checkPresent(BallotId ballot, Book storage book, Box memory box) private view {
+    /// @dev What a ballot presupposes and is so no longer; empty if all of it is.
+    function _changed(BallotId ballot, Book storage book, Seen memory seen)
+        private
+        view
+        returns (string memory)
+    {
         BallotKind kind = ballot.kindOf();
-        CampaignRecord memory c = _record(ballot.campaignOf());
-        SlotRecord memory s = _slot(ballot.campaignOf(), c.slot);
         bool ofSlot = kind <= BallotKind.Upload;
-        assertTrue(block.timestamp <= (ofSlot ? s.deadline : box.deadline), "I17: open, but over");
-        if (kind == BallotKind.Fetch) {
-            assertTrue(s.state == SlotState.FetchRequested, "I17: nobody asks to fetch");
-        } else if (kind == BallotKind.Upload) {
-            assertTrue(s.state == SlotState.UploadRequested, "I17: nobody asks to upload");
-        } else if (kind != BallotKind.FinalFetch) {
-            assertEq(box.electorate, c.voters, "I17: an old electorate");
-        }
-        if (kind == BallotKind.Join) {
-            assertTrue(c.state == CampaignState.Running, "I17: joins what is over");
-            return;
-        }
-        assertEq(book.head, c.head, "I17: an old head");
+        if (block.timestamp > book.deadline) return "its time is over";
+        if (!ofSlot && book.removals != _size(_gone)) return "somebody was removed";
+        if (book.electorate != _toAsk(ballot, seen)) return "others are to be asked";
+        if (ballot.campaignOf() == 0) return "";
+        CampaignRecord memory c = seen.campaigns[ballot.campaignOf() - 1];
+        if (ofSlot && c.partners & ~seen.active != 0) return "a partner was removed";
+        bool running = c.state == CampaignState.Running;
+        if (kind == BallotKind.Join) return running ? "" : "the campaign is over";
+        if (book.head != c.head) return "the head is another";
         bool ended = ballot.attemptOf() == 0 || kind == BallotKind.FinalFetch;
-        assertTrue(ended == (c.state != CampaignState.Running), "I17: the campaign");
-        if (ended) return;
-        assertTrue(c.slot == ballot.slotOf(), "I17: an old slot");
-        assertTrue(s.attempt == ballot.attemptOf(), "I17: an old attempt");
-        if (kind != BallotKind.Restore) return;
-        assertTrue(book.opened == (s.state >= SlotState.Training), "I17: opened since");
+        if (ended) return running ? "the campaign goes on" : "";
+        if (!running) return "the campaign is over";
+        SlotRecord memory s = seen.slots[ballot.campaignOf() - 1];
+        if (c.slot != ballot.slotOf()) return "the slot is another";
+        if (s.attempt != ballot.attemptOf()) return "the attempt is another";
+        if (kind == BallotKind.Restore) {
+            return book.opened == (s.state >= SlotState.Training) ? "" : "the head was opened";
+        }
+        bool fetch = kind == BallotKind.Fetch;
+        SlotState asking = fetch ? SlotState.FetchRequested : SlotState.UploadRequested;
+        return s.state == asking ? "" : "nobody asks";
     }
 
     function _rivals(BallotId a, BallotId b) private pure returns (bool) {
@@ -185,7 +205,7 @@ abstract contract Books is Consortium {
             && a.openerOf() == b.openerOf();
     }
 
-    /// @dev Who would have to be asked as things were before the call.
+    /// @dev Who would have to be asked as things are in `seen`.
     function _toAsk(BallotId ballot, Seen memory seen) internal view returns (uint128) {
         BallotKind kind = ballot.kindOf();
         if (kind == BallotKind.Admission || kind == BallotKind.Removal) return seen.active;
@@ -196,6 +216,14 @@ abstract contract Books is Consortium {
             return (c.evaluators & c.voters) | opener;
         }
         return c.voters | opener;
+    }
+
+    /// @dev How long the ballot may last.
+    function _timeOf(BallotId ballot, Seen memory seen) internal pure returns (uint256) {
+        if (ballot.campaignOf() == 0) return 7 days;
+        bool upload = ballot.kindOf() == BallotKind.Upload;
+        Clock clock = upload ? Clock.UploadBallot : Clock.FetchBallot;
+        return seen.campaigns[ballot.campaignOf() - 1].deadlines.secondsOf(clock);
     }
 
     // --------------------------------------------------------------- derivation
@@ -224,12 +252,29 @@ abstract contract Books is Consortium {
         return keccak256(abi.encode(member.account, member.name));
     }
 
-    function _tokenOf(Vm.Log memory log, uint16 attempt, BallotKind kind)
+    /// @dev Of an event about a slot, or about a token to the final model: its ballot is of no slot.
+    function _ballotOf(Vm.Log memory log, uint16 attempt, BallotKind kind)
         internal
         pure
-        returns (bytes32)
+        returns (BallotId)
     {
-        return keccak256(abi.encode(log.topics[1], log.topics[2], log.topics[3], attempt, kind));
+        uint32 slot = kind == BallotKind.FinalFetch ? 0 : uint32(uint256(log.topics[2]));
+        address account = address(uint160(uint256(log.topics[3])));
+        return ballotId(kind, uint256(log.topics[1]), slot, attempt, account);
+    }
+
+    function assertEq(BallotId a, BallotId b, string memory message) internal pure {
+        assertTrue(BallotId.unwrap(a) == BallotId.unwrap(b), message);
+    }
+
+    /// @dev Whether the ballot that passed in the call, if one did, is of this kind and campaign.
+    function _hasPassed(Step memory step, BallotKind kind, uint256 campaign)
+        internal
+        pure
+        returns (bool)
+    {
+        if (BallotId.unwrap(step.passed) == 0) return false;
+        return step.passed.kindOf() == kind && step.passed.campaignOf() == campaign;
     }
 
     function _bitOf(address account) internal view returns (uint128) {

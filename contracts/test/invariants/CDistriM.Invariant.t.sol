@@ -76,10 +76,11 @@ contract InvariantTest is Test {
         moves[13] = Handler.meddle.selector;
     }
 
-    function _names() private pure returns (string[30] memory) {
+    function _names() private pure returns (string[32] memory) {
         return [
             "calls",
             "calls that were refused",
+            "calls by outsiders and former members",
             "campaigns opened",
             "campaigns started",
             "campaigns completed",
@@ -95,6 +96,7 @@ contract InvariantTest is Test {
             "slots skipped: not enrolled",
             "restores passed",
             "restores passed after the end",
+            "restores asked for by a partner without a vote",
             "slots restarted by a restore",
             "slots restarted by a removal",
             "members admitted",

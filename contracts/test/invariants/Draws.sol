@@ -36,6 +36,11 @@ abstract contract Draws is Watcher {
         return _draw(8) == 0 ? OUTSIDER : _drawOf(uint128((1 << seats) - 1));
     }
 
+    /// @dev A former member, if there is one, or somebody who never was a member.
+    function _drawStranger() internal returns (address) {
+        return _draw(3) == 0 ? OUTSIDER : _drawOf(_gone);
+    }
+
     function _drawOpenBallot() internal returns (bool, BallotId) {
         uint256 count = ballots.length;
         if (count == 0) return (false, BallotId.wrap(0));
@@ -45,6 +50,16 @@ abstract contract Draws is Watcher {
             if (books[ballot].state == BallotState.Open) return (true, ballot);
         }
         return (false, BallotId.wrap(0));
+    }
+
+    /// @dev Somebody whose request to join is being voted on; zero if there is none.
+    function _joiner() internal view returns (address) {
+        for (uint256 i = ballots.length; i > 0; i--) {
+            BallotId ballot = ballots[i - 1];
+            if (ballot.kindOf() != BallotKind.Join) continue;
+            if (books[ballot].state == BallotState.Open) return ballot.openerOf();
+        }
+        return address(0);
     }
 
     function _drawCandidate(uint256 campaign, uint32 slot, CampaignRecord memory c)

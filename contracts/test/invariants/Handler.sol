@@ -40,14 +40,14 @@ contract Handler is Draws {
             ledger = _ledgers[_draw(_ledgers.length)];
             _applicants = ledger.seats();
             _watchFounders();
-            _openCampaign();
+            _openCampaign(_drawOf(ledger.activeSeats()));
         }
         _;
     }
 
     // ------------------------------------------------------------------ moves
 
-    /// @dev What comes next in a campaign, up to eight times.
+    /// @dev What comes next in a campaign, up to twelve times.
     function play(uint256 seed) external drawn(seed) {
         uint256 campaign = _drawCampaign();
         for (uint256 left = 1 + _draw(12); left > 0; left--) {
@@ -72,7 +72,7 @@ contract Handler is Draws {
     }
 
     function openCampaign(uint256 seed) external drawn(seed) {
-        if (ledger.campaigns() < MAX_CAMPAIGNS) _openCampaign();
+        if (ledger.campaigns() < MAX_CAMPAIGNS) _openCampaign(_drawOf(ledger.activeSeats()));
         else _next(_drawCampaign());
     }
 
@@ -81,13 +81,11 @@ contract Handler is Draws {
         uint256 campaign = _drawCampaign();
         address account = _drawOf(ledger.activeSeats() & ~_record(campaign).partners);
         if (ledger.memberOf(account).sealingKeyDigest == 0) _publishKey(account);
-        bool evaluator = _draw(4) != 0;
-        uint32 cases = uint32(1 + _draw(500));
-        bytes32 data = bytes32(1 + _draw(1000));
-        _call(account, abi.encodeCall(ICDistriM.requestJoin, (campaign, cases, data, evaluator)));
+        _requestJoin(campaign, account);
         _voteAtOnce(BallotKind.Join, campaign, account);
     }
 
+    /// @dev Any member asks, often a partner that has no vote yet.
     function restore(uint256 seed) external drawn(seed) {
         uint256 campaign = _drawCampaign();
         CampaignRecord memory c = _record(campaign);
@@ -99,11 +97,10 @@ contract Handler is Draws {
             target = _slot(campaign, target).parent;
         }
         if (_draw(8) == 0) target = uint32(_draw(c.slot + 1));
-        address opener = _drawOf(c.voters);
-        RestoreReason reason = RestoreReason(1 + _draw(2));
-        bytes memory call =
-            abi.encodeCall(ICDistriM.requestRestore, (campaign, slot, attempt, target, reason));
-        if (!_call(opener, call) || _draw(2) == 0) return;
+        uint128 silent = c.partners & ~c.voters;
+        address opener = _drawOf(silent != 0 && _draw(2) == 0 ? silent : ledger.activeSeats());
+        bool opened = _requestRestore(campaign, slot, attempt, target, opener);
+        if (!opened || _draw(2) == 0) return;
         BallotId ballot = ballotId(BallotKind.Restore, campaign, slot, attempt, opener);
         while (ledger.ballotState(ballot) == BallotState.Open) {
             if (!_voteOn(ballot, 12)) break;
@@ -112,21 +109,20 @@ contract Handler is Draws {
 
     function admit(uint256 seed) external drawn(seed) {
         if (_draw(2) == 0) return _next(_drawCampaign());
-        uint256 index = _draw(3) == 0 ? _draw(ACCOUNTS) : _applicants;
-        if (index >= ACCOUNTS) index = _draw(ACCOUNTS);
         address opener = _drawOf(ledger.activeSeats());
-        Applicant memory applicant = Applicant(_accounts[index], _name(index));
-        if (_call(opener, abi.encodeCall(ICDistriM.proposeAdmission, (applicant)))) {
-            if (index == _applicants) _applicants++;
-        }
+        _proposeAdmission(opener);
         _voteAtOnce(BallotKind.Admission, 0, opener);
     }
 
-    /// @dev Not often, or every campaign would end for want of partners.
+    /// @dev Who asks to join, if somebody does. Else not often, or every campaign would end for want of
+    /// partners.
     function remove(uint256 seed) external drawn(seed) {
-        if (_draw(3) != 0) return _next(_drawCampaign());
+        address account = _joiner();
+        if (account == address(0) || _draw(4) == 0) {
+            if (_draw(3) != 0) return _next(_drawCampaign());
+            account = _drawOf(ledger.activeSeats());
+        }
         address opener = _drawOf(ledger.activeSeats());
-        address account = _drawOf(ledger.activeSeats());
         _call(opener, abi.encodeCall(ICDistriM.proposeRemoval, (account)));
         _voteAtOnce(BallotKind.Removal, 0, opener);
     }
@@ -178,7 +174,7 @@ contract Handler is Draws {
         address actor = _draw(3) == 0 || c.slot == 0
             ? _drawAnybody()
             : ledger.memberAt(_slot(campaign, c.slot).ownerSeat).account;
-        uint256 what = _draw(10);
+        uint256 what = _draw(14);
         if (what == 0) {
             _call(actor, abi.encodeCall(ICDistriM.requestFetch, (campaign, slot, attempt, KEY)));
         } else if (what <= 2) {
@@ -202,7 +198,7 @@ contract Handler is Draws {
         } else if (what == 8) {
             _call(_drawAnybody(), abi.encodeCall(ICDistriM.applyRemovals, (campaign)));
         } else {
-            _publishKey(_drawAnybody());
+            _ask(campaign, slot, attempt);
         }
     }
 
@@ -270,6 +266,62 @@ contract Handler is Draws {
         return reached[what];
     }
 
+    // ------------------------------------------------------------- what is asked
+
+    /// @dev What only members may ask for, mostly asked by who is none.
+    function _ask(uint256 campaign, uint32 slot, uint16 attempt) private {
+        address actor = _draw(3) == 0 ? _drawAnybody() : _drawStranger();
+        uint256 what = _draw(7);
+        if (what == 0) {
+            _proposeAdmission(actor);
+        } else if (what == 1) {
+            address account = _drawAnybody();
+            _call(actor, abi.encodeCall(ICDistriM.proposeRemoval, (account)));
+        } else if (what == 2) {
+            bool more = ledger.campaigns() < MAX_CAMPAIGNS;
+            _openCampaign(more ? actor : _drawStranger());
+        } else if (what == 3) {
+            _publishKey(actor);
+        } else if (what == 4) {
+            _enrol(campaign, actor);
+        } else if (what == 5) {
+            _requestJoin(campaign, actor);
+        } else {
+            _requestRestore(campaign, slot, attempt, uint32(_draw(slot + 1)), actor);
+        }
+    }
+
+    /// @dev Mostly of somebody new.
+    function _proposeAdmission(address opener) private {
+        uint256 index = _draw(3) == 0 ? _draw(ACCOUNTS) : _applicants;
+        if (index >= ACCOUNTS) index = _draw(ACCOUNTS);
+        Applicant memory applicant = Applicant(_accounts[index], _name(index));
+        if (_call(opener, abi.encodeCall(ICDistriM.proposeAdmission, (applicant)))) {
+            if (index == _applicants) _applicants++;
+        }
+    }
+
+    function _requestJoin(uint256 campaign, address account) private {
+        bool evaluator = _draw(4) != 0;
+        uint32 cases = uint32(1 + _draw(500));
+        bytes32 data = bytes32(1 + _draw(1000));
+        _call(account, abi.encodeCall(ICDistriM.requestJoin, (campaign, cases, data, evaluator)));
+    }
+
+    function _requestRestore(
+        uint256 campaign,
+        uint32 slot,
+        uint16 attempt,
+        uint32 target,
+        address opener
+    ) private returns (bool) {
+        RestoreReason reason = RestoreReason(1 + _draw(2));
+        return _call(
+            opener,
+            abi.encodeCall(ICDistriM.requestRestore, (campaign, slot, attempt, target, reason))
+        );
+    }
+
     // --------------------------------------------------------- what comes next
 
     function _next(uint256 campaign) private {
@@ -279,7 +331,9 @@ contract Handler is Draws {
             _call(member, abi.encodeCall(ICDistriM.applyRemovals, (campaign)));
         } else if (c.state == CampaignState.Enrolling) {
             uint128 absent = c.invited & ledger.activeSeats() & ~c.partners;
-            if (absent == 0 || block.timestamp > c.enrolDeadline) _closeExpired(campaign);
+            uint128 former = c.invited & ~ledger.activeSeats();
+            if (former != 0 && _draw(3) == 0) _enrol(campaign, _drawOf(former));
+            else if (absent == 0 || block.timestamp > c.enrolDeadline) _closeExpired(campaign);
             else _enrolOne(campaign, absent);
         } else if (c.state != CampaignState.Running) {
             _useFinalModel(campaign);
@@ -341,6 +395,10 @@ contract Handler is Draws {
     function _enrolOne(uint256 campaign, uint128 absent) private {
         address account = _drawOf(absent);
         if (ledger.memberOf(account).sealingKeyDigest == 0) _publishKey(account);
+        _enrol(campaign, account);
+    }
+
+    function _enrol(uint256 campaign, address account) private {
         bool evaluator = _draw(8) != 0;
         bytes memory call =
             abi.encodeCall(ICDistriM.enrol, (campaign, uint32(1 + _draw(500)), KEY, evaluator));
@@ -348,7 +406,7 @@ contract Handler is Draws {
     }
 
     /// @dev Mostly all members, else some of them.
-    function _openCampaign() private {
+    function _openCampaign(address opener) private {
         uint128 active = ledger.activeSeats();
         address[] memory order = new address[](_size(active));
         uint256 size = 0;
@@ -377,7 +435,7 @@ contract Handler is Draws {
                 _deadlines()
             )
         );
-        _call(_drawOf(active), call);
+        _call(opener, call);
     }
 
     function _closeExpired(uint256 campaign) private {
@@ -414,7 +472,7 @@ contract Handler is Draws {
         return _call(account, call);
     }
 
-    /// @dev Every other time the others vote right away, so that it is decided.
+    /// @dev Three times of four the others vote right away, so that it is decided.
     function _voteAtOnce(BallotKind kind, uint256 campaign, address opener) private {
         if (_draw(4) == 0) return;
         uint16 round = ledger.roundOf(kind, campaign, opener);

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {ICDistriM} from "../../src/ICDistriM.sol";
+import {BallotId, ballotId} from "../../src/ValueTypes.sol";
 import {Vm} from "../base/Test.sol";
 import {Events} from "./Events.sol";
 
@@ -17,23 +18,24 @@ abstract contract Watcher is Events {
     function _call(address actor, bytes memory call) internal returns (bool success) {
         Step memory step;
         step.actor = actor;
-        step.call = bytes4(call);
+        step.call = call;
         step.before = _look();
-        step.heads = new uint32[](step.before.campaigns.length + 1); // one may open
-        for (uint256 i = 0; i < step.before.campaigns.length; i++) {
-            step.heads[i] = step.before.campaigns[i].head;
+        step.due = new Due[](step.before.campaigns.length);
+        for (uint256 i = 0; i < step.due.length; i++) {
+            step.due[i] = _dueOf(step.before.campaigns[i]);
         }
         vm.recordLogs();
         vm.prank(actor);
         (success,) = address(ledger).call(call);
         Vm.Log[] memory logs = vm.getRecordedLogs();
         reached[Reached.Calls]++;
+        bool member = _bitOf(actor) & step.before.active != 0;
+        if (!member) reached[Reached.CallsByStrangers]++;
         if (!success) {
             reached[Reached.Refusals]++;
             return false;
         }
-        uint128 bit = _bitOf(actor);
-        assertTrue(bit & step.before.active != 0, "I6: a call by no member succeeded");
+        assertTrue(member, "I6: a call by no member succeeded");
         for (uint256 i = 0; i < logs.length; i++) {
             _read(step, logs[i]);
         }
@@ -52,11 +54,10 @@ abstract contract Watcher is Events {
         for (uint256 i = 0; i < step.before.campaigns.length; i++) {
             CampaignRecord memory c = step.before.campaigns[i];
             CampaignRecord memory now_ = _record(i + 1);
-            assertEq(now_.head, step.heads[i], "I2: the head moved without an event");
+            _compareDue(step, i, now_);
             assertTrue(_mayMove(c, now_), "I15: state of the campaign");
-            assertEq(c.invited & ~now_.invited, 0, "I7: invitations");
             bool pending = c.partners & ~step.before.active != 0;
-            if (pending && step.call != ICDistriM.applyRemovals.selector) {
+            if (pending && bytes4(step.call) != ICDistriM.applyRemovals.selector) {
                 bytes32 was = keccak256(abi.encode(c, step.before.slots[i]));
                 bytes32 is_ = keccak256(abi.encode(now_, _slot(i + 1, c.slot)));
                 assertEq(was, is_, "I6: something went on with a former member as a partner");
@@ -70,6 +71,26 @@ abstract contract Watcher is Events {
             assertEq(now_.slot, c.slot, "I7: a slot after the end");
             assertEq(now_.voters & ~c.voters, 0, "I7: a voter after the end");
         }
+    }
+
+    function _dueOf(CampaignRecord memory c) private pure returns (Due memory) {
+        return Due(c.head, c.invited, c.partners, c.voters, c.evaluators, c.dealt, 0);
+    }
+
+    function _compareDue(Step memory step, uint256 index, CampaignRecord memory now_) private pure {
+        CampaignRecord memory c = step.before.campaigns[index];
+        uint128 absent = ~step.before.active;
+        assertEq(now_.partners & ~c.partners & absent, 0, "I6: a partner who was no member");
+        assertEq(now_.voters & ~c.voters & absent, 0, "I6: a voter who was no member");
+        assertEq(now_.evaluators & ~c.evaluators & absent, 0, "I6: an evaluator who was no member");
+        Due memory due = step.due[index];
+        assertEq(now_.head, due.head, "I2: the head moved without an event");
+        assertEq(now_.invited, due.invited, "I7: invitations");
+        assertEq(now_.partners, due.partners, "I14: partners");
+        assertEq(now_.voters, due.voters, "I14: voters");
+        assertEq(now_.voters & ~c.voters, due.told, "I14: voters added without an event");
+        assertEq(now_.evaluators, due.evaluators, "I14: evaluators");
+        assertEq(now_.dealt, due.dealt, "I14: who is dealt to");
     }
 
     function _compareSlot(Step memory step, uint256 index, CampaignRecord memory now_)
@@ -87,16 +108,36 @@ abstract contract Watcher is Events {
             bool again = a.state >= SlotState.UploadRequested;
             SlotState state = restored || !again ? SlotState.Waiting : SlotState.Training;
             assertTrue(b.state == state, "I15: restarted in");
-            bool ballot = a.state == SlotState.FetchRequested || again;
-            assertTrue(restored || ballot, "I15: restarted for no reason");
+            bool asked = a.state == SlotState.FetchRequested || again;
+            bool removed = c.partners & ~step.before.active != 0;
+            assertTrue(restored || (asked && removed), "I15: restarted for no reason");
         } else {
             assertTrue(!restored, "I15: restored without a restart");
             assertTrue(_mayMove(a.state, b.state, c.mode), "I15: state");
             if (a.state == b.state) assertEq(a.deadline, b.deadline, "I15: deadline");
+            else _checkCause(step, index, b.state);
         }
         bool ended = b.state >= SlotState.Accepted;
         bool left = now_.slot > c.slot || now_.state != CampaignState.Running;
         assertTrue(ended == left, "I1: the open slot");
+    }
+
+    /// @dev That the open slot goes on by what its own ballot or token says.
+    function _checkCause(Step memory step, uint256 index, SlotState to) private view {
+        if (to == SlotState.Skipped) {
+            assertTrue(step.skipped & (1 << index) != 0, "I15: skipped without an event");
+            return;
+        }
+        SlotRecord memory s = step.before.slots[index];
+        BallotKind kind = s.state < SlotState.Training ? BallotKind.Fetch : BallotKind.Upload;
+        address owner = ledger.memberAt(s.ownerSeat).account;
+        uint32 slot = step.before.campaigns[index].slot;
+        BallotId needed = ballotId(kind, index + 1, slot, s.attempt, owner);
+        BallotId cause = step.redeemed;
+        if (s.state == SlotState.Waiting || s.state == SlotState.Training) cause = step.opened;
+        bool asked = s.state == SlotState.FetchRequested || s.state == SlotState.UploadRequested;
+        if (asked) cause = step.passed;
+        assertEq(cause, needed, "I15: without its request, ballot or token");
     }
 
     function _bookEnded(uint256 campaign, uint32 from, uint32 to) private {
@@ -134,7 +175,8 @@ abstract contract Watcher is Events {
             CampaignRecord memory c = _record(campaign);
             assertEq(_fixedAtOpening(c), _opening[campaign], "I7: changed after the opening");
             uint8[] memory order = ledger.orderOf(campaign);
-            for (uint256 i = 0; i < _order[campaign].length; i++) {
+            assertEq(order.length, _order[campaign].length, "I7: places in the order");
+            for (uint256 i = 0; i < order.length; i++) {
                 assertEq(order[i], _order[campaign][i], "I7: order");
             }
             for (uint32 slot = 1; slot <= c.slot; slot++) {
