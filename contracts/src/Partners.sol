@@ -8,7 +8,7 @@ import {BallotId, Deadlines} from "./ValueTypes.sol";
 /// @title How a campaign begins, and who takes part in it
 abstract contract Partners is Turns {
     uint32 private constant MAX_DEADLINE = 30 days;
-    uint256 private constant MAX_SLOTS = 2000; // one restore walks back over so many; joiners' slots come on top
+    uint256 private constant MAX_SLOTS = 2000; // one restore can go back over so many
 
     /// @inheritdoc ICDistriM
     function openCampaign(

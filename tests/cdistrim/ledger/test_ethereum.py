@@ -241,6 +241,35 @@ def test_a_refusal_has_its_name_and_changes_nothing(consortium: Found, name: str
     assert hospitals.ledgers[0].history(number) == before
 
 
+@pytest.mark.parametrize(
+    ("name", "account", "applicant"),
+    [
+        ("DuplicateMember", "", "newcomer"),
+        ("DuplicateMember", "0x" + "11" * 20, "hospital-2"),
+        ("BadName", "0x" + "11" * 20, "No Name"),
+        ("BadAccount", "0x" + "00" * 20, "nobody"),
+    ],
+)
+def test_an_applicant_that_is_none_is_refused_by_name(
+    consortium: Found, name: str, account: str, applicant: str
+) -> None:
+    hospitals = consortium(2)
+    with pytest.raises(LedgerRefusal) as caught:
+        hospitals.ledgers[0].propose_admission(
+            account=account or hospitals.accounts[1], name=applicant
+        )
+    assert caught.value.name == name
+    assert "{" not in caught.value.what
+
+
+def test_the_last_two_members_stay(consortium: Found) -> None:
+    hospitals = consortium(2)
+    with pytest.raises(LedgerRefusal) as caught:
+        hospitals.ledgers[0].propose_removal(account=hospitals.accounts[1])
+    assert caught.value.name == "BadMembers"
+    assert "1 members" in caught.value.what
+
+
 def test_an_outsider_changes_nothing(consortium: Found) -> None:
     hospitals = consortium(2)
     number = hospitals.open()
