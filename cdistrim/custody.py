@@ -1,55 +1,55 @@
-"""Custody of models: who can open which, and how a key travels. Every opening goes through here.
+"""Custody of models: where they lie in the store, and who holds a share of which key.
 
-A model lies in the store as one AES-256-GCM envelope and one *capsule*, which holds the model's
-data key sealed (HPKE) to its **custodians**:
-
-- ``holdout``: the trainer and the evaluators of its upload ballot. They open the candidate to
-  measure it (the *evaluate grant*), so they hold the key anyway.
-- ``reported``: the partners whose yes accepted it.
-
-Everybody else opens a model in its own slot only: it requests the fetch with a fresh one-time
-public key, and after the grant is on the ledger every custodian *releases* the data key, sealed to
-that key (protocol.md, "Keys"). The one-time key is erased when the slot is over, so the store plus
-a stolen disk don't open old models.
+A model lies in the store as one AES-256-GCM envelope and one capsule, which shares its data key
+among the campaign's partners: t of n open it, t being the quorum. Holders release their shares
+after a grant (:mod:`cdistrim.releasing`), the requester opens the model with them
+(:mod:`cdistrim.opening`), and evaluators come to see a candidate by :mod:`cdistrim.grants`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from cdistrim.errors import IntegrityError, SealError, UntrustedDataError
+from cdistrim.capsule import Capsule
+from cdistrim.documents import MAX_DOCUMENT, Document
+from cdistrim.envelope import Context, DataKey, account_of, decrypt
+from cdistrim.errors import BadDealingError, IntegrityError, SealError, UntrustedDataError
+from cdistrim.messages import Shares
 from cdistrim.model import initial_weights
-from cdistrim.protocol import GENESIS, CampaignView, ModelRecord, SlotState, SlotView
-from cdistrim.sealing import Capsule, Context, DataKey, Release, SealingKey, decrypt
+from cdistrim.protocol import GENESIS, CampaignView, ModelRecord, quorum_of
 from cdistrim.site import write_atomically
 from cdistrim.weights import Weights, from_bytes, weights_hash
 
 if TYPE_CHECKING:
+    from cdistrim.shares import Share
     from cdistrim.site import Site
 
 __all__ = [
-    "OpenedHead",
     "SealedModel",
+    "capsules",
     "ciphertext",
     "context_of",
     "deposit",
-    "erase_request_key",
-    "has_released",
     "head_hash",
-    "open_as_custodian",
+    "holders_of",
     "open_genesis",
-    "open_granted_head",
+    "open_with",
+    "own_share",
     "prefix",
-    "release_head_key",
-    "request_key",
+    "read_messages",
+    "record_context",
+    "require_dealing",
     "see_whole",
+    "share_key",
+    "threshold_of",
 ]
 
 MODEL_LIMIT = 2 * 1024**3
-DOCUMENT_LIMIT = 4 * 1024**2
+
+Message = TypeVar("Message", bound=Document)
 
 
 class SealedModel:
@@ -83,39 +83,12 @@ def context_of(site: Site, campaign: int, slot: int, attempt: int, partner: str)
     )
 
 
-def _record_context(site: Site, campaign: int, record: ModelRecord) -> Context:
+def record_context(site: Site, campaign: int, record: ModelRecord) -> Context:
+    """The context of a model that is on the ledger."""
     return context_of(site, campaign, record.slot, record.attempt, record.partner)
 
 
-# --- the requester's one-time key -----------------------------------------------------------------
-
-
-def _request_key_path(site: Site, campaign: int, slot: int, attempt: int) -> Path:
-    return site.work / f"request-{campaign}-{slot}-{attempt}.key"
-
-
-def request_key(site: Site, campaign: int, slot: int, attempt: int) -> SealingKey:
-    """The one-time key of this site's slot: made on the first call, published in the store.
-
-    It survives a crash (encrypted under the site's passphrase), or a restarted process could not
-    open what was released to it.
-    """
-    path = _request_key_path(site, campaign, slot, attempt)
-    if path.exists():
-        key = site.keys.open_one_time_key(path.read_bytes())
-    else:
-        key = SealingKey.generate()
-        write_atomically(path, site.keys.protect_one_time_key(key))
-    site.store.put(prefix(site, campaign, "requests", f"{slot}-{attempt}"), key.public_bytes)
-    return key
-
-
-def erase_request_key(site: Site, campaign: int, slot: int, attempt: int) -> None:
-    """The slot is over: what was released to its one-time key can't be opened any more."""
-    _request_key_path(site, campaign, slot, attempt).unlink(missing_ok=True)
-
-
-# --- custodians -----------------------------------------------------------------------------------
+# --- objects in the store -------------------------------------------------------------------------
 
 
 def ciphertext(site: Site, campaign: int, record: ModelRecord) -> bytes:
@@ -170,17 +143,16 @@ def _whole_path(site: Site, digest: bytes) -> Path:
     return site.memory / "whole" / digest.hex()
 
 
-def _data_key(site: Site, campaign: int, record: ModelRecord) -> DataKey:
-    where = prefix(site, campaign, "capsules", record.name)
-    document = site.store.get(where, record.capsule_hash, limit=DOCUMENT_LIMIT)
-    capsule = Capsule.parse(document, record.capsule_hash)
-    return capsule.open(
-        site.account, site.keys.sealing_key, _record_context(site, campaign, record)
-    )
+def open_with(
+    key: DataKey, envelope: bytes, site: Site, campaign: int, record: ModelRecord
+) -> Weights:
+    """A model's weights, with its data key.
 
-
-def _open(envelope: bytes, key: DataKey, context: Context, record: ModelRecord) -> Weights:
-    weights = from_bytes(decrypt(envelope, key, context))
+    Raises:
+        SealError: The envelope does not open with this key.
+        IntegrityError: The weights are not the recorded ones.
+    """
+    weights = from_bytes(decrypt(envelope, key, record_context(site, campaign, record)))
     found = weights_hash(weights)
     if found != record.weights_hash:
         raise IntegrityError(
@@ -189,79 +161,6 @@ def _open(envelope: bytes, key: DataKey, context: Context, record: ModelRecord) 
             hint="Its uploader sealed other weights than it recorded; the model can't be used.",
         )
     return weights
-
-
-def open_as_custodian(site: Site, campaign: int, record: ModelRecord) -> Weights:
-    """Open a model whose capsule names this site.
-
-    Raises:
-        SealError: The capsule does not name this site, or the seal does not open.
-        IntegrityError: An object is missing or altered, or the weights are not the recorded ones.
-    """
-    key = _data_key(site, campaign, record)
-    context = _record_context(site, campaign, record)
-    return _open(ciphertext(site, campaign, record), key, context, record)
-
-
-def release_head_key(site: Site, view: CampaignView) -> bool:
-    """Seal the head's data key to the requester of the open slot, if its fetch was granted.
-
-    Does nothing where the grant is not on the ledger, where this site is no custodian, or where it
-    released already. Returns whether this call released.
-
-    Raises:
-        IntegrityError: The requester's public key in the store is not the one on the ledger.
-    """
-    slot = view.slot
-    if slot is None or slot.state is not SlotState.FETCH_GRANTED or view.head == GENESIS:
-        return False
-    if has_released(site, view.number, slot.number, slot.attempt):
-        return False
-    record = site.ledger.model(view.number, view.head)
-    try:
-        key = _data_key(site, view.number, record)
-    except SealError:
-        return False
-    public = site.store.get(
-        prefix(site, view.number, "requests", f"{slot.number}-{slot.attempt}"),
-        slot.request_key_digest,
-        limit=DOCUMENT_LIMIT,
-    )
-    release = Release.seal(
-        key,
-        public,
-        model=_record_context(site, view.number, record),
-        holder=site.account,
-        requester=slot.owner,
-        slot=slot.number,
-        attempt=slot.attempt,
-    )
-    site.store.put(
-        _release_prefix(site, view.number, slot.number, slot.attempt), release.to_bytes()
-    )
-    return True
-
-
-def has_released(site: Site, campaign: int, slot: int, attempt: int) -> bool:
-    """Whether this site released a key for that slot."""
-    return bool(site.store.list(_release_prefix(site, campaign, slot, attempt)))
-
-
-def _release_prefix(site: Site, campaign: int, slot: int, attempt: int) -> str:
-    return prefix(site, campaign, "releases", f"{slot}-{attempt}", site.account)
-
-
-# --- the slot's owner -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class OpenedHead:
-    """The head in memory, and how many releases were good, bad, or are still missing."""
-
-    weights: Weights
-    good: int
-    bad: int
-    missing: int
 
 
 def head_hash(site: Site, view: CampaignView) -> bytes:
@@ -289,46 +188,114 @@ def open_genesis(site: Site, view: CampaignView) -> Weights:
     return weights
 
 
-def open_granted_head(
-    site: Site, view: CampaignView, slot: SlotView, envelope: bytes
-) -> OpenedHead:
-    """Open the head with what custodians released to this site's one-time key.
+# --- sharing a model's key ------------------------------------------------------------------------
 
-    Args:
-        site: The slot's owner.
-        view: The campaign; ``view.head`` is what gets opened.
-        slot: The site's own slot, granted.
-        envelope: What :func:`ciphertext` gave; empty for the genesis head.
+
+def holders_of(view: CampaignView) -> frozenset[str]:
+    """Among whom a model's key is shared: all partners of the campaign, by account."""
+    return frozenset(each.partner for each in view.enrolments)
+
+
+def threshold_of(view: CampaignView, holders: int) -> int:
+    """How many of ``holders`` open a model: the campaign's quorum, were all of them voters."""
+    return quorum_of(holders, view.quorum)
+
+
+def share_key(site: Site, view: CampaignView, key: DataKey, context: Context) -> Capsule:
+    """Share a model's key among the campaign's partners, as the ledger has them now.
 
     Raises:
-        SealError: No release opened (yet): wait for custodians, or try again.
-        IntegrityError: The weights are not those on the ledger.
+        SealError: A partner's sealing key is malformed.
     """
-    if view.head == GENESIS:
-        return OpenedHead(open_genesis(site, view), 0, 0, 0)
-    record = site.ledger.model(view.number, view.head)
-    one_time = request_key(site, view.number, slot.number, slot.attempt)
-    context = _record_context(site, view.number, record)
-    where = prefix(site, view.number, "releases", f"{slot.number}-{slot.attempt}")
-    bad = 0
-    for reference in site.store.list(where):
-        parent = reference.path.rsplit("/", 1)[0]
+    partners = holders_of(view)
+    keys = {
+        member.account: member.sealing_key
+        for member in site.ledger.members()
+        if member.account in partners
+    }
+    return Capsule.seal(key, keys, threshold_of(view, len(keys)), context)
+
+
+def require_dealing(site: Site, view: CampaignView, capsule: Capsule, context: Context) -> None:
+    """See that a capsule names those who shall hold shares, and the right threshold.
+
+    Joiners of the last minute may be missing in it; who will have a vote may not.
+
+    Raises:
+        BadDealingError: Somebody is missing, somebody is no partner, or the threshold is another.
+        SealError: It is another model's.
+    """
+    capsule.require(context)
+    holders = set(capsule.holders)
+    partners = {account_of(each) for each in holders_of(view)}
+    owed = {account_of(each.partner) for each in view.enrolments if each.voter}
+    owed |= {account_of(each) for each in site.ledger.dealt(view.number)} & partners
+    threshold = threshold_of(view, len(holders))
+    problems = [
+        *(f"{each} is no partner of the campaign" for each in sorted(holders - partners)),
+        *(f"{each} got no share" for each in sorted(owed - holders)),
+    ]
+    if capsule.threshold != threshold:
+        problems.append(f"{capsule.threshold} shares open it instead of {threshold}")
+    if problems:
+        raise BadDealingError(
+            f"The key of slot {context.slot} was not shared as it should be: {problems[0]}.",
+            hint="Vote no. If somebody was removed meanwhile, the trainer seals it again.",
+        )
+
+
+def capsules(site: Site, campaign: int, record: ModelRecord) -> Iterator[Capsule]:
+    """All capsules of a model that can be read, the newest first.
+
+    The first one came with the model; partners add others when its key was shared anew.
+    """
+    added = site.ledger.added_capsules(campaign, record.slot)
+    where = prefix(site, campaign, "capsules", record.name)
+    context = record_context(site, campaign, record)
+    for digest in (*(each.capsule_hash for each in reversed(added)), record.capsule_hash):
         try:
-            document = site.store.get(parent, reference.digest, limit=DOCUMENT_LIMIT)
-            key = Release.parse(document).open(
-                one_time,
-                model=context,
-                requester=site.account,
-                slot=slot.number,
-                attempt=slot.attempt,
-            )
-            weights = _open(envelope, key, context, record)
+            content = site.store.get(where, digest, limit=MAX_DOCUMENT)
+            capsule = Capsule.parse_recorded(content, digest)
+            capsule.require(context)
         except UntrustedDataError as error:
-            site.logger.warning("A release at %s does not open: %s", reference.path, error)
-            bad += 1
+            site.logger.warning("A capsule of %s can't be used: %s", record.name, error)
             continue
-        return OpenedHead(weights, 1, bad, 0)
-    raise SealError(
-        f"No custodian has released a good key of {record.name} yet ({bad} bad).",
-        hint="Custodians release after the grant; if none does, the slot ends at its deadline.",
-    )
+        yield capsule
+
+
+def own_share(site: Site, campaign: int, record: ModelRecord, capsule: Capsule) -> Share:
+    """This site's share in a capsule, out of it or as an evaluator has published it again.
+
+    Raises:
+        SealError: This site holds none there, or none that opens and fits.
+    """
+    keys = site.keys.opening_keys
+    try:
+        return capsule.open_share(site.account, keys, record_context(site, campaign, record))
+    except SealError as error:
+        if not capsule.holds(site.account):
+            raise
+        missing = error
+    for found in read_messages(site, prefix(site, campaign, "shares", record.name), Shares):
+        try:
+            return found.open_share(capsule, site.account, keys)
+        except SealError:
+            continue
+    raise missing
+
+
+# --- messages -------------------------------------------------------------------------------------
+
+MOST_MESSAGES = 1000
+"""Objects of one kind that are read: more would be junk that shall keep a site busy."""
+
+
+def read_messages(site: Site, where: str, kind: type[Message]) -> Iterator[Message]:
+    """What can be read of the messages under a prefix; junk is logged and passed over."""
+    for reference in site.store.list(where)[:MOST_MESSAGES]:
+        parent = reference.path.rpartition("/")[0]
+        try:
+            content = site.store.get(parent, reference.digest, limit=MAX_DOCUMENT)
+            yield kind.parse(content)
+        except UntrustedDataError as error:
+            site.logger.warning("Junk at %s: %s", reference.path, error)

@@ -40,6 +40,7 @@ __all__ = [
     "Context",
     "DataKey",
     "account_of",
+    "belongs",
     "canonical_json",
     "decrypt",
     "decrypt_stream",
@@ -217,6 +218,17 @@ def decrypt_stream(source: BinaryIO, key: DataKey, context: Context) -> Iterator
         except (InvalidTag, ValueError):
             raise _broken(f"chunk {number} is truncated, altered or out of place") from None
         yield plain
+
+
+def belongs(envelope: bytes, key: DataKey, context: Context) -> bool:
+    """Whether an envelope was made with this key for this context, by its commitment alone.
+
+    Says nothing about the chunks: only :func:`decrypt` does.
+    """
+    header, claimed = envelope[: _HEADER.size], envelope[_HEADER.size : _HEADER.size + _COMMITMENT]
+    if len(claimed) < _COMMITMENT:
+        return False
+    return hmac.compare_digest(claimed, _derive(key, header, context)[2])
 
 
 def _broken(why: str) -> SealError:

@@ -13,13 +13,15 @@
     ├── UntrustedDataError          somebody else's data failed a check; never retry
     │   ├── IntegrityError          7   truncated, altered, swapped or missing object; hash mismatch
     │   ├── SealError               7   a ciphertext or a sealed key does not open
+    │   ├── BadDealingError         7   the shares in a capsule are not what the protocol asks for
     │   ├── SpecMismatchError       8   the spec's hash is not the one on the ledger
     │   ├── ForeignContractError    9   no code, or not our code, at the contract address
     │   └── ModelRejectedError      10  a candidate failed a hard check (NaN, shapes, architecture)
     ├── UnavailableError            a service did not answer; a retry may help
     │   ├── LedgerUnavailableError  11  chain unreachable or on another chain id
     │   ├── StoreUnavailableError   12  store unreachable or not writable
-    │   └── ServerUnavailableError  15  Prefect server can't be started or reached
+    │   ├── ServerUnavailableError  15  Prefect server can't be started or reached
+    │   └── NotReleasedError        16  too few shares of a key, or no evaluate grant, are there yet
     ├── LedgerRefusal               13  the contract refused the call; carries its named error
     ├── TrainingError               14  NaN loss, or training that could not run
     ├── CampaignIncomplete          20  the campaign ended with fewer accepted slots than planned
@@ -34,6 +36,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "BadDealingError",
     "CDistriMError",
     "CallerError",
     "CampaignFailed",
@@ -47,6 +50,7 @@ __all__ = [
     "LedgerRefusal",
     "LedgerUnavailableError",
     "ModelRejectedError",
+    "NotReleasedError",
     "OutOfOrderError",
     "SealError",
     "ServerUnavailableError",
@@ -137,6 +141,12 @@ class SealError(UntrustedDataError):
     exit_code = 7
 
 
+class BadDealingError(UntrustedDataError):
+    """A model's key was not shared as the protocol asks: holders, threshold or shares are wrong."""
+
+    exit_code = 7
+
+
 class SpecMismatchError(UntrustedDataError):
     """A spec's hash is not the one on the ledger."""
 
@@ -175,6 +185,12 @@ class ServerUnavailableError(UnavailableError):
     """The Prefect server can't be started or reached."""
 
     exit_code = 15
+
+
+class NotReleasedError(UnavailableError):
+    """Others have not released yet what was asked for: shares of a key, or an evaluate grant."""
+
+    exit_code = 16
 
 
 class LedgerRefusal(CDistriMError):

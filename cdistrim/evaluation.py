@@ -17,6 +17,7 @@ from cdistrim import custody
 from cdistrim.data.cases import CaseSet, pool
 from cdistrim.errors import UntrustedDataError
 from cdistrim.model import initial_weights
+from cdistrim.opening import open_together
 from cdistrim.protocol import GENESIS, SlotState
 from cdistrim.training import TrainingProgress, predict, train
 from cdistrim.weights import check_weights
@@ -49,12 +50,16 @@ class CandidateScores:
         return self.scores[self.head]
 
 
-def score_candidates(site: Site, campaign: int, test: CaseSet) -> CandidateScores:
-    """Measure all candidates, refused ones too, as one of their custodians.
+def score_candidates(sites: Sequence[Site], campaign: int, test: CaseSet) -> CandidateScores:
+    """Measure all candidates, refused ones too, where one machine has the keys of many sites.
+
+    Args:
+        sites: Of as many partners as open a model together; the first one's ledger is read.
 
     Raises:
         UntrustedDataError: An accepted model does not open.
     """
+    site = sites[0]
     view = site.ledger.campaign(campaign)
     spec = site.spec(view)
     threads = spec.training.threads
@@ -65,7 +70,7 @@ def score_candidates(site: Site, campaign: int, test: CaseSet) -> CandidateScore
         if slot.candidate is None:
             continue
         try:
-            weights = custody.open_as_custodian(site, campaign, slot.candidate)
+            weights = open_together(sites, campaign, slot.candidate)
             check_weights(weights, spec.model)
         except UntrustedDataError as error:
             if slot.state is SlotState.ACCEPTED:

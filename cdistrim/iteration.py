@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cdistrim import custody, leftovers, progress
+from cdistrim import custody, leftovers, opening, progress
+from cdistrim.envelope import Context, DataKey, encrypt, new_data_key
 from cdistrim.errors import CDistriMError, ConfigurationError, IntegrityError, OutOfOrderError
+from cdistrim.grants import Granting
 from cdistrim.lease import Lease
 from cdistrim.ledger import Candidate
 from cdistrim.measurements import Measurer
@@ -28,7 +30,7 @@ from cdistrim.protocol import (
     model_name,
 )
 from cdistrim.restore import skip_sentence
-from cdistrim.sealing import Capsule, encrypt, new_data_key, public_digest
+from cdistrim.sealing import public_digest
 from cdistrim.statistics import delong_test
 from cdistrim.weights import Weights, to_bytes, weights_hash
 
@@ -75,7 +77,9 @@ class IterationSession:
         self.candidate: Trained | None = None
         self.evidence: Evidence | None = None
         self._head_envelope = b""
+        self._head_key: DataKey | None = None
         self._sealed: custody.SealedModel | None = None
+        self._granting: Granting | None = None
         self._requested = b""
 
     # --- what the ledger says ---
@@ -137,7 +141,7 @@ class IterationSession:
         if self.slot().state is not SlotState.WAITING:
             return
         ref = self.ref
-        key = custody.request_key(self.site, ref.campaign, ref.slot, ref.attempt)
+        key = opening.request_key(self.site, ref.campaign, ref.slot, ref.attempt)
         self.site.ledger.request_fetch(
             campaign=ref.campaign,
             slot=ref.slot,
@@ -175,23 +179,24 @@ class IterationSession:
         """Open the head into memory and report it on the ledger.
 
         Raises:
-            SealError: No custodian has released a good key yet.
+            NotReleasedError: Too few holders have released a good share yet.
         """
         self._need_lease()
         view, slot = self.view(), self.slot()
         if view.head != GENESIS and not self._head_envelope:
             raise OutOfOrderError(f"decrypt was called before fetch in slot {self.ref.slot}.")
-        opened = custody.open_granted_head(self.site, view, slot, self._head_envelope)
+        opened = opening.open_granted_head(self.site, view, slot, self._head_envelope)
         if slot.state is SlotState.FETCH_GRANTED:
             self.site.ledger.report_opened(
                 campaign=self.ref.campaign,
                 slot=self.ref.slot,
                 attempt=self.ref.attempt,
-                good=opened.good,
-                bad=opened.bad,
-                missing=opened.missing,
+                **opened.counts,
             )
+            if opened.gathered is not None:
+                opening.report_opening(self.site, slot, opened.gathered, opened=True)
         self.head = opened.weights
+        self._head_key = opened.key
         self._head_envelope = b""
 
     # --- train ---
@@ -248,28 +253,40 @@ class IterationSession:
     # --- upload ---
 
     def encrypt(self) -> str:
-        """Seal the candidate under a fresh key; the hash of its ciphertext."""
+        """Encrypt the candidate under a fresh key, and share the key; its ciphertext's hash."""
         self._need_lease()
         candidate = self._trained("encrypt")
         ref = self.ref
         context = custody.context_of(
             self.site, ref.campaign, ref.slot, ref.attempt, self.site.account
         )
-        key = new_data_key()
+        key, view = new_data_key(), self.view()
         envelope = encrypt(to_bytes(candidate.weights), key, context)
-        members = {member.account: member.sealing_key for member in self.site.ledger.members()}
-        recipients = {account: members[account] for account in self._custodians()}
-        capsule = Capsule.seal(key, recipients, context).to_bytes()
-        self._sealed = custody.SealedModel(envelope, capsule)
+        capsule = custody.share_key(self.site, view, key, context)
+        self._sealed = custody.SealedModel(envelope, capsule.to_bytes())
+        if view.mode is Mode.HOLDOUT:
+            self._granting = Granting(self.site, key, self._head_with_key(view))
         return self._sealed.ciphertext_hash.hex()
 
     def deposit(self) -> None:
-        """Put the candidate and its capsule into the store, where they are in quarantine."""
+        """Put candidate and capsule into the store, where they are in quarantine; grant them.
+
+        Evaluators who offered a one-time key get the candidate's key, sealed to that.
+        """
         if self._sealed is None:
             raise OutOfOrderError(f"deposit was called before encrypt in slot {self.ref.slot}.")
         name = model_name(self.site.name, self.ref.slot)
         custody.deposit(self.site, self.ref.campaign, name, self._sealed)
         self._sealed.forget_bytes()
+        self.answer_offers(self.slot())
+
+    def answer_offers(self, slot: SlotView) -> None:
+        """Grant the candidate to evaluators who have offered a key since the last call.
+
+        A session that was rebuilt after the deposit has no key any more and grants nothing.
+        """
+        if self._granting is not None and slot.attempt == self.ref.attempt:
+            self._granting.answer(self.view(), slot)
 
     def request_upload(self) -> None:
         """Fix the full record on the ledger and ask the partners for their votes."""
@@ -327,10 +344,14 @@ class IterationSession:
         )
 
     def release_weights(self) -> None:
-        """The candidate is deposited: weights and ciphertext leave memory, the lease is free."""
+        """The candidate is deposited: weights and ciphertext leave memory, the lease is free.
+
+        The candidate's key stays until :meth:`close`, for evaluators who come late.
+        """
         self.head = None
         self.candidate = None
         self._head_envelope = b""
+        self._head_key = None
         self._sealed = None
         if self.lease is not None:
             self.lease.release()
@@ -342,6 +363,7 @@ class IterationSession:
         The one-time key is erased only if the slot is over; a rerun needs it otherwise.
         """
         self.release_weights()
+        self._granting = None
         _sessions.pop((str(self.site.directory), self.ref), None)
         try:
             leftovers.clear_slot(self.site, self.slot())
@@ -367,14 +389,11 @@ class IterationSession:
             raise OutOfOrderError(f"{step} was called before train in slot {self.ref.slot}.")
         return self.candidate
 
-    def _custodians(self) -> tuple[str, ...]:
-        view, slot = self.view(), self.slot()
-        if not self.reported():
-            chosen = {e.partner for e in view.enrolments if e.evaluator}
-        else:
-            votes = slot.ballot.votes if slot.ballot else ()
-            chosen = {vote.partner for vote in votes if vote.approve}
-        return tuple(sorted(chosen | {self.site.account}))
+    def _head_with_key(self, view: CampaignView) -> tuple[Context, DataKey] | None:
+        if view.head == GENESIS or self._head_key is None:
+            return None
+        record = self.site.ledger.model(view.number, view.head)
+        return custody.record_context(self.site, view.number, record), self._head_key
 
     def _candidate(self) -> Candidate:
         candidate = self._trained("request_upload")

@@ -7,19 +7,22 @@ what is over. The one-time key goes last: as long as it is there, the rest may b
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cdistrim import custody
 from cdistrim.errors import LeaseHeldError, LedgerRefusal
+from cdistrim.grants import erase_offered_key
 from cdistrim.lease import Lease
+from cdistrim.opening import erase_request_key
 from cdistrim.protocol import SlotView, model_name
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
 
-__all__ = ["clear_ended_slots", "clear_slot", "clear_when_idle"]
+__all__ = ["clear_ended_slots", "clear_slot", "clear_when_idle", "forget_evaluations"]
 
-_HALF_WRITTEN = ".request-*.part"
+_HALF_WRITTEN = (".request-*.part", ".evaluation-*.part")
 
 
 def clear_slot(site: Site, slot: SlotView) -> None:
@@ -37,7 +40,7 @@ def clear_slot(site: Site, slot: SlotView) -> None:
     }
     for kind, recorded in objects.items():
         site.store.sweep(custody.prefix(site, slot.campaign, kind, name), keep={recorded})
-    custody.erase_request_key(site, slot.campaign, slot.number, slot.attempt)
+    erase_request_key(site, slot.campaign, slot.number, slot.fetch_attempt)
 
 
 def clear_ended_slots(site: Site) -> None:
@@ -46,18 +49,36 @@ def clear_ended_slots(site: Site) -> None:
     Raises:
         UnavailableError: Ledger or store don't answer.
     """
-    for path in site.work.glob(_HALF_WRITTEN):
-        path.unlink(missing_ok=True)
-    for path in sorted(site.work.glob("request-*-*-*.key")):
-        campaign, number, attempt = (int(word) for word in path.stem.split("-")[1:])
-        try:
-            slot = site.ledger.slot(campaign, number)
-        except LedgerRefusal:
-            continue  # Of another chain: whatever it is, this one can't say that it is over.
-        if slot.attempt > attempt:
-            custody.erase_request_key(site, campaign, number, attempt)
+    for pattern in _HALF_WRITTEN:
+        for path in site.work.glob(pattern):
+            path.unlink(missing_ok=True)
+    for slot, attempt in _slots_of(site, "request"):
+        if slot.fetch_attempt > attempt:
+            erase_request_key(site, slot.campaign, slot.number, attempt)
         else:
             clear_slot(site, slot)
+    forget_evaluations(site)
+
+
+def forget_evaluations(site: Site) -> None:
+    """Erase one-time keys of evaluations that are over: their candidates can't be opened again.
+
+    Raises:
+        UnavailableError: The ledger does not answer.
+    """
+    for slot, attempt in _slots_of(site, "evaluation"):
+        if slot.state.ended or slot.attempt > attempt:
+            erase_offered_key(site, slot.campaign, slot.number, attempt)
+
+
+def _slots_of(site: Site, kind: str) -> Iterator[tuple[SlotView, int]]:
+    """Slots for which a one-time key lies here, and the key's attempt."""
+    for path in sorted(site.work.glob(f"{kind}-*-*-*.key")):
+        campaign, number, attempt = (int(word) for word in path.stem.split("-")[1:])
+        try:
+            yield site.ledger.slot(campaign, number), attempt
+        except LedgerRefusal:
+            continue  # Of another chain: whatever it is, this one can't say that it is over.
 
 
 def clear_when_idle(site: Site) -> None:

@@ -67,19 +67,28 @@ class Measurer:
             digest: Of weights that were checked against it; not computed again here.
             open_weights: Opens the model; called only if the site does not remember it.
         """
-        path = self._path(cases, digest)
-        if path.exists():
-            try:
-                document = json.loads(path.read_bytes())
-                return Measurement(np.array(document["scores"]), float(document["norm"]))
-            except (ValueError, KeyError):
-                path.unlink()  # A memory is only a memory: measure again.
+        remembered = self.remembered(cases, digest)
+        if remembered is not None:
+            return remembered
         weights = open_weights()
         measured = Measurement(self._predict(weights, cases), norm(weights))
         if np.isfinite(measured.scores).all():
             document = {"scores": measured.scores.tolist(), "norm": measured.norm}
+            path = self._path(cases, digest)
             write_atomically(path, json.dumps(document).encode(), durable=False)
         return measured
+
+    def remembered(self, cases: CaseSet, digest: bytes) -> Measurement | None:
+        """What :meth:`measure` would give without the weights; None if it is not remembered."""
+        path = self._path(cases, digest)
+        try:
+            document = json.loads(path.read_bytes())
+            return Measurement(np.array(document["scores"]), float(document["norm"]))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            path.unlink()  # A memory is only a memory: measure again.
+            return None
 
     def _predict(self, weights: Weights, cases: CaseSet) -> npt.NDArray[np.float64]:
         # Imported by who measures only: most processes of a site don't.

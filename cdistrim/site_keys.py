@@ -32,6 +32,7 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
 from cdistrim.errors import KeyFileError, SealError
 from cdistrim.sealing import SealingKey
+from cdistrim.signing import sign
 
 __all__ = [
     "CREDENTIAL",
@@ -64,11 +65,22 @@ class SiteKeys:
         account: Checksum address of the account (EIP-55).
         private_key: The account's private key, 32 bytes.
         sealing_key: Opens what is sealed to this site.
+        former_keys: Opened it before the sealing key was replaced, the latest first.
     """
 
     account: str
     private_key: bytes = field(repr=False)
     sealing_key: SealingKey
+    former_keys: tuple[SealingKey, ...] = ()
+
+    @property
+    def opening_keys(self) -> tuple[SealingKey, ...]:
+        """What may open something that was sealed to this site: its key, then former ones."""
+        return (self.sealing_key, *self.former_keys)
+
+    def sign(self, message: bytes) -> bytes:
+        """This account's signature on a message (EIP-191), 65 bytes."""
+        return sign(message, self.private_key)
 
     def protect_one_time_key(self, key: SealingKey) -> bytes:
         """A one-time key as it may lie on the disk until its slot is over."""

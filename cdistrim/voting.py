@@ -2,11 +2,12 @@
 
 The steps of :func:`vote_on_candidate` are numbered; comments refer to the numbers.
 
-1. The record names the head as parent, and the candidate's objects are what it names.
-2. The candidate opens under the evaluate grant and has the recorded weights.
+1. The candidate's objects are what its record names, and open under the evaluate grant.
+2. Its key was dealt well: to all partners and nobody else, with the campaign's threshold.
 3. Hard checks: architecture, shapes, finite weights.
-4. Head, candidate and best accepted head are measured on the same hold-out, or remembered.
+4. Head and candidate are measured on the same hold-out, or remembered; so is the best head.
 5. Norm of the update; then `policy` forms the opinion, and the vote carries the evidence.
+6. Before a yes, the shares are published once more, sealed to their holders.
 
 Trouble with somebody else's data is a reason to vote no; trouble with a service is not: the call
 fails and is tried again until the deadline.
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cdistrim import custody, policy
+from cdistrim import custody, grants, policy
 from cdistrim.errors import LedgerRefusal, ModelRejectedError, UntrustedDataError
 from cdistrim.lease import Lease
 from cdistrim.measurements import Measurer
@@ -56,7 +57,7 @@ def answer_ballot(site: Site, view: CampaignView) -> Answer | None:
 
     Raises:
         LeaseHeldError: Another process of this site has weights in memory; try again.
-        UnavailableError: Ledger or store don't answer; try again.
+        UnavailableError: No answer of ledger or store, or no evaluate grant yet; try again.
     """
     slot = view.slot
     if slot is None or slot.ballot is None or not slot.ballot.waits_for(site.account):
@@ -79,6 +80,8 @@ def answer_ballot(site: Site, view: CampaignView) -> Answer | None:
             raise
         return None  # The others decided the ballot while this site was measuring.
     site.record_vote(view.number, slot.number, slot.ballot.kind.name.lower(), answer.sentence)
+    if slot.ballot.kind is BallotKind.UPLOAD:
+        grants.erase_offered_key(site, view.number, slot.number, slot.attempt)
     return answer
 
 
@@ -123,38 +126,71 @@ def _vote_on_upload(site: Site, view: CampaignView, slot: SlotView) -> Answer | 
             spec.voting, record.evidence, best=policy.best_of(_reported_heads(site, view))
         )
         return Answer(opinion.approve, opinion.sentence, record.evidence)
-    with Lease(site.work, campaign=view.number, slot=slot.number, purpose="evaluation"):
-        return _vote_on_candidate(site, view, slot, record, spec)
-
-
-def _vote_on_candidate(
-    site: Site, view: CampaignView, slot: SlotView, record: ModelRecord, spec: CampaignSpec
-) -> Answer | None:
     try:
-        # 1, 2: custody compares every hash with the ledger's.
-        candidate = custody.open_as_custodian(site, view.number, record)
-        # 3
-        check_weights(candidate, spec.model)
-    except ModelRejectedError as error:
-        refusal = policy.refuse_hard(error)
-        return Answer(False, refusal.sentence, refusal.evidence)
+        envelope = custody.ciphertext(site, view.number, record)
+        key = grants.granted_key(
+            site, slot, custody.record_context(site, view.number, record), envelope
+        )
     except UntrustedDataError as error:
-        site.logger.warning("Candidate %s refused: %s", record.name, error)
-        sentence = f"The candidate can't be trusted ({error.code})."
-        return Answer(False, sentence, policy.NO_EVIDENCE)
+        return _mistrust(site, record, error)
+    with Lease(site.work, campaign=view.number, slot=slot.number, purpose="evaluation"):
+        try:
+            # 1: custody compares every hash with the ledger's.
+            candidate = custody.open_with(key, envelope, site, view.number, record)
+            # 2
+            capsule, shares = grants.checked_shares(site, view, record, key)
+            # 3
+            check_weights(candidate, spec.model)
+        except ModelRejectedError as error:
+            refusal = policy.refuse_hard(error)
+            return Answer(False, refusal.sentence, refusal.evidence)
+        except UntrustedDataError as error:
+            return _mistrust(site, record, error)
+        answer = _measured(site, view, slot, record, candidate, spec)
+    if answer is not None and answer.approve:
+        # 6: a crash after it is harmless, a yes without it is not.
+        grants.publish_shares(site, view.number, record, capsule, shares)
+    return answer
+
+
+def _mistrust(site: Site, record: ModelRecord, error: UntrustedDataError) -> Answer:
+    site.logger.warning("Candidate %s refused: %s", record.name, error)
+    sentence = f"The candidate can't be trusted ({error.code})."
+    return Answer(False, sentence, policy.NO_EVIDENCE)
+
+
+def _measured(
+    site: Site,
+    view: CampaignView,
+    slot: SlotView,
+    record: ModelRecord,
+    candidate: Weights,
+    spec: CampaignSpec,
+) -> Answer | None:
     # 4
     if slot.ballot is None or not _still_waits(site, slot.ballot.id):
         return None
     measurer = Measurer(site, spec, slot)
     cases = site.data.holdout
-    head = measurer.measure(cases, custody.head_hash(site, view), lambda: _head(site, view))
+    opened: list[Weights] = []
+
+    def open_head() -> Weights:
+        opened.append(_head(site, view, slot))
+        return opened[0]
+
+    head = measurer.measure(cases, custody.head_hash(site, view), open_head)
     measured = measurer.measure(cases, record.weights_hash, lambda: candidate)
     best = _best_head(site, view, measurer)
-    # 5: the bound needs no head in memory; the ratio is for where it does not settle the matter.
+    # 5: the norms bound the update's. The head itself is there if it was opened just now, or is
+    # public; without it a candidate is refused that may be too far away from it.
     try:
-        if (measured.norm + head.norm) > spec.voting.max_update_ratio * head.norm:
-            ratio = update_ratio(_head(site, view), candidate)
-            policy.check_update(ratio, spec.voting)
+        bound = (measured.norm + head.norm) / head.norm
+        if bound > spec.voting.max_update_ratio:
+            if view.head == GENESIS and not opened:
+                open_head()
+            policy.check_update(
+                update_ratio(opened[0], candidate) if opened else bound, spec.voting
+            )
     except ModelRejectedError as error:
         refusal = policy.refuse_hard(error)
         return Answer(False, refusal.sentence, refusal.evidence)
@@ -164,10 +200,15 @@ def _vote_on_candidate(
     return Answer(opinion.approve, opinion.sentence, opinion.evidence)
 
 
-def _head(site: Site, view: CampaignView) -> Weights:
+def _head(site: Site, view: CampaignView, slot: SlotView) -> Weights:
+    """The head, which this site has never measured: its key was granted with the candidate's."""
     if view.head == GENESIS:
         return custody.open_genesis(site, view)
-    return custody.open_as_custodian(site, view.number, site.ledger.model(view.number, view.head))
+    record = site.ledger.model(view.number, view.head)
+    envelope = custody.ciphertext(site, view.number, record)
+    context = custody.record_context(site, view.number, record)
+    key = grants.granted_key(site, slot, context, envelope)
+    return custody.open_with(key, envelope, site, view.number, record)
 
 
 def _accepted(site: Site, view: CampaignView) -> Iterator[SlotView]:
@@ -186,7 +227,8 @@ def _reported_heads(site: Site, view: CampaignView) -> Iterator[policy.BestHead]
 def _best_head(site: Site, view: CampaignView, measurer: Measurer) -> policy.BestHead | None:
     """The accepted model that this site once measured highest on its hold-out.
 
-    What it measured is what it voted (or recorded, in its own slots), so the ledger remembers it.
+    What it measured is what it voted (or recorded, in its own slots), so the ledger remembers it;
+    the scores behind it are in the site's memory, or gone: the model can't be opened again.
     """
     heads: list[policy.BestHead] = []
     for slot in _accepted(site, view):
@@ -200,10 +242,6 @@ def _best_head(site: Site, view: CampaignView, measurer: Measurer) -> policy.Bes
     best = policy.best_of(heads)
     if best is None or best.slot == view.head:
         return None
-    record = site.ledger.model(view.number, best.slot)
-    measured = measurer.measure(
-        site.data.holdout,
-        record.weights_hash,
-        lambda: custody.open_as_custodian(site, view.number, record),
-    )
-    return policy.BestHead(best.slot, best.auc, measured.scores)
+    digest = site.ledger.model(view.number, best.slot).weights_hash
+    measured = measurer.remembered(site.data.holdout, digest)
+    return policy.BestHead(best.slot, best.auc, measured.scores if measured else None)

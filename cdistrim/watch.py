@@ -1,13 +1,16 @@
-"""Waiting for the ledger: ballots, keys, deadlines. Polls; believes only what the ledger says."""
+"""Waiting: for ballots, shares, evaluate grants, deadlines. Polls; only the ledger is believed."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cdistrim import custody
+from cdistrim.custody import prefix
+from cdistrim.grants import grants_prefix, has_offered
+from cdistrim.opening import gather
 from cdistrim.protocol import GENESIS, BallotKind, CampaignView, SlotState, SlotView
 
 if TYPE_CHECKING:
@@ -15,7 +18,14 @@ if TYPE_CHECKING:
     from cdistrim.ledger import Ledger
     from cdistrim.site import Site
 
-__all__ = ["POLL_VARIABLE", "await_ballot", "await_release", "observe", "poll_seconds"]
+__all__ = [
+    "POLL_VARIABLE",
+    "await_ballot",
+    "await_grant",
+    "await_shares",
+    "observe",
+    "poll_seconds",
+]
 
 POLL_VARIABLE = "CDISTRIM_POLL_SECONDS"
 """Environment variable: seconds between two looks at the ledger (default 1)."""
@@ -45,27 +55,70 @@ def _is_over(ledger: Ledger, slot: SlotView) -> bool:
     return max(ledger.now(), time.time()) > slot.deadline
 
 
-def await_ballot(site: Site, ref: IterationRef, step: BallotKind) -> SlotView:
-    """Wait until the slot's ballot is decided or its deadline has passed; the slot then."""
+def await_ballot(
+    site: Site,
+    ref: IterationRef,
+    step: BallotKind,
+    meanwhile: Callable[[SlotView], object] = lambda _slot: None,
+) -> SlotView:
+    """Wait until the slot's ballot is decided or its deadline has passed; the slot then.
+
+    ``meanwhile`` is called at every look at an open ballot, e.g. to grant to late evaluators.
+    """
     while True:
         slot = site.ledger.slot(ref.campaign, ref.slot)
         if slot.attempt != ref.attempt or slot.state not in _DECIDING[step]:
             return slot
         if _is_over(site.ledger, slot):
             return slot
+        meanwhile(slot)
         time.sleep(poll_seconds())
 
 
-def await_release(site: Site, ref: IterationRef) -> None:
-    """Wait until a custodian has released something for this slot, or the deadline has passed."""
+def await_shares(site: Site, ref: IterationRef) -> bool:
+    """Wait until enough good shares of the head were released, or the deadline has passed.
+
+    Returns whether there are enough; there is nothing to wait for where the head is genesis.
+    """
+    seen = -1
     while True:
         view = site.ledger.campaign(ref.campaign)
         if view.head == GENESIS:
-            return
-        where = custody.prefix(site, ref.campaign, "releases", f"{ref.slot}-{ref.attempt}")
-        if site.store.list(where):
-            return
+            return True
         slot = site.ledger.slot(ref.campaign, ref.slot)
+        where = prefix(site, ref.campaign, "releases", f"{ref.slot}-{slot.fetch_attempt}")
+        released = len(site.store.list(where))
+        if released != seen:
+            seen = released
+            record = site.ledger.model(view.number, view.head)
+            at = {"slot": ref.slot, "attempt": slot.fetch_attempt}
+            if gather(site, view.number, record, **at).enough:
+                return True
         if slot.state is not SlotState.FETCH_GRANTED or _is_over(site.ledger, slot):
-            return
+            return False
+        time.sleep(poll_seconds())
+
+
+def await_grant(site: Site, ref: IterationRef, patience: float = 60.0) -> bool:
+    """Wait until this site was granted the candidate that it shall measure.
+
+    Args:
+        patience: Seconds to wait; whoever drives the site asks again later.
+
+    Returns:
+        Whether it was; also where there is nothing to wait for.
+    """
+    end = time.monotonic() + patience
+    while True:
+        slot = site.ledger.slot(ref.campaign, ref.slot)
+        if slot.ballot is None or slot.ballot.kind is not BallotKind.UPLOAD:
+            return True
+        if not slot.ballot.waits_for(site.account) or not has_offered(
+            site, ref.campaign, ref.slot, slot.attempt
+        ):
+            return True
+        if site.store.list(grants_prefix(site, slot, site.account)):
+            return True
+        if time.monotonic() > end or _is_over(site.ledger, slot):
+            return False
         time.sleep(poll_seconds())

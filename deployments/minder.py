@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdistrim.custody import has_released
 from cdistrim.errors import CDistriMError
+from cdistrim.grants import has_offered
 from cdistrim.lease import is_held
 from cdistrim.protocol import Deed, Duty, duties
+from cdistrim.releasing import has_released
 from cdistrim.site import Site
 from cdistrim.watch import observe, poll_seconds
 
@@ -106,6 +107,8 @@ def _under_way(site: Site, duty: Duty) -> bool:
     """Whether a living process of this site is at it, or there is nothing left to do."""
     if duty.deed is Deed.RELEASE:
         return has_released(site, duty.campaign, duty.slot, duty.attempt)
+    if duty.deed is Deed.OFFER:
+        return has_offered(site, duty.campaign, duty.slot, duty.attempt)
     if duty.deed is Deed.ITERATE:
         return is_held(site.turn)
     # Who votes has the weights; who wants to vote waits until they are free.

@@ -1,4 +1,4 @@
-"""What a site owes a partner's slot: its vote on an open ballot, its key after the grant."""
+"""What a site owes a partner's slot: its vote on an open ballot, its share after the grant."""
 
 # Served flows travel to their process by value: annotations must be objects, not names to look up
 # (so no `from __future__ import annotations` here).
@@ -6,7 +6,9 @@ from prefect import flow
 
 from cdistrim.iteration import IterationRef
 from flows.parameters import Number, run_name
-from tasks.release_key import release_key
+from tasks.await_grant import await_grant
+from tasks.offer_key import offer_key
+from tasks.release_share import release_share
 from tasks.vote import vote
 
 __all__ = ["cast_votes"]
@@ -19,9 +21,14 @@ __all__ = ["cast_votes"]
     log_prints=False,
 )
 def cast_votes(campaign: Number, slot: Number, attempt: Number) -> bool | None:
-    """Vote if a ballot waits for this site; release the head's key if the fetch is granted."""
+    """Vote if a ballot waits for this site; release its share if the fetch is granted.
+
+    An evaluator offers a one-time key before it is asked: the trainer grants the candidate to it.
+    """
     ref = IterationRef(campaign, slot, attempt)
+    offer_key(ref)
+    await_grant(ref)
     answer = vote(ref)
     # The vote itself may have granted the fetch.
-    release_key(ref)
+    release_share(ref)
     return answer

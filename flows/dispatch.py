@@ -23,9 +23,10 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.logging import get_run_logger
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-from cdistrim.custody import has_released
+from cdistrim.grants import has_offered
 from cdistrim.leftovers import clear_when_idle
 from cdistrim.protocol import Deed, Duty
+from cdistrim.releasing import has_released
 from cdistrim.site import bound_site, site_bound_to
 from flows.cast_votes import cast_votes
 from flows.convene import convene
@@ -45,6 +46,7 @@ DEED_FLOWS: Mapping[Deed, Callable[..., object]] = {
     Deed.ITERATE: partner_iteration,
     Deed.VOTE: cast_votes,
     Deed.RELEASE: cast_votes,
+    Deed.OFFER: cast_votes,
     Deed.CLOSE: restore_and_skip,
 }
 """Which flow does which deed; sites serve exactly these."""
@@ -123,15 +125,18 @@ class Embedded:
         # and stopping a heartbeat costs every flow a second.
         heartbeats_off = temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
         with heartbeats_off, site_bound_to(self._sites[duty.partner]):
-            if duty.deed is Deed.RELEASE and self._released(duty):
+            if self._done(duty):
                 return
             DEED_FLOWS[duty.deed](duty.campaign, duty.slot, duty.attempt)
 
     @staticmethod
-    def _released(duty: Duty) -> bool:
-        """Whether the vote that granted the fetch has released by itself."""
+    def _done(duty: Duty) -> bool:
+        """Whether a vote has done it along the way: the ledger knows nothing of it."""
+        asked = {Deed.RELEASE: has_released, Deed.OFFER: has_offered}.get(duty.deed)
+        if asked is None:
+            return False
         return guarded(
-            "release", lambda: has_released(bound_site(), duty.campaign, duty.slot, duty.attempt)
+            duty.deed.value, lambda: asked(bound_site(), duty.campaign, duty.slot, duty.attempt)
         )
 
     def _work(self, duty: Duty) -> None:
@@ -150,8 +155,8 @@ class _Sent:
     at: float
 
 
-PATIENCE_S = {Deed.RELEASE: 5.0}
-"""Seconds that a duty may stand before it is sent: whoever has just voted releases by itself."""
+PATIENCE_S = {Deed.RELEASE: 5.0, Deed.OFFER: 5.0}
+"""Seconds that a duty may stand before it is sent: whoever has just voted does these by itself."""
 
 
 class Agents:

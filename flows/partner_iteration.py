@@ -15,7 +15,7 @@ from flows.artifacts import publish_iteration
 from flows.parameters import Number, run_name
 from flows.restore_and_skip import restore_and_skip
 from tasks.await_ballot import await_ballot
-from tasks.await_release import await_release
+from tasks.await_shares import await_shares
 from tasks.boundary import guarded
 from tasks.confirm import confirm
 from tasks.decrypt import decrypt
@@ -90,7 +90,7 @@ def _see_it_decided(ref: IterationRef) -> SlotState:
 def _train(ref: IterationRef) -> None:
     fetch(ref)
     lock(ref)
-    await_release(ref)
+    await_shares(ref)
     decrypt(ref)
     train(ref)
     evaluate(ref)

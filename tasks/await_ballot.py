@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdistrim.iteration import IterationRef
+from cdistrim.iteration import IterationRef, session_of
 from cdistrim.protocol import BallotKind, SlotState
 from cdistrim.site import bound_site
 from cdistrim.watch import await_ballot as wait
@@ -13,5 +13,8 @@ __all__ = ["await_ballot"]
 
 @step(retries=5)
 def await_ballot(ref: IterationRef, ballot: BallotKind) -> SlotState:
-    """The slot's state once the ballot is decided, or its deadline has passed."""
-    return wait(bound_site(), ref, ballot).state
+    """The slot's state once the ballot is decided, or its deadline has passed.
+
+    Evaluators who come late are granted the candidate meanwhile.
+    """
+    return wait(bound_site(), ref, ballot, session_of(bound_site(), ref).answer_offers).state

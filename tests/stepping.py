@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from cdistrim.custody import release_head_key
 from cdistrim.enrolment import enrol
+from cdistrim.grants import offer_key
 from cdistrim.iteration import IterationRef, IterationSession
 from cdistrim.protocol import CampaignView
+from cdistrim.releasing import release_share
 from cdistrim.site import Site
 from cdistrim.voting import Answer, answer_ballot
 from cdistrim.watch import observe
@@ -54,15 +55,20 @@ class Stepper:
         return [answer for answer in answers if answer is not None]
 
     def release(self) -> list[str]:
-        """Every site releases the head's key if it may; who did."""
-        return [name for name, site in self.sites.items() if release_head_key(site, self.view())]
+        """Every site releases its share of the head's key if it may; who did."""
+        return [name for name, site in self.sites.items() if release_share(site, self.view())]
+
+    def offer(self) -> list[str]:
+        """Every evaluator offers the one-time key for its evaluation; who did."""
+        return [name for name, site in self.sites.items() if offer_key(site, self.view())]
 
     def grant_fetch(self) -> IterationSession:
-        """To the state "fetch granted", with the keys released."""
+        """To the state "fetch granted", with shares released and evaluators' keys offered."""
         session = self.session()
         session.request_token()
         self.vote()
         self.release()
+        self.offer()
         return session
 
     def open_head(self) -> IterationSession:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Protocol
 from pydantic import PlainValidator
 
 from cdistrim.protocol import (
+    AddedCapsule,
     BallotId,
     BallotView,
     CampaignView,
@@ -77,13 +78,15 @@ class Member:
     """A member of the consortium.
 
     ``sealing_key`` is the public key that receives sealed keys, empty until the member published
-    one; ``key_changed_at`` when it did, in seconds of ledger time.
+    one; ``key_changed_at`` when it did, in seconds of ledger time; ``key_replaced`` whether it had
+    another one before.
     """
 
     account: str
     name: str
     sealing_key: bytes = b""
     key_changed_at: int = field(default=0, compare=False)
+    key_replaced: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -200,6 +203,14 @@ class Ledger(Protocol):
 
     def lineage(self, campaign: int, slot: int) -> tuple[ModelRecord, ...]:
         """An accepted model and all that it was trained from, newest first."""
+        ...
+
+    def added_capsules(self, campaign: int, slot: int) -> tuple[AddedCapsule, ...]:
+        """Where an accepted model's key was shared anew, oldest first: each partner's latest."""
+        ...
+
+    def dealt(self, campaign: int) -> frozenset[str]:
+        """Joiners of a campaign whom the open slot's candidate makes voters, by account."""
         ...
 
     def contributions(self, campaign: int, slot: int) -> tuple[Contribution, ...]:

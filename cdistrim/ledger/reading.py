@@ -26,6 +26,7 @@ from cdistrim.ledger.views import (
 )
 from cdistrim.ledger.words import ballot_word
 from cdistrim.protocol import (
+    AddedCapsule,
     BallotId,
     BallotKind,
     BallotView,
@@ -152,7 +153,12 @@ class ReadOnlyLedger:
         present = self._present()
         found = self._view("members", present=present)
         published = self._events.arguments("KeyRotated", present.at)
-        keys = {event["account"]: event["sealingKey"] for event in published}
+        keys: dict[str, bytes] = {}
+        replaced: set[str] = set()
+        for event in published:
+            if event["account"] in keys:
+                replaced.add(event["account"])
+            keys[event["account"]] = event["sealingKey"]
         members = []
         for member in found:
             key = keys.get(member["account"], b"")
@@ -165,7 +171,13 @@ class ReadOnlyLedger:
                 )
             if member["active"]:
                 members.append(
-                    Member(member["account"], member["name"], key, member["keyChangedAt"])
+                    Member(
+                        member["account"],
+                        member["name"],
+                        key,
+                        member["keyChangedAt"],
+                        member["account"] in replaced,
+                    )
                 )
         return tuple(members)
 
@@ -234,6 +246,27 @@ class ReadOnlyLedger:
                 records.append(self._model(campaign, fields, present))
                 slot = fields["parent"]
         return tuple(records)
+
+    @of_one_chain
+    def added_capsules(self, campaign: int, slot: int) -> tuple[AddedCapsule, ...]:
+        """Where an accepted model's key was shared anew, oldest first: each partner's latest."""
+        found: dict[str, AddedCapsule] = {}
+        for event in self._events.arguments(
+            "CapsuleAdded", self._present().at, campaign=campaign, slot=slot
+        ):
+            found.pop(event["account"], None)
+            found[event["account"]] = AddedCapsule(event["account"], event["capsuleHash"])
+        return tuple(found.values())
+
+    @of_one_chain
+    def dealt(self, campaign: int) -> frozenset[str]:
+        """Joiners of a campaign whom the open slot's candidate makes voters, by account."""
+        present = self._present()
+        mask = self._view("campaignRecord", campaign, present=present)["dealt"]
+        if not mask:
+            return frozenset()
+        members = self._view("members", present=present)
+        return frozenset(one["account"] for one in members if mask >> one["seat"] & 1)
 
     @of_one_chain
     def contributions(self, campaign: int, slot: int) -> tuple[Contribution, ...]:

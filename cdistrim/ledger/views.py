@@ -67,6 +67,7 @@ def campaign_view(
         mode=campaign["mode"],
         order=campaign["order"],
         cycles=campaign["cycles"],
+        quorum=campaign["quorum"],
         enrolments=tuple(_enrolment(e) for e in campaign["enrolments"] if e["enrolled"]),
         head=campaign["head"],
         accepted=campaign["accepted"],

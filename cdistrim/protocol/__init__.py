@@ -11,6 +11,7 @@ from cdistrim.protocol.duties import (
     duties,
 )
 from cdistrim.protocol.records import (
+    AddedCapsule,
     BallotId,
     BallotView,
     CampaignView,
@@ -49,6 +50,7 @@ from cdistrim.protocol.words import (
 __all__ = [
     "GENESIS",
     "TRANSITIONS",
+    "AddedCapsule",
     "BallotId",
     "BallotKind",
     "BallotState",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from cdistrim.protocol.records import CampaignView
-from cdistrim.protocol.words import GENESIS, BallotKind, CampaignState, SlotState
+from cdistrim.protocol.words import GENESIS, BallotKind, CampaignState, Mode, SlotState
 
 __all__ = [
     "Deed",
@@ -29,7 +29,9 @@ class Deed(Enum):
     """The slot's owner runs or continues its partner iteration."""
     VOTE = "vote"
     RELEASE = "release"
-    """Holders of the head's key seal it to the requester, after the grant."""
+    """Holders of shares of the head's key seal them to the requester, after the grant."""
+    OFFER = "offer"
+    """An evaluator offers the one-time key to which the candidate's key will be sealed."""
     CLOSE = "close"
     """Any member closes a step that is over, or takes out who is no member any more."""
 
@@ -93,6 +95,11 @@ def duties(view: CampaignView) -> Iterator[Duty]:
         for partner in view.order:
             if partner != slot.owner:
                 yield Duty(Deed.RELEASE, partner, view.number, slot.number, slot.attempt)
+    if view.mode is Mode.HOLDOUT and slot.state in (SlotState.FETCH_GRANTED, SlotState.TRAINING):
+        for enrolment in view.enrolments:
+            if enrolment.evaluator and enrolment.partner != slot.owner:
+                partner = enrolment.partner
+                yield Duty(Deed.OFFER, partner, view.number, slot.number, slot.attempt)
     if slot.ballot is not None:
         ballot = slot.ballot
         waiting = filter(ballot.waits_for, ballot.electorate)

@@ -15,6 +15,7 @@ from cdistrim.protocol.words import (
 )
 
 __all__ = [
+    "AddedCapsule",
     "BallotId",
     "BallotView",
     "CampaignView",
@@ -134,6 +135,14 @@ class Enrolment:
 
 
 @dataclass(frozen=True)
+class AddedCapsule:
+    """Where the ledger says that ``partner`` has shared a model's key anew."""
+
+    partner: str
+    capsule_hash: bytes
+
+
+@dataclass(frozen=True)
 class Contribution:
     """What a partner gave to a model: its models among the ancestors and itself, and its training
     cases summed over them (the basis for royalties)."""
@@ -188,7 +197,8 @@ class CampaignView:
 
     ``head`` is the number of the slot whose model is the head (0: genesis); ``slot`` the open slot,
     None unless the campaign runs; ``slots`` how many slots there will have been; ``now`` the time
-    that the next block would have, in seconds. ``removals_pending`` says that some partner is no
+    that the next block would have, in seconds; ``quorum`` the votes that the spec asks for in every
+    ballot, 0 for a strict majority. ``removals_pending`` says that some partner is no
     member any more and that nothing else happens until a member has applied that.
     """
 
@@ -207,6 +217,7 @@ class CampaignView:
     slots: int
     slot: SlotView | None = None
     removals_pending: bool = False
+    quorum: int = 0
 
     def enrolment(self, partner: str) -> Enrolment | None:
         """The partner's enrolment, None if it has not enrolled."""
