@@ -123,18 +123,23 @@ def recover(shares: Sequence[Share], threshold: int) -> DataKey:
             f"{len(chosen)} shares are not enough: {threshold} are needed.",
             hint="Wait for more holders to release theirs.",
         )
+    return _combined(chosen)
+
+
+def _combined(shares: Sequence[Share]) -> DataKey:
     halves = [
-        Shamir.combine([(share.index, share.value[i : i + _HALF]) for share in chosen], ssss=False)
+        Shamir.combine([(share.index, share.value[i : i + _HALF]) for share in shares], ssss=False)
         for i in (0, _HALF)
     ]
     return DataKey(b"".join(halves))
 
 
 def check_dealing(key: DataKey, shares: Sequence[Share], threshold: int) -> None:
-    """See that any ``threshold`` of these shares give this key.
+    """See that any ``threshold`` of these shares give this key, and fewer don't.
 
     A polynomial of degree below t through the key and t-1 shares is unique; every further share
-    is on it if and only if it gives the key together with these.
+    is on it if and only if it gives the key together with these. If t-1 of them give the key, too,
+    then its degree is lower than it should be, and any t-1 open the model.
 
     Raises:
         BadDealingError: They don't.
@@ -145,7 +150,12 @@ def check_dealing(key: DataKey, shares: Sequence[Share], threshold: int) -> None
             hint="Vote no: whoever dealt it did not follow the protocol.",
         )
     base, others = shares[: threshold - 1], shares[threshold - 1 :]
-    if any(recover([*base, other], threshold) != key for other in others):
+    if _combined(base) == key:
+        raise BadDealingError(
+            f"Fewer than {threshold} shares give the model's key.",
+            hint="Vote no: whoever dealt them did not follow the protocol.",
+        )
+    if any(_combined([*base, other]) != key for other in others):
         raise BadDealingError(
             "The shares do not all give the model's key.",
             hint="Vote no: whoever dealt them did not follow the protocol.",

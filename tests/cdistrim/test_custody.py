@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from cdistrim import custody
+from cdistrim.capsule import Capsule
 from cdistrim.devnet import Devnet
-from cdistrim.errors import CDistriMError, IntegrityError, SealError
+from cdistrim.envelope import new_data_key
+from cdistrim.errors import BadDealingError, IntegrityError, SealError
+from cdistrim.grants import publish_shares
+from cdistrim.messages import Shares
+from cdistrim.opening import open_together
 from cdistrim.protocol import ModelRecord
 from cdistrim.weights import weights_hash
 from tests.factories import make_cases
@@ -38,19 +44,31 @@ def head(accepted: Stepper) -> ModelRecord:
     return accepted.any.ledger.model(accepted.campaign, 1)
 
 
-def test_custodians_open_a_model_and_nobody_else_does(accepted: Stepper, head: ModelRecord) -> None:
-    for name in ("hospital-1", "hospital-3"):
-        weights = custody.open_as_custodian(accepted.sites[name], 1, head)
-        assert weights_hash(weights) == head.weights_hash
-    with pytest.raises(SealError):
-        custody.open_as_custodian(accepted.sites["hospital-2"], 1, head)
+def test_every_partner_holds_a_share_and_no_partner_opens_a_model_alone(
+    accepted: Stepper, head: ModelRecord
+) -> None:
+    (capsule,) = custody.capsules(accepted.any, 1, head)
+    assert set(capsule.holders) == {site.account.lower() for site in accepted.sites.values()}
+    assert capsule.threshold == 2
+    for site in accepted.sites.values():
+        assert custody.own_share(site, 1, head, capsule)
+        with pytest.raises(SealError, match="too few"):
+            open_together([site], 1, head)
+
+
+def test_as_many_sites_as_the_quorum_open_a_model_together(
+    accepted: Stepper, head: ModelRecord
+) -> None:
+    for pair in itertools.combinations(accepted.sites.values(), 2):
+        assert weights_hash(open_together(pair, 1, head)) == head.weights_hash
 
 
 def test_weights_other_than_the_recorded_ones_are_refused(
     accepted: Stepper, head: ModelRecord
 ) -> None:
+    sites = list(accepted.sites.values())
     with pytest.raises(IntegrityError, match="hash"):
-        custody.open_as_custodian(accepted.any, 1, replace(head, weights_hash=bytes(32)))
+        open_together(sites, 1, replace(head, weights_hash=bytes(32)))
 
 
 def test_a_whole_model_is_read_once_and_again_when_it_changed(
@@ -78,72 +96,65 @@ def test_a_whole_model_is_read_once_and_again_when_it_changed(
     assert reads == [head.ciphertext_hash]
 
 
-def test_a_key_does_not_open_another_slots_model(accepted: Stepper, head: ModelRecord) -> None:
+def test_shares_do_not_open_another_slots_model(accepted: Stepper, head: ModelRecord) -> None:
     with pytest.raises(SealError):
-        custody.open_as_custodian(accepted.any, 1, replace(head, slot=2))
+        open_together(list(accepted.sites.values()), 1, replace(head, slot=2))
+
+
+def test_a_capsule_that_does_not_name_exactly_the_partners_is_a_bad_dealing(
+    accepted: Stepper, head: ModelRecord
+) -> None:
+    site, view = accepted.any, accepted.view()
+    context = custody.record_context(site, 1, head)
+    keys = {each.account: each.sealing_key for each in site.ledger.members()}
+    stranger, some = "0x" + "ee" * 20, dict(list(keys.items())[:2])
+    key = new_data_key()
+    custody.require_dealing(site, view, Capsule.seal(key, keys, 2, context), context)
+    for holders, threshold, why in (
+        (keys | {stranger: site.keys.sealing_key.public_bytes}, 3, "no partner"),
+        (some, 2, "got no share"),
+        (keys, 3, "3 shares open it instead of 2"),
+    ):
+        capsule = Capsule.seal(key, holders, threshold, context)
+        with pytest.raises(BadDealingError, match=why):
+            custody.require_dealing(site, view, capsule, context)
+    elsewhere = Capsule.seal(key, keys, 2, replace(context, slot=7))
+    with pytest.raises(SealError, match="belongs to"):
+        custody.require_dealing(site, view, elsewhere, context)
+
+
+def test_a_share_that_the_dealer_sealed_badly_is_taken_from_what_an_evaluator_published(
+    simulate: Simulate,
+) -> None:
+    steps = after_one_slot(simulate())
+    head = steps.any.ledger.model(1, 1)
+    victim = steps.sites["hospital-2"]
+    (capsule,) = custody.capsules(victim, 1, head)
+    right = custody.own_share(victim, 1, head, capsule)
+    # What a dealer seals to others nobody else can check; here it sealed junk of the right size.
+    holders = dict(capsule.holders)
+    mine = holders[victim.account.lower()]
+    holders[victim.account.lower()] = mine.model_copy(update={"sealed": bytes(len(mine.sealed))})
+    spoiled = capsule.model_copy(update={"holders": holders})
+    with pytest.raises(SealError):
+        spoiled.open_share(victim.account, victim.keys.opening_keys, capsule.context)
+    with pytest.raises(SealError):
+        custody.own_share(victim, 1, head, spoiled)
+
+    evaluator = steps.sites["hospital-3"]
+    (published,) = custody.read_messages(
+        victim, custody.prefix(victim, 1, "shares", head.name), Shares
+    )
+    assert published.open_share(capsule, evaluator.account, evaluator.keys.opening_keys)
+    all_shares = {
+        site.account.lower(): custody.own_share(site, 1, head, capsule)
+        for site in steps.sites.values()
+    }
+    publish_shares(evaluator, 1, head, spoiled, all_shares)
+    assert custody.own_share(victim, 1, head, spoiled) == right
 
 
 def test_a_genesis_that_this_machine_makes_differently_is_refused(accepted: Stepper) -> None:
     view = replace(accepted.view(), genesis_hash=bytes(32))
     with pytest.raises(IntegrityError, match="Seed 1"):
         custody.open_genesis(accepted.any, view)
-
-
-def test_a_key_is_released_after_the_grant_only_and_opens_the_head_in_its_slot(
-    simulate: Simulate,
-) -> None:
-    steps = after_one_slot(simulate())
-    session = steps.session()
-    assert steps.release() == []
-    session.request_token()
-    assert steps.release() == []
-    steps.vote()
-    session.fetch()
-    session.lock()
-    with pytest.raises(SealError, match="No custodian has released"):
-        session.decrypt()
-
-    assert steps.release() == ["hospital-1", "hospital-3"]
-    assert steps.release() == []
-    session.decrypt()
-
-    assert session.head is not None
-    assert weights_hash(session.head) == steps.any.ledger.model(1, 1).weights_hash
-    session.close()
-
-
-def test_a_junk_release_is_passed_over_and_noted(simulate: Simulate) -> None:
-    steps = after_one_slot(simulate())
-    session = steps.session()
-    session.request_token()
-    steps.vote()
-    where = custody.prefix(steps.any, 1, "releases", f"2-{session.ref.attempt}", "0x0")
-    steps.any.store.put(where, b"junk")
-    steps.release()
-
-    session.fetch()
-    session.lock()
-    session.decrypt()
-
-    assert session.head is not None
-    assert "does not open" in (session.site.directory / "log" / "site.log").read_text()
-    session.close()
-
-
-def test_the_one_time_key_survives_a_restart_is_shut_to_others_and_goes_with_its_slot(
-    simulate: Simulate,
-) -> None:
-    steps = Stepper(simulate(size=2))
-    owner, ref = steps.owner(), steps.session().ref
-    first = custody.request_key(owner, ref.campaign, ref.slot, ref.attempt)
-    again = custody.request_key(
-        steps.simulated.site(owner.name), ref.campaign, ref.slot, ref.attempt
-    )
-    (path,) = owner.work.glob("*.key")
-
-    assert first.public_bytes == again.public_bytes
-    assert path.stat().st_mode & 0o077 == 0
-    with pytest.raises(CDistriMError):
-        steps.sites["hospital-2"].keys.open_one_time_key(path.read_bytes())
-    steps.accept()
-    assert not path.exists()

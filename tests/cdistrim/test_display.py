@@ -93,7 +93,7 @@ def test_the_panel_fits_the_terminal(width: int) -> None:
     display.campaign_started(view())
     display.slot_started(3, "hospital-3")
     display.step(3, "hospital-3", "train")
-    display.step(3, "hospital-1", "release_key")
+    display.step(3, "hospital-1", "release_share")
     display.training(3, 1, 2, 12, 25, 0.412)
     display.vote(3, "hospital-1", True, "better")
     out = io.StringIO()
@@ -101,7 +101,7 @@ def test_the_panel_fits_the_terminal(width: int) -> None:
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) == width
     display.finished()
-    assert "release_key" not in out.getvalue()
+    assert "release_share" not in out.getvalue()
     for words in ("slot 3 of 12", "hospital-3", "train", "epoch 1/2", "batch 12/25", "estimating"):
         assert words in out.getvalue()
 

@@ -188,10 +188,23 @@ def test_a_decided_ballot_asks_nobody() -> None:
     assert asked(running(slot)) == {(Deed.ITERATE, ALICE)}
 
 
-def test_a_key_is_asked_of_everybody_but_the_requester_and_only_once_granted() -> None:
+def test_a_share_is_asked_of_everybody_but_the_requester_and_only_once_granted() -> None:
     for state in SlotState:
         released = {one for deed, one in asked(running(slot_in(state))) if deed is Deed.RELEASE}
         assert released == ({BOB, CAROL} if state is SlotState.FETCH_GRANTED else set())
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_evaluators_are_asked_to_offer_a_key_before_there_is_a_candidate(mode: Mode) -> None:
+    enrolled = tuple(
+        Enrolment(one, one[-4:], 10, bytes(32), evaluator=one != CAROL)
+        for one in (ALICE, BOB, CAROL)
+    )
+    early = (SlotState.FETCH_GRANTED, SlotState.TRAINING)
+    for state in SlotState:
+        view = replace(running(slot_in(state)), enrolments=enrolled, mode=mode)
+        offered = {one for deed, one in asked(view) if deed is Deed.OFFER}
+        assert offered == ({BOB} if state in early and mode is Mode.HOLDOUT else set())
 
 
 def test_the_public_genesis_head_needs_no_key() -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from cdistrim.protocol import BallotKind, SlotState
+from cdistrim.releasing import release_share
 from cdistrim.spec import DeadlineSpec
-from cdistrim.watch import await_ballot, await_release, observe
+from cdistrim.watch import await_ballot, await_grant, await_shares, observe
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -49,22 +50,55 @@ def test_nobody_waits_beyond_the_deadline_of_the_chain(simulate: Simulate) -> No
     assert slot.state is SlotState.FETCH_REQUESTED
 
 
-def test_a_release_is_waited_for_until_it_is_there_or_time_is_over(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=2))
-    await_release(steps.any, steps.session().ref)  # The genesis head needs none.
+def test_shares_are_waited_for_until_there_are_enough(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=5))
+    assert await_shares(steps.any, steps.session().ref)  # The genesis head needs none.
     steps.accept()
     session = steps.session()
     session.request_token()
     steps.vote()
-    waiting = threading.Thread(target=await_release, args=(session.site, session.ref))
+    found: list[bool] = []
+    waiting = threading.Thread(target=lambda: found.append(await_shares(session.site, session.ref)))
     waiting.start()
-    time.sleep(0.1)
-    assert waiting.is_alive()
-
-    assert "hospital-1" in steps.release()
+    holders = [site for site in steps.sites.values() if site is not session.site]
+    for holder in holders[:2]:  # With the owner's own share these are three of five.
+        time.sleep(0.3)
+        assert waiting.is_alive()
+        assert release_share(holder, steps.view())
     waiting.join(10)
 
-    assert not waiting.is_alive()
+    assert found == [True]
+
+
+def test_shares_are_not_waited_for_beyond_the_deadline(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=3))
+    steps.accept()
+    session = steps.session()
+    session.request_token()
+    steps.vote()
+    steps.simulated.travel(DeadlineSpec().opening + 1)
+
+    assert not await_shares(session.site, session.ref)
+
+
+def test_an_evaluate_grant_is_waited_for_but_not_for_ever(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=2))
+    session = steps.session()
+    evaluator = steps.sites["hospital-2"]
+    assert await_grant(evaluator, session.ref)  # Nothing waits for it yet.
+    session.request_token()
+    steps.vote()
+    session.fetch()
+    session.lock()
+    session.decrypt()
+    session.train()
+    steps.ask_upload(session)
+    steps.offer()
+
+    assert not await_grant(evaluator, session.ref, patience=0.1)
+    session.answer_offers(session.slot())
+    assert await_grant(evaluator, session.ref, patience=0.1)
+    session.close()
 
 
 def test_the_clock_of_a_quiet_chain_goes_on(simulate: Simulate) -> None:

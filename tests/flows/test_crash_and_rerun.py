@@ -22,7 +22,7 @@ STEPS = (
     Moment(2, "a vote"),
     Moment(2, "fetch"),
     Moment(2, "lock"),
-    Moment(2, "await_release"),
+    Moment(2, "await_shares"),
     Moment(2, "decrypt"),
     Moment(2, "train"),
     Moment(2, "a batch", nth=3),
