@@ -13,6 +13,7 @@ from pathlib import Path
 from cdistrim.errors import CDistriMError
 from cdistrim.grants import has_offered
 from cdistrim.lease import is_held
+from cdistrim.leftovers import forget_evaluations
 from cdistrim.protocol import Deed, Duty, duties
 from cdistrim.releasing import has_released
 from cdistrim.site import Site
@@ -70,6 +71,8 @@ class Minder:
         while not stop.wait(max(self._grace / 10, poll_seconds())):
             try:
                 self.look()
+                # Old candidates stay shut even if the machine is stolen tonight.
+                forget_evaluations(self._site)
             except CDistriMError as error:
                 self._site.logger.warning("The minder can't read the ledger: %s", error)
             except Exception:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import re
 
-from cdistrim import envelope, sealing
-from cdistrim.envelope import Context, decrypt, encrypt, envelope_size, new_data_key
-from cdistrim.sealing import Capsule, Purpose, Release, SealingKey, seal
+import pytest
+
+from cdistrim import envelope
+from cdistrim.capsule import Capsule
+from cdistrim.documents import MAX_DOCUMENT, Document
+from cdistrim.envelope import (
+    Context,
+    canonical_json,
+    decrypt,
+    encrypt,
+    envelope_size,
+    new_data_key,
+)
+from cdistrim.messages import Grant, OfferedKey, OpeningReport, Release, Shares
+from cdistrim.sealing import Purpose, SealingKey, seal
+from cdistrim.shares import SHARE_SIZE, deal
 from tests.docs.pages import ROOT, table_rows
 
 PAGE = (ROOT / "docs" / "envelope.md").read_text(encoding="utf-8")
@@ -51,33 +64,74 @@ def test_the_sizes_of_envelopes_are_the_codes() -> None:
 
 
 def test_the_sizes_of_keys_are_the_codes() -> None:
-    public, sealed = (int(row[1]) for row in table_rows(section("Sealed key")))
     key = SealingKey.generate()
-    assert len(key.public_bytes) == public
-    made = seal(new_data_key(), key.public_bytes, CONTEXT, Purpose.CAPSULE, CONTEXT.partner)
-    assert len(made) == sealed
+    sealed = [
+        seal(secret, key.public_bytes, CONTEXT, Purpose.CAPSULE, CONTEXT.partner)
+        for secret in (new_data_key().reveal(), bytes(SHARE_SIZE))
+    ]
+    sizes = [int(row[1]) for row in table_rows(section("Sealed secret")) if len(row) == 2]
+    assert sizes == [len(key.public_bytes), *map(len, sealed)]
+
+
+def test_every_purpose_is_on_the_page() -> None:
+    rows = [row for row in table_rows(section("Sealed secret")) if len(row) == 3]
+    assert {row[0].strip("`") for row in rows} == {each.value for each in Purpose}
+
+
+def test_a_share_is_made_as_the_page_says() -> None:
+    """Digest and recovery, written once more from the page alone."""
+    key = new_data_key()
+    shares = deal(key, 3, 2)
+    about = canonical_json({"holder": REQUESTER, "index": 2, "model": CONTEXT.encode().decode()})
+    share = shares[1].to_bytes()
+    digest = hashlib.sha256(b"C-DistriM share\0" + about + share[32:] + share[:32]).digest()
+    assert shares[1].digest(CONTEXT, REQUESTER) == digest
+    halves = []
+    for at in (0, 16):
+        first, second = (int.from_bytes(each.value[at : at + 16]) for each in shares[:2])
+        # The line through (1, first) and (2, second), at 0: (2 first + 1 second) / (1 + 2).
+        sum_of = multiply(2, first) ^ second
+        halves.append(multiply(sum_of, inverse(3)).to_bytes(16))
+    assert b"".join(halves) == key.reveal()
+
+
+def multiply(one: int, other: int) -> int:
+    """In GF(2^128), reduced by x^128 + x^7 + x^2 + x + 1."""
+    product = 0
+    for bit in range(128):
+        if other >> bit & 1:
+            product ^= one << bit
+    for bit in range(254, 127, -1):
+        if product >> bit & 1:
+            product ^= ((1 << 128) | 0b10000111) << (bit - 128)
+    return product
+
+
+def inverse(one: int) -> int:
+    """To the power of 2^128 - 2."""
+    result, square = 1, one
+    for _ in range(127):
+        square = multiply(square, square)
+        result = multiply(result, square)
+    return result
 
 
 def fields_of(title: str) -> set[str]:
     """The fields that a table of the page names."""
-    return {name for row in table_rows(section(title)) for name in re.findall(r"`(\w+)`", row[0])}
+    found = re.search(rf"^##+ {title}\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    rows = [row for row in table_rows(found.group(1)) if len(row) == 2]
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row[0])}
 
 
-def test_a_capsule_has_the_fields_of_the_page() -> None:
-    key = SealingKey.generate()
-    capsule = Capsule.seal(new_data_key(), {CONTEXT.partner: key.public_bytes}, CONTEXT)
-    assert set(json.loads(capsule.to_bytes())) == fields_of("Capsule")
-    assert str(sealing.MAX_DOCUMENT) in section("Capsule")
+@pytest.mark.parametrize("kind", [Capsule, OfferedKey, Grant, Shares, Release, OpeningReport])
+def test_a_document_has_the_fields_and_the_version_of_the_page(kind: type[Document]) -> None:
+    title = kind.word().capitalize()
+    assert set(kind.model_fields) == fields_of(title)
+    version = re.search(rf"^##+ {title}\n.*?\| `version` \| (\d) \|", PAGE, re.M | re.S)
+    assert version is not None
+    assert int(version.group(1)) == kind.model_fields["version"].default
 
 
-def test_a_release_has_the_fields_of_the_page() -> None:
-    release = Release.seal(
-        new_data_key(),
-        SealingKey.generate().public_bytes,
-        model=CONTEXT,
-        holder=CONTEXT.partner,
-        requester=REQUESTER,
-        slot=3,
-        attempt=1,
-    )
-    assert set(json.loads(release.to_bytes())) == fields_of("Release")
+def test_the_size_of_documents_is_the_codes() -> None:
+    assert str(MAX_DOCUMENT) in section("Documents")
