@@ -14,6 +14,7 @@
     │   ├── IntegrityError          7   truncated, altered, swapped or missing object; hash mismatch
     │   ├── SealError               7   a ciphertext or a sealed key does not open
     │   ├── BadDealingError         7   the shares in a capsule are not what the protocol asks for
+    │   ├── UnopenableHeadError     7   the head can't be opened here: a restore ballot is due
     │   ├── SpecMismatchError       8   the spec's hash is not the one on the ledger
     │   ├── ForeignContractError    9   no code, or not our code, at the contract address
     │   └── ModelRejectedError      10  a candidate failed a hard check (NaN, shapes, architecture)
@@ -58,6 +59,7 @@ __all__ = [
     "StoreUnavailableError",
     "TrainingError",
     "UnavailableError",
+    "UnopenableHeadError",
     "UntrustedDataError",
     "UsageError",
 ]
@@ -145,6 +147,20 @@ class BadDealingError(UntrustedDataError):
     """A model's key was not shared as the protocol asks: holders, threshold or shares are wrong."""
 
     exit_code = 7
+
+
+class UnopenableHeadError(UntrustedDataError):
+    """The head can't be opened at this site: damaged, badly dealt, or too few shares in time.
+
+    Args:
+        reproducible: False if it opens, but is not what its record says.
+    """
+
+    exit_code = 7
+
+    def __init__(self, what: str, *, hint: str = "", reproducible: bool = True) -> None:
+        super().__init__(what, hint=hint)
+        self.reproducible = reproducible
 
 
 class SpecMismatchError(UntrustedDataError):

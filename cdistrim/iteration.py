@@ -8,13 +8,23 @@ the same weights. Each step first asks the ledger whether its effect is there al
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cdistrim import custody, leftovers, opening, progress
 from cdistrim.envelope import Context, DataKey, encrypt, new_data_key
-from cdistrim.errors import CDistriMError, ConfigurationError, IntegrityError, OutOfOrderError
+from cdistrim.errors import (
+    CDistriMError,
+    ConfigurationError,
+    IntegrityError,
+    OutOfOrderError,
+    SealError,
+    UnopenableHeadError,
+    UntrustedDataError,
+)
 from cdistrim.grants import Granting
 from cdistrim.lease import Lease
 from cdistrim.ledger import Candidate
@@ -29,7 +39,7 @@ from cdistrim.protocol import (
     SlotView,
     model_name,
 )
-from cdistrim.restore import skip_sentence
+from cdistrim.restore import remember_failure, skip_sentence
 from cdistrim.sealing import public_digest
 from cdistrim.statistics import delong_test
 from cdistrim.weights import Weights, to_bytes, weights_hash
@@ -140,7 +150,11 @@ class IterationSession:
         self.spec()
         if self.slot().state is not SlotState.WAITING:
             return
-        ref = self.ref
+        ref, view = self.ref, self.view()
+        if view.head != GENESIS:
+            with self._opening_the_head(view):
+                record = self.site.ledger.model(view.number, view.head)
+                custody.see_whole(self.site, view.number, record)
         key = opening.request_key(self.site, ref.campaign, ref.slot, ref.attempt)
         self.site.ledger.request_fetch(
             campaign=ref.campaign,
@@ -150,13 +164,31 @@ class IterationSession:
         )
 
     def fetch(self) -> str:
-        """Bring the head's ciphertext here, checked against the ledger; its hash."""
+        """Bring the head's ciphertext here, checked against the ledger; its hash.
+
+        Raises:
+            UnopenableHeadError: It is missing, truncated or altered in the store.
+        """
         view = self.view()
         if view.head == GENESIS:
             return "genesis"
         record = self.site.ledger.model(view.number, view.head)
-        self._head_envelope = custody.ciphertext(self.site, view.number, record)
+        with self._opening_the_head(view):
+            self._head_envelope = custody.ciphertext(self.site, view.number, record)
         return record.ciphertext_hash.hex()
+
+    def give_up_waiting(self) -> None:
+        """Half of the time is over, and there are too few shares.
+
+        Raises:
+            UnopenableHeadError: Always.
+        """
+        view = self.view()
+        with self._opening_the_head(view):
+            raise SealError(
+                f"Too few holders have released a good share of head {view.head} in time.",
+                hint="Look at their logs; the partners can go back to the head before it.",
+            )
 
     def lock(self) -> None:
         """Take the site's lease: from here to :meth:`close` weights may be in memory.
@@ -180,12 +212,14 @@ class IterationSession:
 
         Raises:
             NotReleasedError: Too few holders have released a good share yet.
+            UnopenableHeadError: The shares don't open it, or it is not what its record says.
         """
         self._need_lease()
         view, slot = self.view(), self.slot()
         if view.head != GENESIS and not self._head_envelope:
             raise OutOfOrderError(f"decrypt was called before fetch in slot {self.ref.slot}.")
-        opened = opening.open_granted_head(self.site, view, slot, self._head_envelope)
+        with self._opening_the_head(view):
+            opened = opening.open_granted_head(self.site, view, slot, self._head_envelope)
         if slot.state is SlotState.FETCH_GRANTED:
             self.site.ledger.report_opened(
                 campaign=self.ref.campaign,
@@ -374,6 +408,22 @@ class IterationSession:
             self._turn.release()
 
     # --- inside ---
+
+    @contextmanager
+    def _opening_the_head(self, view: CampaignView) -> Iterator[None]:
+        """What is wrong with somebody else's head is remembered, and is a ground for a restore."""
+        try:
+            yield
+        except UntrustedDataError as error:
+            if view.head == GENESIS:
+                raise  # Nothing in the store is wrong: this machine makes other weights.
+            told = (
+                error
+                if isinstance(error, UnopenableHeadError)
+                else UnopenableHeadError(error.what, hint=error.hint)
+            )
+            remember_failure(self.site, view.number, view.head, told)
+            raise told from error
 
     def _need_lease(self) -> None:
         if self.lease is None:

@@ -45,6 +45,7 @@ from cdistrim.spec import PolicyName, VotingSpec
 from cdistrim.statistics import class_counts, delong_test, hanley_mcneil_variance, z_score
 
 __all__ = [
+    "KEY_REST_S",
     "NO_EVIDENCE",
     "BestHead",
     "FetchFacts",
@@ -52,10 +53,14 @@ __all__ = [
     "FetchReason",
     "Opinion",
     "Reason",
+    "RequestOpinion",
+    "RestoreFacts",
     "best_of",
     "check_update",
     "form_fetch_opinion",
     "form_opinion",
+    "form_request_opinion",
+    "form_restore_opinion",
     "judge_reported",
     "may_evaluate",
     "measure",
@@ -64,6 +69,10 @@ __all__ = [
 
 AUC_DECIMALS = 9
 VARIANCE_DECIMALS = 18
+
+KEY_REST_S = 600
+"""Seconds for which nothing is granted to somebody who has just replaced its sealing key: who stole
+an account could do that, and its owner shall have time to notice."""
 
 NO_EVIDENCE = Evidence(auc_head=0.0, auc_candidate=0.0, variance=0.0, positives=0, negatives=0)
 """Evidence of a vote that rests on no measurement."""
@@ -369,3 +378,64 @@ def form_fetch_opinion(facts: FetchFacts) -> FetchOpinion:
         return FetchOpinion(True, FetchReason.GRANTED, "Granted: nothing speaks against it.")
     told = "; ".join(reason.value for reason in grounds)
     return FetchOpinion(False, grounds[0], f"Refused: {told}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreFacts:
+    """What a voter found out itself about the head, before it votes on going back behind it.
+
+    Attributes:
+        spec_approved: The campaign's spec was approved at this site.
+        head_damaged: The head's object or its capsule is missing or altered in the store.
+        own_share_bad: This site is a holder, but has no share of the head that fits the capsule.
+        failed_itself: This site failed to open or to reproduce the head in a slot of its own.
+        too_few_released: A grant stands for half of its time, and fewer holders than needed have
+            released anything.
+    """
+
+    spec_approved: bool
+    head_damaged: bool
+    own_share_bad: bool
+    failed_itself: bool
+    too_few_released: bool
+
+
+@dataclass(frozen=True)
+class RequestOpinion:
+    """A voter's verdict on a request that is no slot's."""
+
+    approve: bool
+    sentence: str
+
+
+def form_restore_opinion(facts: RestoreFacts) -> RequestOpinion:
+    """Go back behind the head only if this site has found itself that it can't be opened."""
+    if not facts.spec_approved:
+        return RequestOpinion(False, "Refused: the campaign's spec is not approved at this site.")
+    grounds = [
+        told
+        for told, holds in (
+            ("its object or capsule is damaged", facts.head_damaged),
+            ("this site's share of its key does not open", facts.own_share_bad),
+            ("this site failed itself to open it", facts.failed_itself),
+            ("too few holders have released a share", facts.too_few_released),
+        )
+        if holds
+    ]
+    if grounds:
+        return RequestOpinion(True, f"Approved, the head can't be opened: {'; '.join(grounds)}.")
+    return RequestOpinion(False, "Refused: nothing that this site sees is wrong with the head.")
+
+
+def form_request_opinion(
+    *, spec_approved: bool, key_published: bool, key_just_rotated: bool
+) -> RequestOpinion:
+    """Let a member join, or open the final model: a majority has admitted it to the consortium."""
+    for told, holds in (
+        ("the campaign's spec is not approved at this site", not spec_approved),
+        ("the member has published no sealing key", not key_published),
+        ("the member's sealing key was rotated moments ago", key_just_rotated),
+    ):
+        if holds:
+            return RequestOpinion(False, f"Refused: {told}.")
+    return RequestOpinion(True, "Granted: nothing speaks against it.")

@@ -2,22 +2,54 @@
 
 The contract does both in the transaction that decides: the head stays, the next slot opens. What
 is left for a site is to close what ran out of time, and to see that the head is whole.
+
+A head that can't be opened blocks everybody. Who fails to open it remembers that, and asks for a
+ballot to go back to the head's parent; an honest site approves only after it found itself that the
+head can't be opened (protocol.md, "Restore").
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cdistrim import custody
-from cdistrim.errors import IntegrityError, LedgerRefusal
-from cdistrim.protocol import GENESIS, CampaignState, SkipReason, SlotState, SlotView
-from cdistrim.watch import observe
+from cdistrim.envelope import account_of
+from cdistrim.errors import (
+    IntegrityError,
+    LedgerRefusal,
+    SealError,
+    UnopenableHeadError,
+    UntrustedDataError,
+)
+from cdistrim.messages import Release
+from cdistrim.policy import RestoreFacts
+from cdistrim.protocol import (
+    GENESIS,
+    CampaignState,
+    CampaignView,
+    RestoreReason,
+    SkipReason,
+    SlotState,
+    SlotView,
+)
+from cdistrim.site import write_atomically
+from cdistrim.watch import half_time_is_over, observe
 
 if TYPE_CHECKING:
+    from cdistrim.capsule import Capsule
     from cdistrim.iteration import IterationRef
+    from cdistrim.protocol import ModelRecord
     from cdistrim.site import Site
 
-__all__ = ["close_if_expired", "skip_sentence", "verify_restored_head"]
+__all__ = [
+    "ask_restore",
+    "close_if_expired",
+    "remember_failure",
+    "restore_facts",
+    "skip_sentence",
+    "verify_restored_head",
+]
 
 
 def close_if_expired(site: Site, ref: IterationRef) -> bool:
@@ -89,3 +121,102 @@ def skip_sentence(slot: SlotView) -> str:
         SkipReason.OWNER_REMOVED: "the partner is no member any more",
         SkipReason.TOO_FEW_PARTNERS: "too few partners were left to decide",
     }[slot.skip_reason]
+
+
+# --- a head that can't be opened ------------------------------------------------------------------
+
+
+def _failure_path(site: Site, campaign: int, head: int) -> Path:
+    return site.memory / "unopenable" / f"{campaign}-{head}"
+
+
+def remember_failure(site: Site, campaign: int, head: int, error: UnopenableHeadError) -> None:
+    """Keep that this site failed to open a head: its ground for approving a restore."""
+    site.logger.warning("Head %d of campaign %d can't be opened: %s", head, campaign, error)
+    reason = RestoreReason.UNOPENABLE if error.reproducible else RestoreReason.IRREPRODUCIBLE
+    write_atomically(_failure_path(site, campaign, head), reason.name.encode())
+
+
+def ask_restore(site: Site, ref: IterationRef) -> bool:
+    """Ask the partners to go back to the head's parent, after this site failed to open the head.
+
+    Returns whether such a ballot is open or was; False for genesis, which anybody can open.
+    """
+    view = observe(site.ledger, ref.campaign)
+    if view.head == GENESIS or view.slot is None or view.slot.number != ref.slot:
+        return False
+    path = _failure_path(site, ref.campaign, view.head)
+    reason = RestoreReason[path.read_text()] if path.exists() else RestoreReason.UNOPENABLE
+    site.ledger.request_restore(
+        campaign=ref.campaign,
+        slot=ref.slot,
+        attempt=ref.attempt,
+        target=site.ledger.model(view.number, view.head).parent,
+        reason=reason,
+    )
+    return True
+
+
+def restore_facts(site: Site, view: CampaignView) -> RestoreFacts:
+    """What this site finds out itself about the head of a campaign.
+
+    Raises:
+        UnavailableError: Ledger or store don't answer: that is no ground.
+    """
+    record = site.ledger.model(view.number, view.head)
+    damaged = False
+    try:
+        custody.see_whole(site, view.number, record)
+    except UntrustedDataError:
+        damaged = True
+    capsules = list(custody.capsules(site, view.number, record))
+    held = [capsule for capsule in capsules if capsule.holds(site.account)]
+    return RestoreFacts(
+        spec_approved=site.has_approved(view.spec_hash),
+        head_damaged=damaged or not capsules,
+        own_share_bad=bool(held)
+        and not any(_has_share(site, view, record, capsule) for capsule in held),
+        failed_itself=_failure_path(site, view.number, view.head).exists(),
+        too_few_released=bool(capsules) and _too_few_released(site, view, capsules),
+    )
+
+
+def _has_share(site: Site, view: CampaignView, record: ModelRecord, capsule: Capsule) -> bool:
+    try:
+        custody.own_share(site, view.number, record, capsule)
+    except SealError:
+        return False
+    return True
+
+
+def _too_few_released(site: Site, view: CampaignView, capsules: list[Capsule]) -> bool:
+    """Whether a grant has stood for half of its time with releases of too few holders.
+
+    Anybody can see that; whether what they released is junk only the requester can.
+    """
+    slot = view.slot
+    if slot is None or slot.state is not SlotState.FETCH_GRANTED:
+        return False
+    if not half_time_is_over(site, view, slot):
+        return False
+    return all(
+        len(_released_by(site, slot, capsule) | {account_of(slot.owner)}) < capsule.threshold
+        for capsule in capsules
+    )
+
+
+def _released_by(site: Site, slot: SlotView, capsule: Capsule) -> set[str]:
+    """Holders other than the requester who have signed a release of a capsule's share."""
+    found = set()
+    for holder in capsule.holders:
+        at = f"{slot.number}-{slot.fetch_attempt}"
+        where = custody.prefix(site, slot.campaign, "releases", at, holder)
+        for release in custody.read_messages(site, where, Release):
+            if release.capsule != capsule.digest():
+                continue
+            try:
+                release.require_author(holder)
+            except IntegrityError:
+                continue
+            found.add(holder)
+    return found

@@ -33,6 +33,7 @@ from cdistrim.protocol import (
     SlotState,
     SlotView,
 )
+from cdistrim.requests import key_just_rotated
 from cdistrim.spec import CampaignSpec, VotingMode
 from cdistrim.weights import check_weights, update_ratio
 
@@ -63,7 +64,7 @@ def answer_ballot(site: Site, view: CampaignView) -> Answer | None:
     if slot is None or slot.ballot is None or not slot.ballot.waits_for(site.account):
         return None
     if slot.ballot.kind is BallotKind.FETCH:
-        answer: Answer | None = _vote_on_fetch(site, view)
+        answer: Answer | None = _vote_on_fetch(site, view, slot)
     else:
         answer = _vote_on_upload(site, view, slot)
     if answer is None:
@@ -90,13 +91,15 @@ def _still_waits(site: Site, ballot: BallotId) -> bool:
     return now is not None and now.waits_for(site.account)
 
 
-def _vote_on_fetch(site: Site, view: CampaignView) -> Answer:
+def _vote_on_fetch(site: Site, view: CampaignView, slot: SlotView) -> Answer:
+    requester = next((one for one in site.ledger.members() if one.account == slot.owner), None)
     opinion = policy.form_fetch_opinion(
         policy.FetchFacts(
             # The contract lets nobody but the slot's owner ask.
             owners_turn=True,
             spec_approved=site.has_approved(view.spec_hash),
             head_intact=_head_intact(site, view),
+            key_just_rotated=requester is not None and key_just_rotated(requester, view.now),
         )
     )
     return Answer(opinion.approve, opinion.sentence, policy.NO_EVIDENCE)

@@ -22,7 +22,9 @@ __all__ = [
     "POLL_VARIABLE",
     "await_ballot",
     "await_grant",
+    "await_restart",
     "await_shares",
+    "half_time_is_over",
     "observe",
     "poll_seconds",
 ]
@@ -75,10 +77,17 @@ def await_ballot(
         time.sleep(poll_seconds())
 
 
-def await_shares(site: Site, ref: IterationRef) -> bool:
-    """Wait until enough good shares of the head were released, or the deadline has passed.
+def half_time_is_over(site: Site, view: CampaignView, slot: SlotView) -> bool:
+    """Whether less than half of the time is left in which the head has to be opened."""
+    left = slot.deadline - max(view.now, int(time.time()))
+    return left < site.spec(view).deadlines.opening / 2
 
-    Returns whether there are enough; there is nothing to wait for where the head is genesis.
+
+def await_shares(site: Site, ref: IterationRef) -> bool:
+    """Wait until enough good shares of the head were released, or half of the time is over.
+
+    Returns whether there are enough; there is nothing to wait for where the head is genesis. In the
+    second half a restore ballot still has time to pass.
     """
     seen = -1
     while True:
@@ -94,8 +103,17 @@ def await_shares(site: Site, ref: IterationRef) -> bool:
             at = {"slot": ref.slot, "attempt": slot.fetch_attempt}
             if gather(site, view.number, record, **at).enough:
                 return True
-        if slot.state is not SlotState.FETCH_GRANTED or _is_over(site.ledger, slot):
+        if slot.state is not SlotState.FETCH_GRANTED or half_time_is_over(site, view, slot):
             return False
+        time.sleep(poll_seconds())
+
+
+def await_restart(site: Site, ref: IterationRef) -> SlotView:
+    """Wait until a slot whose head can't be opened starts over or ends, or its time is over."""
+    while True:
+        slot = site.ledger.slot(ref.campaign, ref.slot)
+        if slot.attempt != ref.attempt or slot.state.ended or _is_over(site.ledger, slot):
+            return slot
         time.sleep(poll_seconds())
 
 

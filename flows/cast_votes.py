@@ -6,6 +6,7 @@ from prefect import flow
 
 from cdistrim.iteration import IterationRef
 from flows.parameters import Number, run_name
+from tasks.answer_requests import answer_requests
 from tasks.await_grant import await_grant
 from tasks.offer_key import offer_key
 from tasks.release_share import release_share
@@ -21,7 +22,7 @@ __all__ = ["cast_votes"]
     log_prints=False,
 )
 def cast_votes(campaign: Number, slot: Number, attempt: Number) -> bool | None:
-    """Vote if a ballot waits for this site; release its share if the fetch is granted.
+    """Vote where a ballot waits for this site; release its share if the fetch is granted.
 
     An evaluator offers a one-time key before it is asked: the trainer grants the candidate to it.
     """
@@ -29,6 +30,7 @@ def cast_votes(campaign: Number, slot: Number, attempt: Number) -> bool | None:
     offer_key(ref)
     await_grant(ref)
     answer = vote(ref)
+    answer_requests(ref)
     # The vote itself may have granted the fetch.
     release_share(ref)
     return answer

@@ -8,6 +8,7 @@ ledger first, so a rerun passes over what is done and continues.
 # (so no `from __future__ import annotations` here).
 from prefect import flow
 
+from cdistrim.errors import UnopenableHeadError
 from cdistrim.iteration import IterationRef, session_of
 from cdistrim.protocol import BallotKind, SlotState
 from cdistrim.site import bound_site
@@ -15,8 +16,9 @@ from flows.artifacts import publish_iteration
 from flows.parameters import Number, run_name
 from flows.restore_and_skip import restore_and_skip
 from tasks.await_ballot import await_ballot
+from tasks.await_restart import await_restart
 from tasks.await_shares import await_shares
-from tasks.boundary import guarded
+from tasks.boundary import SiteFailure, guarded
 from tasks.confirm import confirm
 from tasks.decrypt import decrypt
 from tasks.deposit import deposit
@@ -24,6 +26,7 @@ from tasks.encrypt import encrypt
 from tasks.evaluate import evaluate
 from tasks.fetch import fetch
 from tasks.lock import lock
+from tasks.request_restore import request_restore
 from tasks.request_token import request_token
 from tasks.request_upload import request_upload
 from tasks.train import train
@@ -43,14 +46,13 @@ def partner_iteration(campaign: Number, slot: Number, attempt: Number) -> str:
     session = guarded("partner_iteration", lambda: session_of(bound_site(), ref))
     guarded("partner_iteration", session.begin)
     try:
-        request_token(ref)
-        state = await_ballot(ref, BallotKind.FETCH)
-        if state in (SlotState.FETCH_GRANTED, SlotState.TRAINING):
-            state = _train_and_ask(ref)
+        state = _ask_and_train(ref)
         if state in (SlotState.UPLOAD_REQUESTED, SlotState.UPLOAD_GRANTED):
             state = _see_it_decided(ref)
         if state in (SlotState.UPLOAD_GRANTED, SlotState.ACCEPTED):
             outcome = f"accepted: {confirm(ref)}"
+        elif state is SlotState.WAITING:
+            return "starts over: the head could not be opened and was restored"
         else:
             outcome = f"skipped; the head is {restore_and_skip(campaign, slot, attempt)}"
         publish_iteration(ref)
@@ -60,9 +62,21 @@ def partner_iteration(campaign: Number, slot: Number, attempt: Number) -> str:
         guarded("partner_iteration", session.close)
 
 
-def _train_and_ask(ref: IterationRef) -> SlotState:
-    """From the granted fetch to the open upload ballot."""
-    _train(ref)
+def _ask_and_train(ref: IterationRef) -> SlotState:
+    """From the fetch token to the open upload ballot; the state that the slot is in then."""
+    try:
+        request_token(ref)
+        state = await_ballot(ref, BallotKind.FETCH)
+        if state not in (SlotState.FETCH_GRANTED, SlotState.TRAINING):
+            return state
+        _open_head(ref)
+    except SiteFailure as failure:
+        if failure.code != UnopenableHeadError.__name__ or not request_restore(ref):
+            raise
+        guarded("partner_iteration", session_of(bound_site(), ref).release_weights)
+        return SlotState.WAITING if await_restart(ref) else SlotState.SKIPPED
+    train(ref)
+    evaluate(ref)
     if not _reported(ref):
         # The candidate lies in quarantine before anybody is asked: evaluators open it.
         encrypt(ref)
@@ -81,19 +95,19 @@ def _see_it_decided(ref: IterationRef) -> SlotState:
     if state is SlotState.UPLOAD_GRANTED:
         if session.candidate is None:
             # The process was lost while it waited: training again gives the same weights.
-            _train(ref)
+            _open_head(ref)
+            train(ref)
+            evaluate(ref)
         encrypt(ref)
         deposit(ref)
     return state
 
 
-def _train(ref: IterationRef) -> None:
+def _open_head(ref: IterationRef) -> None:
     fetch(ref)
     lock(ref)
     await_shares(ref)
     decrypt(ref)
-    train(ref)
-    evaluate(ref)
 
 
 def _reported(ref: IterationRef) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdistrim.iteration import IterationRef
+from cdistrim.iteration import IterationRef, session_of
 from cdistrim.site import bound_site
 from cdistrim.watch import await_shares as wait
 from tasks.boundary import step
@@ -11,6 +11,8 @@ __all__ = ["await_shares"]
 
 
 @step(retries=5)
-def await_shares(ref: IterationRef) -> bool:
-    """Whether there are enough; False once the slot's time is over."""
-    return wait(bound_site(), ref)
+def await_shares(ref: IterationRef) -> None:
+    """Return once there are enough; fail when half of the time is over, so that a restore can be
+    asked for in the other half."""
+    if not wait(bound_site(), ref):
+        session_of(bound_site(), ref).give_up_waiting()

@@ -34,12 +34,14 @@ class SiteFailure(Exception):
     """What the Prefect server gets to know of a failure at a site: step, slot, code.
 
     Attributes:
+        code: Name of the error's class.
         exit_code: The exit code of the error behind it.
         retryable: Whether a retry may help.
     """
 
     def __init__(self, where: str, code: str, *, exit_code: int, retryable: bool) -> None:
         super().__init__(f"{code} in {where}; the full text is in the site's own log.")
+        self.code = code
         self.exit_code = exit_code
         self.retryable = retryable
 

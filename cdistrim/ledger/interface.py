@@ -22,6 +22,7 @@ from cdistrim.protocol import (
     LedgerEvent,
     Mode,
     ModelRecord,
+    Proposal,
     RestoreReason,
     SlotView,
 )
@@ -199,6 +200,10 @@ class Ledger(Protocol):
 
     def ballot(self, ballot: BallotId) -> BallotView | None:
         """A ballot of any kind; None if it was never opened."""
+        ...
+
+    def proposals(self) -> tuple[Proposal, ...]:
+        """Open ballots on admissions and removals, the oldest first."""
         ...
 
     def lineage(self, campaign: int, slot: int) -> tuple[ModelRecord, ...]:

@@ -29,12 +29,14 @@ from cdistrim.protocol import (
     AddedCapsule,
     BallotId,
     BallotKind,
+    BallotState,
     BallotView,
     CampaignView,
     Contribution,
     FinalFetch,
     LedgerEvent,
     ModelRecord,
+    Proposal,
     SlotView,
 )
 
@@ -45,6 +47,7 @@ T = TypeVar("T")
 
 _READINGS = 5
 _FIRST_PAUSE_S = 0.05
+_REQUESTS = ("RestoreRequested", "JoinRequested", "FinalModelRequested")
 _PAGE = 100
 """Models that one call of a paged view goes through: far below any node's limit."""
 
@@ -195,8 +198,22 @@ class ReadOnlyLedger:
             snapshot,
             self._casts(snapshot["ballot"], present),
             self._record(number, snapshot["slot"]["candidate"], present),
+            self._requests(number, present),
             now=max(self.now(), snapshot["timestamp"]),
         )
+
+    @of_one_chain
+    def proposals(self) -> tuple[Proposal, ...]:
+        """Open ballots on admissions and removals, the oldest first."""
+        present = self._present()
+        names = {one["account"]: one["name"] for one in self._view("members", present=present)}
+        found = []
+        for event in self._latest_asked(("AdmissionProposed", "RemovalProposed"), 0, present):
+            ballot = self._ballot(event["ballot"], present)
+            if ballot is not None and ballot.state is BallotState.OPEN:
+                name = event.get("name", names.get(event["account"], ""))
+                found.append(Proposal(ballot, event["account"], name))
+        return tuple(found)
 
     @of_one_chain
     def slot(self, campaign: int, number: int) -> SlotView:
@@ -296,6 +313,29 @@ class ReadOnlyLedger:
     def history(self, campaign: int) -> tuple[LedgerEvent, ...]:
         """All events of a campaign, oldest first."""
         return self._events.of_campaign(campaign, self._present().at)
+
+    def _requests(self, campaign: int, present: _Present) -> tuple[BallotView, ...]:
+        """Open ballots of a campaign that are no slot's; kept, since every look asks for them."""
+        key = ("requests", campaign)
+        if key not in present.views:
+            asked = self._latest_asked(_REQUESTS, campaign, present)
+            ballots = [self._ballot(event["ballot"], present) for event in asked]
+            present.views[key] = tuple(
+                each for each in ballots if each is not None and each.state is BallotState.OPEN
+            )
+        requests: tuple[BallotView, ...] = present.views[key]
+        return requests
+
+    def _latest_asked(
+        self, events: tuple[str, ...], campaign: int, present: _Present
+    ) -> list[dict[str, Any]]:
+        """Of every kind and opener the latest request: nobody has two that are open."""
+        latest: dict[tuple[object, ...], dict[str, Any]] = {}
+        of = {"campaign": campaign} if campaign else {}
+        for name in events:
+            for event in self._events.arguments(name, present.at, **of):
+                latest[event["ballot"].kind, event["ballot"].opener] = event
+        return list(latest.values())
 
     def _present(self) -> _Present:
         """The block to read at. Whoever looks again while nothing happens asks for it alone."""

@@ -46,7 +46,12 @@ class Contradiction(IntegrityError):
 
 
 def campaign_view(
-    snapshot: Fields, casts: Iterable[Fields], candidate: ModelRecord | None, *, now: int
+    snapshot: Fields,
+    casts: Iterable[Fields],
+    candidate: ModelRecord | None,
+    requests: Iterable[BallotView],
+    *,
+    now: int,
 ) -> CampaignView:
     """A campaign's present.
 
@@ -54,6 +59,7 @@ def campaign_view(
         snapshot: The contract's ``Snapshot``.
         casts: Arguments of the ``VoteCast`` events of the open slot's ballot.
         candidate: The open slot's, if it has one.
+        requests: Open ballots of the campaign that are no slot's.
         now: Ledger time in seconds.
     """
     campaign = snapshot["campaign"]
@@ -68,6 +74,7 @@ def campaign_view(
         order=campaign["order"],
         cycles=campaign["cycles"],
         quorum=campaign["quorum"],
+        requests=tuple(requests),
         enrolments=tuple(_enrolment(e) for e in campaign["enrolments"] if e["enrolled"]),
         head=campaign["head"],
         accepted=campaign["accepted"],

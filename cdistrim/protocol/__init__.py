@@ -21,6 +21,7 @@ from cdistrim.protocol.records import (
     FinalFetch,
     LedgerEvent,
     ModelRecord,
+    Proposal,
     SlotView,
     Vote,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "LedgerEvent",
     "Mode",
     "ModelRecord",
+    "Proposal",
     "RestartReason",
     "RestoreReason",
     "SkipReason",

@@ -40,7 +40,8 @@ class Deed(Enum):
 class Duty:
     """Somebody's next step.
 
-    ``kind`` says which ballot a vote is for; ``spare`` that the votes of others will decide it, if
+    ``kind`` says which ballot a vote is for, and ``opener`` whose where several may be open: of
+    requests that are no slot's; ``spare`` says that the votes of others will decide it, if
     they say yes. Whoever has a machine of its own votes all the same.
     """
 
@@ -51,12 +52,14 @@ class Duty:
     attempt: int
     kind: BallotKind | None = None
     spare: bool = False
+    opener: str = ""
 
     @property
     def key(self) -> str:
         """Idempotency key: the same for the same duty, whoever computes it."""
         what = self.deed.value if self.kind is None else f"{self.deed.value}-{self.kind.name}"
-        return f"{self.campaign}/{self.slot}/{self.attempt}/{what.lower()}/{self.partner}"
+        who = f"{self.opener}/{self.partner}" if self.opener else self.partner
+        return f"{self.campaign}/{self.slot}/{self.attempt}/{what.lower()}/{who}"
 
 
 def _next_owner_last(view: CampaignView, owner: str) -> Callable[[str], int]:
@@ -69,8 +72,28 @@ def _next_owner_last(view: CampaignView, owner: str) -> Callable[[str], int]:
     return soonest_last
 
 
+def _votes_on_requests(view: CampaignView) -> Iterator[Duty]:
+    for ballot in view.requests:
+        for partner in filter(ballot.waits_for, ballot.electorate):
+            # A restore's ballot is of a slot's attempt, the others have rounds.
+            yield Duty(
+                Deed.VOTE,
+                partner,
+                view.number,
+                ballot.id.slot,
+                ballot.id.attempt,
+                ballot.kind,
+                opener=ballot.id.opener,
+            )
+
+
 def duties(view: CampaignView) -> Iterator[Duty]:
-    """Who has to do what now, given what the ledger says; nothing once the campaign has ended."""
+    """Who has to do what now, given what the ledger says.
+
+    Once the campaign has ended there are votes on requests only: on a restore, on the final model.
+    """
+    if not view.removals_pending:
+        yield from _votes_on_requests(view)
     if view.state.ended:
         return
     if view.removals_pending:

@@ -25,6 +25,7 @@ __all__ = [
     "FinalFetch",
     "LedgerEvent",
     "ModelRecord",
+    "Proposal",
     "SlotView",
     "Vote",
 ]
@@ -198,7 +199,8 @@ class CampaignView:
     ``head`` is the number of the slot whose model is the head (0: genesis); ``slot`` the open slot,
     None unless the campaign runs; ``slots`` how many slots there will have been; ``now`` the time
     that the next block would have, in seconds; ``quorum`` the votes that the spec asks for in every
-    ballot, 0 for a strict majority. ``removals_pending`` says that some partner is no
+    ballot, 0 for a strict majority; ``requests`` the open ballots that are no slot's: on restores, on
+    joiners, on the final model. ``removals_pending`` says that some partner is no
     member any more and that nothing else happens until a member has applied that.
     """
 
@@ -218,6 +220,7 @@ class CampaignView:
     slot: SlotView | None = None
     removals_pending: bool = False
     quorum: int = 0
+    requests: tuple[BallotView, ...] = ()
 
     def enrolment(self, partner: str) -> Enrolment | None:
         """The partner's enrolment, None if it has not enrolled."""
@@ -227,6 +230,15 @@ class CampaignView:
         """The partner's name; its account if it has not enrolled."""
         enrolment = self.enrolment(partner)
         return enrolment.name if enrolment else partner
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """An open ballot on the admission or removal of ``account``; ``name`` is whom that calls."""
+
+    ballot: BallotView
+    account: str
+    name: str
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,60 @@
+"""How a site answers requests that are no slot's: restores, joiners, the final model.
+
+`policy` decides; nobody has to be asked, since these follow from what a majority of members decided
+before (who is a member) or from what the site sees itself (whether the head opens).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from cdistrim import policy
+from cdistrim.errors import LedgerRefusal
+from cdistrim.protocol import BallotKind, BallotView, CampaignView
+from cdistrim.restore import restore_facts
+
+if TYPE_CHECKING:
+    from cdistrim.ledger import Member
+    from cdistrim.policy import RequestOpinion
+    from cdistrim.site import Site
+
+__all__ = ["answer_requests", "key_just_rotated"]
+
+
+def answer_requests(site: Site, view: CampaignView) -> Iterator[tuple[BallotView, RequestOpinion]]:
+    """Vote on each open request of a campaign that waits for this site; what it voted.
+
+    Raises:
+        UnavailableError: Ledger or store don't answer; try again.
+    """
+    for ballot in view.requests:
+        if not ballot.waits_for(site.account):
+            continue
+        opinion = _opinion(site, view, ballot)
+        try:
+            site.ledger.cast_vote(ballot=ballot.id, subject=ballot.subject, approve=opinion.approve)
+        except LedgerRefusal:
+            now = site.ledger.ballot(ballot.id)
+            if now is not None and now.waits_for(site.account):
+                raise
+            continue  # The others decided meanwhile.
+        kind = ballot.kind.name.lower()
+        site.record_vote(view.number, ballot.id.slot, kind, opinion.sentence)
+        yield ballot, opinion
+
+
+def _opinion(site: Site, view: CampaignView, ballot: BallotView) -> RequestOpinion:
+    if ballot.kind is BallotKind.RESTORE:
+        return policy.form_restore_opinion(restore_facts(site, view))
+    member = next((one for one in site.ledger.members() if one.account == ballot.id.opener), None)
+    return policy.form_request_opinion(
+        spec_approved=site.has_approved(view.spec_hash),
+        key_published=member is not None and bool(member.sealing_key),
+        key_just_rotated=member is not None and key_just_rotated(member, view.now),
+    )
+
+
+def key_just_rotated(member: Member, now: int) -> bool:
+    """Whether a member has replaced its sealing key moments ago; ``now`` is ledger time."""
+    return member.key_replaced and now - member.key_changed_at < policy.KEY_REST_S
