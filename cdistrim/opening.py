@@ -25,7 +25,13 @@ from cdistrim.custody import (
     record_context,
 )
 from cdistrim.envelope import DataKey, account_of, belongs
-from cdistrim.errors import IntegrityError, NotReleasedError, SealError
+from cdistrim.errors import (
+    IntegrityError,
+    NotReleasedError,
+    SealError,
+    UnopenableHeadError,
+    UntrustedDataError,
+)
 from cdistrim.messages import OpeningReport, Release
 from cdistrim.protocol import GENESIS, CampaignView, ModelRecord, SlotView
 from cdistrim.sealing import SealingKey
@@ -204,7 +210,8 @@ def open_granted_head(
     Raises:
         NotReleasedError: There are too few good shares (yet): wait for holders, or try again.
         SealError: The shares don't open the envelope: whoever dealt them dealt badly.
-        IntegrityError: The weights are not those on the ledger, or no capsule can be read.
+        UnopenableHeadError: It opens, but is not the recorded model.
+        IntegrityError: No capsule can be read.
     """
     if view.head == GENESIS:
         return OpenedHead(open_genesis(site, view))
@@ -218,7 +225,12 @@ def open_granted_head(
             hint="Holders release after the grant; if too few do, the slot ends at its deadline.",
         )
     key = _key_that_fits(site, view.number, record, gathered, envelope)
-    return OpenedHead(open_with(key, envelope, site, view.number, record), key, gathered)
+    try:
+        weights = open_with(key, envelope, site, view.number, record)
+    except UntrustedDataError as error:
+        # The key is the envelope's: what it opens is not the model that was accepted.
+        raise UnopenableHeadError(error.what, hint=error.hint, reproducible=False) from error
+    return OpenedHead(weights, key, gathered)
 
 
 def _key_that_fits(

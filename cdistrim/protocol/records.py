@@ -199,8 +199,8 @@ class CampaignView:
     ``head`` is the number of the slot whose model is the head (0: genesis); ``slot`` the open slot,
     None unless the campaign runs; ``slots`` how many slots there will have been; ``now`` the time
     that the next block would have, in seconds; ``quorum`` the votes that the spec asks for in every
-    ballot, 0 for a strict majority; ``requests`` the open ballots that are no slot's: on restores, on
-    joiners, on the final model. ``removals_pending`` says that some partner is no
+    ballot, 0 for a strict majority; ``requests`` the open ballots that are no slot's: on restores,
+    on joiners, on the final model. ``removals_pending`` says that some partner is no
     member any more and that nothing else happens until a member has applied that.
     """
 

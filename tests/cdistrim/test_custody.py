@@ -51,7 +51,7 @@ def test_every_partner_holds_a_share_and_no_partner_opens_a_model_alone(
     assert set(capsule.holders) == {site.account.lower() for site in accepted.sites.values()}
     assert capsule.threshold == 2
     for site in accepted.sites.values():
-        assert custody.own_share(site, 1, head, capsule)
+        assert custody.own_share(site, 1, head, capsule).index in (1, 2, 3)
         with pytest.raises(SealError, match="too few"):
             open_together([site], 1, head)
 
@@ -145,7 +145,8 @@ def test_a_share_that_the_dealer_sealed_badly_is_taken_from_what_an_evaluator_pu
     (published,) = custody.read_messages(
         victim, custody.prefix(victim, 1, "shares", head.name), Shares
     )
-    assert published.open_share(capsule, evaluator.account, evaluator.keys.opening_keys)
+    again = published.open_share(capsule, evaluator.account, evaluator.keys.opening_keys)
+    assert again == custody.own_share(evaluator, 1, head, capsule)
     all_shares = {
         site.account.lower(): custody.own_share(site, 1, head, capsule)
         for site in steps.sites.values()

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cdistrim import custody
-from cdistrim.errors import LeaseHeldError
+from cdistrim.errors import LeaseHeldError, UnopenableHeadError
 from cdistrim.iteration import Trained
 from cdistrim.lease import Lease
 from cdistrim.measurements import INFERENCE
@@ -134,7 +134,12 @@ def test_a_fetch_is_refused_where_the_head_is_damaged(
     (path,) = (steps.simulated.consortium.store / where).iterdir()
     path.chmod(0o600)
     damage(path)
-    steps.session().request_token()
+    # The owner's own session would see it and ask for a restore instead.
+    with pytest.raises(UnopenableHeadError):
+        steps.session().request_token()
+    steps.owner().ledger.request_fetch(
+        campaign=1, slot=2, attempt=1, request_key_digest=bytes(31) + b"1"
+    )
 
     (answer,) = steps.vote()
 
