@@ -35,6 +35,7 @@ __all__ = [
     "deposit",
     "head_hash",
     "holders_of",
+    "no_capsule",
     "open_genesis",
     "open_with",
     "own_share",
@@ -119,14 +120,16 @@ def deposit(site: Site, campaign: int, name: str, sealed: SealedModel) -> None:
 
 
 def see_whole(site: Site, campaign: int, record: ModelRecord) -> None:
-    """See that a model lies whole in the store; read only if it may have changed since last time.
+    """See that a model and a capsule of its key lie whole in the store.
 
-    For votes: whoever *uses* the bytes checks them, since a hostile store can give each reader
-    others, whatever it told a voter.
+    The model is read only if it may have changed since last time. For votes: whoever *uses* the
+    bytes checks them, since a hostile store can give each reader others, whatever it told a voter.
 
     Raises:
-        IntegrityError: It is missing, truncated or altered.
+        IntegrityError: It is missing, truncated or altered, or all its capsules are.
     """
+    if not any(capsules(site, campaign, record)):
+        raise no_capsule(record)
     where = prefix(site, campaign, "models", record.name)
     path = _whole_path(site, record.ciphertext_hash)
     seen = path.read_bytes() if path.exists() else b""
@@ -261,6 +264,14 @@ def capsules(site: Site, campaign: int, record: ModelRecord) -> Iterator[Capsule
             site.logger.warning("A capsule of %s can't be used: %s", record.name, error)
             continue
         yield capsule
+
+
+def no_capsule(record: ModelRecord) -> IntegrityError:
+    """What to raise where no capsule of a model can be read."""
+    return IntegrityError(
+        f"No capsule of {record.name} is in the store as the ledger names it.",
+        hint="Restore it from a backup of the store, or restore an earlier head by a ballot.",
+    )
 
 
 def own_share(site: Site, campaign: int, record: ModelRecord, capsule: Capsule) -> Share:

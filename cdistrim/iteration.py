@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cdistrim import custody, leftovers, opening, progress
+from cdistrim import custody, leftovers, opening, progress, watch
 from cdistrim.envelope import Context, DataKey, encrypt, new_data_key
 from cdistrim.errors import (
     CDistriMError,
@@ -177,18 +177,20 @@ class IterationSession:
             self._head_envelope = custody.ciphertext(self.site, view.number, record)
         return record.ciphertext_hash.hex()
 
-    def give_up_waiting(self) -> None:
-        """Half of the time is over, and there are too few shares.
+    def await_shares(self) -> None:
+        """Wait until enough holders have released good shares of the head's key.
 
         Raises:
-            UnopenableHeadError: Always.
+            UnopenableHeadError: Half of the time is over, and there are too few; or no capsule can
+                be read.
         """
         view = self.view()
         with self._opening_the_head(view):
-            raise SealError(
-                f"Too few holders have released a good share of head {view.head} in time.",
-                hint="Look at their logs; the partners can go back to the head before it.",
-            )
+            if not watch.await_shares(self.site, self.ref):
+                raise SealError(
+                    f"Too few holders have released a good share of head {view.head} in time.",
+                    hint="Look at their logs; the partners can go back to the head before it.",
+                )
 
     def lock(self) -> None:
         """Take the site's lease: from here to :meth:`close` weights may be in memory.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from cdistrim.custody import (
     capsules,
     ciphertext,
+    no_capsule,
     open_genesis,
     open_with,
     own_share,
@@ -125,10 +126,7 @@ def gather(site: Site, campaign: int, record: ModelRecord, *, slot: int, attempt
         for capsule in capsules(site, campaign, record)
     ]
     if not found:
-        raise IntegrityError(
-            f"No capsule of {record.name} is in the store as the ledger names it.",
-            hint="Restore it from a backup of the store, or restore an earlier head by a ballot.",
-        )
+        raise no_capsule(record)
     return max(found, key=lambda one: (one.enough, len(one.good) if not one.enough else 0))
 
 

@@ -173,7 +173,7 @@ def restore_facts(site: Site, view: CampaignView) -> RestoreFacts:
     held = [capsule for capsule in capsules if capsule.holds(site.account)]
     return RestoreFacts(
         spec_approved=site.has_approved(view.spec_hash),
-        head_damaged=damaged or not capsules,
+        head_damaged=damaged,
         own_share_bad=bool(held)
         and not any(_has_share(site, view, record, capsule) for capsule in held),
         failed_itself=_failure_path(site, view.number, view.head).exists(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from cdistrim.iteration import IterationRef, session_of
 from cdistrim.site import bound_site
-from cdistrim.watch import await_shares as wait
 from tasks.boundary import step
 
 __all__ = ["await_shares"]
@@ -14,5 +13,4 @@ __all__ = ["await_shares"]
 def await_shares(ref: IterationRef) -> None:
     """Return once there are enough; fail when half of the time is over, so that a restore can be
     asked for in the other half."""
-    if not wait(bound_site(), ref):
-        session_of(bound_site(), ref).give_up_waiting()
+    session_of(bound_site(), ref).await_shares()

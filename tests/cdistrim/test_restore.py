@@ -1,14 +1,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from cdistrim import custody
-from cdistrim.errors import IntegrityError
+from cdistrim.errors import IntegrityError, UnopenableHeadError
 from cdistrim.iteration import IterationRef
-from cdistrim.protocol import CampaignState, SkipReason, SlotState
-from cdistrim.restore import close_if_expired, skip_sentence, verify_restored_head
+from cdistrim.policy import RestoreFacts, form_restore_opinion
+from cdistrim.protocol import BallotKind, CampaignState, SkipReason, SlotState
+from cdistrim.releasing import release_share
+from cdistrim.requests import answer_requests
+from cdistrim.restore import (
+    ask_restore,
+    close_if_expired,
+    remember_failure,
+    restore_facts,
+    skip_sentence,
+    verify_restored_head,
+)
+from cdistrim.sealing import SealingKey
 from cdistrim.spec import DeadlineSpec
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
@@ -74,3 +86,142 @@ def test_every_reason_for_a_skip_has_a_sentence(simulate: Simulate) -> None:
     for reason in SkipReason:
         object.__setattr__(slot, "skip_reason", reason)
         assert skip_sentence(slot)
+
+
+# --- a head that can't be opened ------------------------------------------------------------------
+
+
+def damaged(steps: Stepper, kind: str = "models") -> None:
+    """Somebody deletes the head's object, or its capsule."""
+    where = custody.prefix(steps.any, 1, kind, f"hospital-{steps.view().head}-{steps.view().head}")
+    for path in (steps.simulated.consortium.store / where).iterdir():
+        path.unlink()
+
+
+def answers(steps: Stepper) -> dict[str, bool]:
+    """What every site but the opener votes on the open requests."""
+    said = {}
+    for name, site in steps.sites.items():
+        for _, opinion in answer_requests(site, steps.view()):
+            said[name] = opinion.approve
+    return said
+
+
+@pytest.mark.parametrize("kind", ["models", "capsules"])
+def test_a_head_that_is_gone_is_left_by_a_majority_that_sees_it_itself(
+    simulate: Simulate, kind: str
+) -> None:
+    steps = Stepper(simulate(size=3))
+    steps.accept()
+    steps.accept()
+    damaged(steps, kind)
+    session = steps.session()
+    assert ask_restore(session.site, session.ref)
+    assert ask_restore(session.site, session.ref)  # Said again, it is the same ballot.
+    (ballot,) = steps.view().requests
+    assert (ballot.kind, ballot.model, ballot.id.opener) == (
+        BallotKind.RESTORE,
+        1,
+        session.site.account,
+    )
+
+    assert True in answers(steps).values()
+
+    view = steps.view()
+    assert view.slot is not None
+    assert (view.head, view.slot.number, view.slot.attempt) == (1, 3, 2)
+    assert view.requests == ()
+    steps.accept()  # The slot goes on from the restored head.
+    assert steps.simulated.lineage()[2].parent == 1
+
+
+def test_nobody_leaves_a_head_that_is_all_right(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=3))
+    steps.accept()
+    steps.accept()
+    session = steps.session()
+    ask_restore(session.site, session.ref)
+
+    assert not any(answers(steps).values())
+
+    assert steps.view().head == 2
+    assert steps.view().requests == ()
+
+
+def test_a_site_that_failed_itself_approves_whatever_others_see(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=3))
+    steps.accept()
+    steps.accept()
+    session = steps.session()
+    failed = steps.sites["hospital-1"]
+    assert failed is not session.site
+    error = UnopenableHeadError("The shares don't open it.", reproducible=False)
+    remember_failure(failed, 1, 2, error)
+
+    facts = restore_facts(failed, steps.view())
+
+    assert facts.failed_itself
+    assert form_restore_opinion(facts).approve
+    assert not restore_facts(steps.sites["hospital-2"], steps.view()).failed_itself
+
+
+def test_a_failure_at_one_head_is_no_ground_against_another(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=2))
+    steps.accept()
+    site = steps.any
+    remember_failure(site, 1, 1, UnopenableHeadError("It does not open."))
+    assert restore_facts(site, steps.view()).failed_itself
+    steps.accept()
+    assert not restore_facts(site, steps.view()).failed_itself
+
+
+def test_a_share_that_does_not_open_is_a_ground(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=3))
+    steps.accept()
+    site = steps.sites["hospital-3"]
+    assert not restore_facts(site, steps.view()).own_share_bad
+    # Its sealing key is lost, and there is no backup; what evaluators published is sealed to it.
+    lost = replace(site.keys, sealing_key=SealingKey.generate())
+    site.__dict__["keys"] = lost
+    assert restore_facts(site, steps.view()).own_share_bad
+
+
+def test_too_few_releases_are_a_ground_once_half_of_the_time_is_over(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=5))
+    steps.accept()
+    session = steps.session()
+    session.request_token()
+    steps.vote()
+    release_share(steps.sites["hospital-3"], steps.view())
+    voter = steps.sites["hospital-4"]
+    assert not restore_facts(voter, steps.view()).too_few_released
+    session.fetch()
+    session.lock()
+
+    steps.simulated.travel(DeadlineSpec().opening // 2 + 5)
+
+    assert restore_facts(voter, steps.view()).too_few_released
+    with pytest.raises(UnopenableHeadError, match="Too few holders"):
+        session.await_shares()
+    assert restore_facts(session.site, steps.view()).failed_itself
+    release_share(steps.sites["hospital-5"], steps.view())
+    assert not restore_facts(voter, steps.view()).too_few_released
+    session.close()
+
+
+def test_genesis_is_never_restored(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=2))
+    session = steps.session()
+    assert not ask_restore(session.site, session.ref)
+
+
+def test_where_the_spec_is_not_approved_nothing_is_approved() -> None:
+    everything = RestoreFacts(
+        spec_approved=False,
+        head_damaged=True,
+        own_share_bad=True,
+        failed_itself=True,
+        too_few_released=True,
+    )
+    assert not form_restore_opinion(everything).approve
+    assert form_restore_opinion(replace(everything, spec_approved=True)).approve
