@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cdistrim import custody, leftovers, opening, progress, watch
+from cdistrim import custody, leftovers, opening, progress, resharing, watch
 from cdistrim.envelope import Context, DataKey, encrypt, new_data_key
 from cdistrim.errors import (
     CDistriMError,
@@ -234,6 +234,17 @@ class IterationSession:
         self.head = opened.weights
         self._head_key = opened.key
         self._head_envelope = b""
+
+    def reshare(self) -> list[str]:
+        """Share the keys of head and ancestors anew if members came, went or replaced their keys.
+
+        Returns:
+            Names of the models whose keys were shared anew.
+        """
+        view = self.view()
+        if view.head == GENESIS or self._head_key is None:
+            return []
+        return resharing.reshare(self.site, view, self.slot(), self._head_key)
 
     # --- train ---
 

@@ -238,11 +238,18 @@ class Release(_Signed):
         )
 
     def open(self, capsule: Capsule, one_time_key: SealingKey, *, slot: int, attempt: int) -> Share:
-        """The share. Slot and attempt come from the ledger, not from the document.
+        """The share. Slot and attempt come from the ledger, and the document has to say the same.
 
         Raises:
             SealError: Of another model, capsule or grant, altered, sealed to another key, or junk.
         """
+        capsule.require(self.model)
+        if (self.slot, self.attempt) != (slot, attempt):
+            raise SealError(
+                f"The release is for slot {self.slot}, attempt {self.attempt}, not for slot "
+                f"{slot}, attempt {attempt}.",
+                hint="It is of another grant; other shares will do.",
+            )
         about = _release_binding(capsule.digest(), self.holder, slot, attempt)
         content = open_sealed(
             self.sealed, one_time_key, capsule.context, Purpose.RELEASE, self.requester, about

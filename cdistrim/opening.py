@@ -49,6 +49,7 @@ __all__ = [
     "OpenedHead",
     "erase_request_key",
     "gather",
+    "key_that_fits",
     "open_granted_head",
     "open_together",
     "report_opening",
@@ -222,7 +223,7 @@ def open_granted_head(
             f"from {_named(gathered.missing)}.",
             hint="Holders release after the grant; if too few do, the slot ends at its deadline.",
         )
-    key = _key_that_fits(site, view.number, record, gathered, envelope)
+    key = key_that_fits(site, view.number, record, gathered, envelope)
     try:
         weights = open_with(key, envelope, site, view.number, record)
     except UntrustedDataError as error:
@@ -231,10 +232,16 @@ def open_granted_head(
     return OpenedHead(weights, key, gathered)
 
 
-def _key_that_fits(
+def key_that_fits(
     site: Site, campaign: int, record: ModelRecord, gathered: Gathered, envelope: bytes
 ) -> DataKey:
-    """The key of the envelope. More than one set of shares is needed after a bad dealing only."""
+    """The key of the envelope, out of enough shares.
+
+    More than one set of them has to be tried after a bad dealing only.
+
+    Raises:
+        SealError: None of the sets gives it.
+    """
     context = record_context(site, campaign, record)
     threshold = gathered.capsule.threshold
     sets = itertools.combinations(gathered.good.values(), threshold)

@@ -8,6 +8,7 @@ release by those who voted yes alone would let one of them block. protocol.md, "
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from cdistrim.custody import capsules, own_share, prefix
 from cdistrim.documents import MAX_DOCUMENT
 from cdistrim.errors import SealError
 from cdistrim.messages import Release
-from cdistrim.protocol import GENESIS, CampaignView, SlotState, SlotView
+from cdistrim.protocol import GENESIS, CampaignView, ModelRecord, SlotState, SlotView
+from cdistrim.resharing import due_for_resharing
 from cdistrim.site import write_atomically
 
 if TYPE_CHECKING:
@@ -27,8 +29,9 @@ __all__ = ["has_released", "release_share"]
 def release_share(site: Site, view: CampaignView) -> bool:
     """Seal this site's share of the head to the requester, if its fetch was granted.
 
-    Does nothing where the grant is not on the ledger or its time is over, where this site holds no
-    share, or where it released already. Returns whether this call released.
+    So does it with shares of ancestors whose keys the requester has to share anew. Does nothing
+    where the grant is not on the ledger or its time is over, where this site holds no share, or
+    where it released already. Returns whether this call released.
 
     Raises:
         IntegrityError: The requester's public key in the store is not the one on the ledger.
@@ -38,20 +41,36 @@ def release_share(site: Site, view: CampaignView) -> bool:
         return False
     if has_released(site, view.number, slot.number, slot.attempt):
         return False
-    record = site.ledger.model(view.number, view.head)
     public = site.store.get(
         prefix(site, view.number, "requests", f"{slot.number}-{slot.attempt}"),
         slot.request_key_digest,
         limit=MAX_DOCUMENT,
     )
-    released = []
+    head = site.ledger.model(view.number, view.head)
+    due = [record for record in due_for_resharing(site, view) if record.slot != view.head]
+    released: list[bytes] = []
+    # The head's last: once the requester has that, it does not wait for the others.
+    for record in (*reversed(due), head):
+        for release in _releases(site, view, slot, record, public):
+            where = _release_prefix(site, view.number, slot.number, slot.attempt)
+            released.append(site.store.put(where, release.to_bytes()).digest)
+    if released:
+        path = _released_path(site, view.number, slot.number, slot.attempt)
+        write_atomically(path, b"".join(released))
+    return bool(released)
+
+
+def _releases(
+    site: Site, view: CampaignView, slot: SlotView, record: ModelRecord, public: bytes
+) -> Iterator[Release]:
+    """This site's share of a model's key, from each capsule in which it holds one."""
     for capsule in capsules(site, view.number, record):
         try:
             share = own_share(site, view.number, record, capsule)
         except SealError as error:
             site.logger.warning("No share of %s to release: %s", record.name, error)
             continue
-        release = Release.seal(
+        yield Release.seal(
             share,
             capsule,
             public,
@@ -60,12 +79,6 @@ def release_share(site: Site, view: CampaignView) -> bool:
             slot=slot.number,
             attempt=slot.attempt,
         ).signed(site.keys)
-        where = _release_prefix(site, view.number, slot.number, slot.attempt)
-        released.append(site.store.put(where, release.to_bytes()).digest)
-    if released:
-        path = _released_path(site, view.number, slot.number, slot.attempt)
-        write_atomically(path, b"".join(released))
-    return bool(released)
 
 
 def _may_release(site: Site, view: CampaignView, slot: SlotView) -> bool:

@@ -29,6 +29,7 @@ from tasks.lock import lock
 from tasks.request_restore import request_restore
 from tasks.request_token import request_token
 from tasks.request_upload import request_upload
+from tasks.reshare import reshare
 from tasks.train import train
 
 __all__ = ["partner_iteration"]
@@ -108,6 +109,7 @@ def _open_head(ref: IterationRef) -> None:
     lock(ref)
     await_shares(ref)
     decrypt(ref)
+    reshare(ref)
 
 
 def _reported(ref: IterationRef) -> bool:

@@ -77,6 +77,7 @@ class Stepper:
         session.fetch()
         session.lock()
         session.decrypt()
+        session.reshare()
         return session
 
     def ask_upload(self, session: IterationSession) -> None:

@@ -254,11 +254,11 @@ def test_a_dealer_whose_shares_do_not_fit_each_other_is_noticed(simulate: Simula
     spoiled = opening.Gathered(capsule, wrong, (), ())
     envelope = custody.ciphertext(site, 1, head)
 
-    key = opening._key_that_fits(site, 1, head, spoiled, envelope)
+    key = opening.key_that_fits(site, 1, head, spoiled, envelope)
 
     assert custody.open_with(key, envelope, site, 1, head)
     assert "don't fit each other" in (site.directory / "log" / "site.log").read_text()
     few = opening.Gathered(capsule, dict(list(wrong.items())[:3]), (), ())
     with pytest.raises(SealError, match="dealt badly"):
-        opening._key_that_fits(site, 1, head, few, envelope)
+        opening.key_that_fits(site, 1, head, few, envelope)
     session.close()

@@ -1,0 +1,255 @@
+"""Sharing keys anew when members come, go, or replace their sealing keys.
+
+A model's key was shared among those who were partners then. So that head and ancestors stay
+openable by who is a partner *now*, whoever is granted the head shares their keys anew in its slot:
+it has the head's key, and holders release their shares of those ancestors, too, that are due. What
+is due everybody reads off ledger and store. New capsules are put on the ledger (`CapsuleAdded`); old ones
+stay valid, so that nobody can take a key away by sharing it badly.
+
+A removal *waits* for that: an honest site approves it only if head and ancestors of all campaigns
+can be opened by those who stay (:func:`stranded`). On the ledger a removal takes effect at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cdistrim.capsule import Capsule
+from cdistrim.custody import (
+    capsules,
+    ciphertext,
+    holders_of,
+    own_share,
+    prefix,
+    read_messages,
+    record_context,
+    threshold_of,
+)
+from cdistrim.envelope import DataKey, account_of
+from cdistrim.errors import IntegrityError, SealError, UntrustedDataError
+from cdistrim.messages import OpeningReport
+from cdistrim.opening import gather, key_that_fits
+from cdistrim.protocol import (
+    GENESIS,
+    BallotKind,
+    CampaignState,
+    CampaignView,
+    ModelRecord,
+    SlotView,
+)
+from cdistrim.sealing import public_digest
+from cdistrim.site import write_atomically
+
+if TYPE_CHECKING:
+    from cdistrim.site import Site
+
+__all__ = ["Custody", "custody_of", "due_for_resharing", "future_holders", "reshare", "stranded"]
+
+
+def future_holders(site: Site, view: CampaignView) -> dict[str, bytes]:
+    """Who shall hold shares from now on: partners but those whose removal is proposed; their keys.
+
+    Returns:
+        Public sealing keys by account, in lower case.
+    """
+    leaving = {
+        proposal.account
+        for proposal in site.ledger.proposals()
+        if proposal.ballot.kind is BallotKind.REMOVAL
+    }
+    staying = holders_of(view) - leaving
+    return {
+        account_of(member.account): member.sealing_key
+        for member in site.ledger.members()
+        if member.account in staying
+    }
+
+
+def _is_current(capsule: Capsule, holders: Mapping[str, bytes], threshold: int) -> bool:
+    return capsule.threshold == threshold and {
+        account: sealed.key for account, sealed in capsule.holders.items()
+    } == {account: public_digest(key) for account, key in holders.items()}
+
+
+def _is_due(site: Site, view: CampaignView, record: ModelRecord, holders: dict[str, bytes]) -> bool:
+    """Whether no capsule of a model shares its key among exactly these holders.
+
+    One that names this site without a share for it does not count: whoever made it dealt badly.
+    """
+    mark = _mark_path(site, view.number, record.slot, holders)
+    if mark.exists():
+        return False
+    threshold = threshold_of(view, len(holders))
+    for capsule in capsules(site, view.number, record):
+        if not _is_current(capsule, holders, threshold):
+            continue
+        try:
+            if capsule.holds(site.account):
+                own_share(site, view.number, record, capsule)
+        except SealError:
+            continue
+        write_atomically(mark, b"", durable=False)
+        return False
+    return True
+
+
+def _mark_path(site: Site, campaign: int, slot: int, holders: Mapping[str, bytes]) -> Path:
+    """Where a site remembers that a model's key is shared among these: it needn't look again."""
+    digest = hashlib.sha256()
+    for account, key in sorted(holders.items()):
+        digest.update(account.encode() + public_digest(key))
+    return site.memory / "shared" / f"{campaign}-{slot}-{digest.hexdigest()[:16]}"
+
+
+def due_for_resharing(site: Site, view: CampaignView) -> list[ModelRecord]:
+    """Head and ancestors whose keys have to be shared anew, the newest first."""
+    if view.head == GENESIS:
+        return []
+    holders = future_holders(site, view)
+    if len(holders) < 2:
+        return []  # Nobody would be left to share with; the removal is not going to pass.
+    return [
+        record
+        for record in site.ledger.lineage(view.number, view.head)
+        if _is_due(site, view, record, holders)
+    ]
+
+
+def reshare(site: Site, view: CampaignView, slot: SlotView, head: DataKey) -> list[str]:
+    """Share the keys of head and ancestors anew where that is due; the names of these models.
+
+    An ancestor of which too few holders released a good share stays as it is: the next slot's owner
+    tries again.
+
+    Args:
+        slot: This site's own, in which it was granted the head.
+        head: The head's key.
+    """
+    done = []
+    holders = future_holders(site, view)
+    for record in due_for_resharing(site, view):
+        try:
+            key = head if record.slot == view.head else _released_key(site, view, record, slot)
+        except UntrustedDataError as error:
+            site.logger.warning("The key of %s is not shared anew: %s", record.name, error)
+            continue
+        if key is None:
+            continue
+        context = record_context(site, view.number, record)
+        capsule = Capsule.seal(key, holders, threshold_of(view, len(holders)), context)
+        where = prefix(site, view.number, "capsules", record.name)
+        put = site.store.put(where, capsule.to_bytes())
+        site.ledger.add_capsule(campaign=view.number, slot=record.slot, capsule_hash=put.digest)
+        done.append(record.name)
+    return done
+
+
+def _released_key(
+    site: Site, view: CampaignView, record: ModelRecord, slot: SlotView
+) -> DataKey | None:
+    gathered = gather(site, view.number, record, slot=slot.number, attempt=slot.fetch_attempt)
+    if not gathered.enough:
+        site.logger.warning("Too few shares of %s to share its key anew", record.name)
+        return None
+    envelope = ciphertext(site, view.number, record)
+    return key_that_fits(site, view.number, record, gathered, envelope)
+
+
+# --- who could open what --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Custody:
+    """Who can open a model, by its best capsule.
+
+    Args:
+        model: Its name.
+        threshold: How many holders have to release their shares.
+        able: Holders who are partners, whose key is the one that the share is sealed to, and of
+            whom the latest report on an opening says nothing bad.
+        doubtful: Holders who are partners but have replaced their key since (an old one may still
+            open the share), or whose share was junk or missing at the latest opening.
+        gone: Holders who are no partners any more.
+    """
+
+    campaign: int
+    model: str
+    threshold: int
+    able: frozenset[str]
+    doubtful: frozenset[str]
+    gone: frozenset[str]
+
+    @property
+    def spare(self) -> int:
+        """How many of the able ones may fail and the model still opens; below 0 it does not."""
+        return len(self.able) - self.threshold
+
+
+def custody_of(site: Site, view: CampaignView, *, without: str = "") -> Iterator[Custody]:
+    """Who could open the head and each ancestor of a campaign, were ``without`` removed."""
+    if view.head == GENESIS:
+        return
+    members = {account_of(each.account): each.sealing_key for each in site.ledger.members()}
+    partners = {account_of(each) for each in holders_of(view)} - {without.lower()}
+    keys = {account: public_digest(key) for account, key in members.items() if account in partners}
+    suspects = _suspects(site, view)
+    for record in site.ledger.lineage(view.number, view.head):
+        found = [
+            _custody(view.number, record, capsule, keys, suspects)
+            for capsule in capsules(site, view.number, record)
+        ]
+        if found:
+            yield max(found, key=lambda one: one.spare)
+        else:
+            nobody: frozenset[str] = frozenset()
+            yield Custody(view.number, record.name, 1, nobody, nobody, nobody)
+
+
+def _custody(
+    campaign: int,
+    record: ModelRecord,
+    capsule: Capsule,
+    keys: Mapping[str, bytes],
+    suspects: frozenset[str],
+) -> Custody:
+    holders = frozenset(capsule.holders)
+    gone = holders - set(keys)
+    replaced = {each for each in holders & set(keys) if capsule.holders[each].key != keys[each]}
+    doubtful = frozenset((replaced | suspects) & holders) - gone
+    return Custody(
+        campaign, record.name, capsule.threshold, holders - doubtful - gone, doubtful, gone
+    )
+
+
+def _suspects(site: Site, view: CampaignView) -> frozenset[str]:
+    """Holders whose share was junk or missing at the campaign's latest opening, says its owner."""
+    for number in range(view.slot.number if view.slot else view.slots, 0, -1):
+        slot = site.ledger.slot(view.number, number)
+        if not slot.fetch_attempt:
+            continue
+        where = prefix(site, view.number, "openings", f"{number}-{slot.fetch_attempt}")
+        for report in read_messages(site, where, OpeningReport):
+            try:
+                report.require_author(slot.owner)
+            except IntegrityError:
+                continue
+            return frozenset((*report.bad, *report.missing))
+    return frozenset()
+
+
+def stranded(site: Site, account: str) -> list[Custody]:
+    """Models that those who stay could not open if a member were removed now.
+
+    Args:
+        account: Whose removal is thought of; empty for nobody's.
+    """
+    found = []
+    for number in range(1, site.ledger.campaigns() + 1):
+        view = site.ledger.campaign(number)
+        if view.state in (CampaignState.RUNNING, CampaignState.COMPLETED):
+            found += [one for one in custody_of(site, view, without=account) if one.spare < 0]
+    return found
