@@ -7,8 +7,9 @@
       sealing.key            private sealing key, AES-256-GCM under scrypt of the same passphrase
 
 Both files are 0600 and refused when others can read them, as ssh does. They appear together or not
-at all, and are never overwritten. The passphrase comes from a file, from systemd's credentials or
-from the environment; nothing here puts it, or a key, into a message.
+at all, and are never overwritten; copies are :mod:`cdistrim.backup`'s business. The passphrase
+comes from a file, from systemd's credentials or from the environment; nothing here puts it, or a
+key, into a message.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import secrets
 import shutil
 import stat
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -36,10 +38,14 @@ from cdistrim.sealing import SealingKey
 __all__ = [
     "CREDENTIAL",
     "ENVIRONMENT_VARIABLE",
+    "KEY_FILES",
     "SiteKeys",
     "create_site_keys",
     "load_site_keys",
+    "place_key_files",
+    "read_key_files",
     "read_passphrase",
+    "unlock_sealing_key",
 ]
 
 ENVIRONMENT_VARIABLE = "CDISTRIM_PASSPHRASE"
@@ -47,6 +53,8 @@ CREDENTIAL = "cdistrim-passphrase"
 """Name of the passphrase among systemd's credentials (``LoadCredentialEncrypted=``)."""
 
 _ACCOUNT_FILE, _SEALING_FILE = "account.json", "sealing.key"
+KEY_FILES = (_ACCOUNT_FILE, _SEALING_FILE)
+"""All files that make up a site's keys; a backup has each of them."""
 _MAX_FILE = 1 << 16
 _SCRYPT_COST = 1 << 17
 """RFC 7914's N: 128 MiB and half a second a guess."""
@@ -140,24 +148,35 @@ def create_site_keys(directory: Path, passphrase: str, *, quick: bool = False) -
         iterations=_KEYSTORE_QUICK_COST if quick else _KEYSTORE_COST,
     )
     sealing = _lock_sealing_key(keys, passphrase, _QUICK_COST if quick else _SCRYPT_COST)
-    part = directory.with_name(f".{directory.name}.{secrets.token_hex(8)}.part")
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part.mkdir(mode=0o700)
-        _write_private(part / _ACCOUNT_FILE, json.dumps(keystore).encode())
-        _write_private(part / _SEALING_FILE, sealing)
-        # Succeeds only if there is nothing yet, or an empty directory.
-        part.rename(directory)
-    except OSError as error:
-        raise KeyFileError(
-            f"Keys could not be written to {directory}: {error.strerror}.",
-            hint="Existing keys are never overwritten; move them away yourself if you must."
-            if directory.exists()
-            else "See whether this account may write there, then run it again.",
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return keys
+    with _written(
+        directory, {_ACCOUNT_FILE: json.dumps(keystore).encode(), _SEALING_FILE: sealing}
+    ):
+        return keys
+
+
+def place_key_files(
+    directory: Path, files: Mapping[str, bytes], passphrase: str, account: str
+) -> SiteKeys:
+    """Put key files that were kept elsewhere where :func:`load_site_keys` finds them.
+
+    Args:
+        directory: The ``keys`` directory of the site: missing, or empty.
+        files: What :func:`read_key_files` gave.
+        passphrase: Unlocks them; they appear only after they did open from where they were written.
+        account: Whose they have to be, in any spelling.
+
+    Raises:
+        KeyFileError: There are keys already, these don't open or are another account's, or the
+            directory can't be written.
+    """
+    with _written(directory, files) as part:
+        keys = load_site_keys(part, passphrase)
+        if keys.account.lower() != account.lower():
+            raise KeyFileError(
+                f"These keys are of {keys.account}, not of {account}.",
+                hint="Take the backup of the site that you mean.",
+            )
+        return keys
 
 
 def load_site_keys(directory: Path, passphrase: str) -> SiteKeys:
@@ -168,9 +187,26 @@ def load_site_keys(directory: Path, passphrase: str) -> SiteKeys:
     """
     _refuse_foreign_writers(directory)
     private_key, account = _unlock_account(directory / _ACCOUNT_FILE, passphrase)
-    return SiteKeys(
-        account, private_key, _unlock_sealing_key(directory / _SEALING_FILE, passphrase)
-    )
+    path = directory / _SEALING_FILE
+    sealing_key = unlock_sealing_key(_read_private(path, "sealing key"), passphrase, str(path))
+    return SiteKeys(account, private_key, sealing_key)
+
+
+def read_key_files(directory: Path) -> dict[str, bytes]:
+    """A site's key files as they are, i.e. encrypted, by name.
+
+    Raises:
+        KeyFileError: A file is missing or readable by others, or there are others than
+            :data:`KEY_FILES`.
+    """
+    _refuse_foreign_writers(directory)
+    strange = sorted({path.name for path in directory.iterdir()} - set(KEY_FILES))
+    if strange:
+        raise KeyFileError(
+            f"{directory / strange[0]} is no key file that this release knows.",
+            hint="Move it away if it is none; else use the release that wrote it.",
+        )
+    return {name: _read_private(directory / name, "key file") for name in KEY_FILES}
 
 
 def read_passphrase(
@@ -260,19 +296,27 @@ def _lock_sealing_key(keys: SiteKeys, passphrase: str, cost: int) -> bytes:
     return json.dumps({"version": 1, "kdf": "scrypt", "cost": cost, **encoded}, indent=1).encode()
 
 
-def _unlock_sealing_key(path: Path, passphrase: str) -> SealingKey:
-    content = _read_private(path, "sealing key")
+def unlock_sealing_key(content: bytes, passphrase: str, where: str) -> SealingKey:
+    """The private key in a ``sealing.key``.
+
+    Args:
+        content: The file's.
+        where: What messages call it.
+
+    Raises:
+        KeyFileError: It is damaged, or the passphrase is wrong.
+    """
     try:
         document = _SealingFile.model_validate_json(content)
         cipher = _cipher(passphrase, document.salt, document.cost)
         private = cipher.decrypt(document.nonce, document.ciphertext, document.public)
         key = SealingKey.from_private_bytes(private)
     except InvalidTag:
-        raise _wrong_passphrase(path) from None
+        raise _wrong_passphrase(where) from None
     except (ValidationError, ValueError, SealError):
-        raise _damaged(path) from None
+        raise _damaged(where) from None
     if key.public_bytes != document.public:
-        raise _damaged(path)
+        raise _damaged(where)
     return key
 
 
@@ -281,20 +325,49 @@ def _cipher(passphrase: str, salt: bytes, cost: int) -> AESGCM:
     return AESGCM(Scrypt(salt=salt, length=32, n=cost, r=8, p=1).derive(secret))
 
 
-def _wrong_passphrase(path: Path) -> KeyFileError:
+def _wrong_passphrase(where: Path | str) -> KeyFileError:
     return KeyFileError(
-        f"{path} does not open: the passphrase is wrong, or the file is damaged.",
+        f"{where} does not open: the passphrase is wrong, or the file is damaged.",
         hint="Check where the passphrase comes from; restore the file from a backup.",
     )
 
 
-def _damaged(path: Path) -> KeyFileError:
+def _damaged(where: Path | str) -> KeyFileError:
     return KeyFileError(
-        f"{path} is damaged or no key file of C-DistriM.", hint="Restore it from a backup."
+        f"{where} is damaged or no key file of C-DistriM.", hint="Restore it from a backup."
     )
 
 
 # --- private files ---
+
+
+@contextmanager
+def _written(directory: Path, files: Mapping[str, bytes]) -> Iterator[Path]:
+    """Write a directory of key files beside its place, and put it there when the block ends well.
+
+    Raises:
+        KeyFileError: There are keys already, or it can't be written.
+    """
+    part = directory.with_name(f".{directory.name}.{secrets.token_hex(8)}.part")
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in directory.parent.glob(f".{directory.name}.*.part"):
+            shutil.rmtree(left)  # By a process that was killed.
+        part.mkdir(mode=0o700)
+        for name, content in files.items():
+            _write_private(part / name, content)
+        yield part
+        # Succeeds only if there is nothing yet, or an empty directory.
+        part.rename(directory)
+    except OSError as error:
+        raise KeyFileError(
+            f"Keys could not be written to {directory}: {error.strerror}.",
+            hint="Existing keys are never overwritten; move them away yourself if you must."
+            if directory.exists()
+            else "See whether this account may write there, then run it again.",
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _write_private(path: Path, content: bytes) -> None:

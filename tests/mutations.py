@@ -8,6 +8,7 @@ damages it again and again and wants each damaged one refused, by an error that 
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import random
 from collections.abc import Callable, Sequence
@@ -61,14 +62,16 @@ class NotRefused(Exception):
 
 
 def attack(specimen: Specimen, runs: int) -> Tally:
-    """Damage it ``runs`` times.
+    """Damage it until ``runs`` damaged ones were refused.
 
     Raises:
         NotRefused: Once it was opened though its bytes were others, or ended in an error that is
             no refusal. Names the run, and has the damaged object in Base64.
     """
     content, tally = specimen.open(specimen.original), Tally()
-    for number in range(runs):
+    for number in itertools.count():
+        if tally.refused == runs:
+            break
         damaged = mutant(specimen, number)
         if damaged in specimen.donors:
             tally.others += 1
