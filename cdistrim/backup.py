@@ -6,7 +6,7 @@ found out again, or logs. The file is one document in canonical JSON::
 
     kind, version   "site backup", 1
     made            when, UTC
-    account         the site's account, in lower case
+    account         the site's account (EIP-55)
     keys            file name → the file's text
     sealed          Base64 of a nonce (12 bytes) and AES-256-GCM of settings, approvals and salts
 
@@ -85,7 +85,7 @@ class Kept:
 
     Args:
         made: When, UTC.
-        account: The site's account, in lower case.
+        account: The site's account, a checksum address (EIP-55).
         keys: The key files by name, encrypted.
         contents: Settings, approvals, salts.
     """
@@ -142,7 +142,7 @@ def back_up(site: Site, file: Path) -> Kept:
         salts=_salts(site.directory),
     )
     now = f"{datetime.now(tz=UTC):%Y-%m-%dT%H:%M:%SZ}"
-    kept = Kept(now, account_of(keys.account), files, contents)
+    kept = Kept(now, keys.account, files, contents)
     document = _document(kept, keys.sealing_key)
     if len(document) > MAX_BACKUP:
         raise ConfigurationError(
@@ -249,7 +249,7 @@ def open_backup(document: bytes, passphrase: str, *, where: str = "the backup") 
         outside = canonical_json(read.model_dump(mode="json", exclude={"sealed"}))
         canonical = canonical_json(read.model_dump(mode="json"))
         files = {name: text.encode() for name, text in read.keys.items()}
-        account = account_of(read.account)
+        account_of(read.account)
     except (ValueError, UsageError):
         raise _no_backup(where, "it is not a document of version 1") from None
     if canonical != document or base64.b64encode(sealed).decode() != read.sealed:
@@ -266,7 +266,7 @@ def open_backup(document: bytes, passphrase: str, *, where: str = "the backup") 
         contents = _Contents.model_validate_json(inside)
     except ValueError:
         raise _no_backup(where, "its settings, approvals or salts are not this release's") from None
-    return Kept(read.made, account, files, contents)
+    return Kept(read.made, read.account, files, contents)
 
 
 def _no_backup(where: str, why: str) -> IntegrityError:

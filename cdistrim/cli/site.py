@@ -189,10 +189,11 @@ def backup(
     from cdistrim.site import Site
 
     site = Site(directory)
+    # Only for a site that is one: the rest of the imports takes a while.
     from cdistrim.backup import back_up
 
     kept = back_up(site, file)
-    typer.echo(f"{site.name}: account {site.account}")
+    typer.echo(f"{kept.name}: account {kept.account}")
     typer.echo(
         f"Backed up to {file}: settings, keys, {kept.approved} approved specs, salts of "
         f"{kept.salts} cases."
@@ -209,11 +210,9 @@ def restore(
 ) -> None:
     """Make a site out of a backup, under the passphrase that its keys had."""
     from cdistrim.backup import restore as restore_backup
-    from cdistrim.site import Site
 
     kept = restore_backup(file, directory)
-    site = Site(directory)
-    typer.echo(f"{site.name}: account {site.account}")
+    typer.echo(f"{kept.name}: account {kept.account}")
     typer.echo(
         f"Restored from the backup of {kept.made}: settings, keys, {kept.approved} approved specs, "
         f"salts of {kept.salts} cases."
