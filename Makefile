@@ -17,7 +17,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .PHONY: help setup demo up test lint types layers unit integration contracts contracts-test gas \
 	bench bench-votes lock docs clean slither halmos coverage contracts-deep gas-snapshot \
-	differential
+	differential mutations
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -86,6 +86,10 @@ contracts-deep: setup  ## fuzz and invariant tests at length (minutes); writes d
 differential: setup  ## random games of contract and Python reference (100,000 steps; SEEDS=1-32)
 	CDISTRIM_DIFFERENTIAL_SEEDS=$(or $(SEEDS),1-32) $(BIN)/python -m pytest --numprocesses 2 -q -rP \
 		tests/contracts/test_differential.py
+
+mutations: setup  ## damage envelopes and sealed documents, 10,000 times each (RUNS=10000); all is refused
+	CDISTRIM_MUTATIONS=$(or $(RUNS),10000) $(BIN)/python -m pytest --numprocesses 2 -q -rP \
+		tests/cdistrim/test_mutations.py
 
 slither: setup $(AUDIT)/.installed  ## static analysis; every finding needs an answer
 	$(BIN)/python -m contracts.audit.slither

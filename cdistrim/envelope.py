@@ -14,12 +14,12 @@ from another envelope. GCM alone can be made to open under two keys; the commitm
 and it tells a wrong key, context or header before any chunk is touched.
 
 The streams keep memory flat; a file-to-file form can be put on top without touching the format.
+:func:`encrypt` and :func:`decrypt` need room for their result and nothing else.
 """
 
 from __future__ import annotations
 
 import hmac
-import io
 import json
 import os
 import re
@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from cdistrim.buffers import Reserved
 from cdistrim.errors import SealError, UsageError
 
 __all__ = [
@@ -57,6 +58,8 @@ MAX_CHUNK_SIZE = 1 << 24
 _HEADER = struct.Struct(">4sBI32s")
 _MAGIC, _VERSION = b"CDM1", 1
 _COMMITMENT = 32
+_HEAD = _HEADER.size + _COMMITMENT
+"""Bytes before the first chunk."""
 _TAG = 16
 _PREFIX = 7
 _MAX_CHUNKS = 1 << 32
@@ -147,51 +150,117 @@ def new_data_key() -> DataKey:
     return DataKey(os.urandom(32))
 
 
-def _derive(key: DataKey, header: bytes, context: Context) -> tuple[AESGCM, bytes, bytes]:
-    """Chunk cipher, nonce prefix and commitment of one envelope."""
-    salt = _HEADER.unpack(header)[3]
-    info = b"C-DistriM envelope\x00" + header + context.encode()
-    material = HKDF(SHA256(), 32 + _PREFIX + _COMMITMENT, salt, info).derive(key.reveal())
-    return AESGCM(material[:32]), material[32 : 32 + _PREFIX], material[32 + _PREFIX :]
+class _Chunks:
+    """The chunk cipher of one envelope (STREAM), and its commitment."""
+
+    def __init__(self, key: DataKey, header: bytes, context: Context) -> None:
+        salt = _HEADER.unpack(header)[3]
+        self._bound = header + context.encode()
+        info = b"C-DistriM envelope\x00" + self._bound
+        material = HKDF(SHA256(), 32 + _PREFIX + _COMMITMENT, salt, info).derive(key.reveal())
+        self._cipher = AESGCM(material[:32])
+        self._prefix = material[32 : 32 + _PREFIX]
+        self.commitment = material[32 + _PREFIX :]
+
+    def encrypt(self, number: int, last: bool, piece: bytes) -> bytes:
+        return self._cipher.encrypt(self._nonce(number, last), piece, self._bound)
+
+    def encrypt_into(self, number: int, last: bool, piece: memoryview, room: memoryview) -> None:
+        """Into exactly as much room as piece and tag take."""
+        self._cipher.encrypt_into(self._nonce(number, last), piece, self._bound, room)
+
+    def decrypt(self, number: int, last: bool, piece: bytes) -> bytes:
+        """A chunk's plaintext.
+
+        Raises:
+            SealError: It was altered, or is not this one, or not of this envelope.
+        """
+        try:
+            return self._cipher.decrypt(self._nonce(number, last), piece, self._bound)
+        except (InvalidTag, ValueError):
+            raise _broken_at(number) from None
+
+    def decrypt_into(self, number: int, last: bool, piece: memoryview, room: memoryview) -> None:
+        """As :meth:`decrypt`, into exactly as much room as the plaintext takes."""
+        try:
+            self._cipher.decrypt_into(self._nonce(number, last), piece, self._bound, room)
+        except (InvalidTag, ValueError):
+            raise _broken_at(number) from None
+
+    def _nonce(self, number: int, last: bool) -> bytes:
+        return self._prefix + struct.pack(">IB", number, last)
+
+
+def _read(source: BinaryIO, size: int) -> bytes:
+    """``size`` bytes, fewer at the end only: a stream may give less than was asked for."""
+    pieces = [source.read(size)]
+    missing = size - len(pieces[0])
+    while missing and pieces[-1]:
+        pieces.append(source.read(missing))
+        missing -= len(pieces[-1])
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _frames(source: BinaryIO, size: int) -> Iterator[tuple[int, bool, bytes]]:
     """(number, is last, bytes) of each piece of ``size`` bytes; at least one, if empty."""
-    number, piece = 0, source.read(size)
+    number, piece = 0, _read(source, size)
     while True:
-        following = source.read(size) if len(piece) == size else b""
+        following = _read(source, size) if len(piece) == size else b""
         yield number, not following, piece
         if not following:
             return
         number, piece = number + 1, following
 
 
-def _nonce(prefix: bytes, number: int, last: bool) -> bytes:
-    return prefix + struct.pack(">IB", number, last)
+def _begin(key: DataKey, context: Context, chunk_size: int) -> tuple[bytes, _Chunks]:
+    """Header and commitment of a new envelope, and its chunk cipher."""
+    if not 0 < chunk_size <= MAX_CHUNK_SIZE:
+        raise UsageError(
+            f"A chunk of {chunk_size} bytes is not possible.",
+            hint=f"Choose 1 to {MAX_CHUNK_SIZE} bytes.",
+        )
+    header = _HEADER.pack(_MAGIC, _VERSION, chunk_size, os.urandom(32))
+    chunks = _Chunks(key, header, context)
+    return header + chunks.commitment, chunks
+
+
+def _resume(head: bytes, key: DataKey, context: Context) -> tuple[int, _Chunks]:
+    """Chunk size and chunk cipher of the envelope that begins with ``head``.
+
+    Raises:
+        SealError: It begins otherwise, or under another key or context.
+    """
+    if len(head) < _HEAD:
+        raise _broken("it is shorter than its header")
+    header, claimed = head[: _HEADER.size], head[_HEADER.size :]
+    magic, version, chunk_size, _ = _HEADER.unpack(header)
+    if (magic, version) != (_MAGIC, _VERSION) or not 0 < chunk_size <= MAX_CHUNK_SIZE:
+        raise _broken("it has no header of a known version")
+    chunks = _Chunks(key, header, context)
+    if not hmac.compare_digest(claimed, chunks.commitment):
+        raise _broken("its header was altered, or it belongs to another key or context")
+    return chunk_size, chunks
 
 
 def encrypt_stream(
     source: BinaryIO, key: DataKey, context: Context, *, chunk_size: int = CHUNK_SIZE
 ) -> Iterator[bytes]:
-    """Pieces of the envelope of a buffered binary stream, in order; memory stays flat.
+    """Pieces of the envelope of a binary stream, in order; memory stays flat.
 
     Args:
-        source: The plaintext; ``read(n)`` must give n bytes unless the end is reached.
+        source: The plaintext, until ``read`` gives nothing.
         chunk_size: Plaintext bytes of a chunk, 1 to 16 MiB.
 
     Raises:
-        UsageError: The chunk size is out of range, or the plaintext has 2**32 chunks or more.
+        UsageError: The chunk size is out of range, or the plaintext has more than 2**32 chunks.
     """
-    if not 0 < chunk_size <= MAX_CHUNK_SIZE:
-        raise UsageError(f"A chunk of {chunk_size} bytes is not possible.")
-    header = _HEADER.pack(_MAGIC, _VERSION, chunk_size, os.urandom(32))
-    cipher, prefix, commitment = _derive(key, header, context)
-    yield header + commitment
-    associated = header + context.encode()
+    head, chunks = _begin(key, context, chunk_size)
+    yield head
     for number, last, piece in _frames(source, chunk_size):
-        if number >= _MAX_CHUNKS:
-            raise UsageError("The plaintext is too large.", hint="Choose larger chunks.")
-        yield cipher.encrypt(_nonce(prefix, number, last), piece, associated)
+        # Before the chunk that would be the last possible one goes out as if more came.
+        if number + (not last) >= _MAX_CHUNKS:
+            raise _too_many(chunk_size)
+        yield chunks.encrypt(number, last, piece)
 
 
 def decrypt_stream(source: BinaryIO, key: DataKey, context: Context) -> Iterator[bytes]:
@@ -202,22 +271,11 @@ def decrypt_stream(source: BinaryIO, key: DataKey, context: Context) -> Iterator
     Raises:
         SealError: The envelope is truncated or altered, or belongs to another key or context.
     """
-    header, claimed = source.read(_HEADER.size), source.read(_COMMITMENT)
-    if len(header) + len(claimed) < _HEADER.size + _COMMITMENT:
-        raise _broken("it is shorter than its header")
-    magic, version, chunk_size, _ = _HEADER.unpack(header)
-    if (magic, version) != (_MAGIC, _VERSION) or not 0 < chunk_size <= MAX_CHUNK_SIZE:
-        raise _broken("it has no header of a known version")
-    cipher, prefix, commitment = _derive(key, header, context)
-    if not hmac.compare_digest(claimed, commitment):
-        raise _broken("its header was altered, or it belongs to another key or context")
-    associated = header + context.encode()
+    chunk_size, chunks = _resume(_read(source, _HEAD), key, context)
     for number, last, piece in _frames(source, chunk_size + _TAG):
-        try:
-            plain = cipher.decrypt(_nonce(prefix, number % _MAX_CHUNKS, last), piece, associated)
-        except (InvalidTag, ValueError):
-            raise _broken(f"chunk {number} is truncated, altered or out of place") from None
-        yield plain
+        if number >= _MAX_CHUNKS or (number and len(piece) <= _TAG):
+            raise _broken_at(number)
+        yield chunks.decrypt(number, last, piece)
 
 
 def belongs(envelope: bytes, key: DataKey, context: Context) -> bool:
@@ -228,7 +286,7 @@ def belongs(envelope: bytes, key: DataKey, context: Context) -> bool:
     header, claimed = envelope[: _HEADER.size], envelope[_HEADER.size : _HEADER.size + _COMMITMENT]
     if len(claimed) < _COMMITMENT:
         return False
-    return hmac.compare_digest(claimed, _derive(key, header, context)[2])
+    return hmac.compare_digest(claimed, _Chunks(key, header, context).commitment)
 
 
 def _broken(why: str) -> SealError:
@@ -238,11 +296,34 @@ def _broken(why: str) -> SealError:
     )
 
 
+def _broken_at(number: int) -> SealError:
+    return _broken(f"chunk {number} is truncated, altered or out of place")
+
+
+def _too_many(chunk_size: int) -> UsageError:
+    return UsageError(
+        f"The plaintext has more than {_MAX_CHUNKS} chunks of {chunk_size} bytes.",
+        hint="Choose larger chunks.",
+    )
+
+
 def encrypt(
     plaintext: bytes, key: DataKey, context: Context, *, chunk_size: int = CHUNK_SIZE
 ) -> bytes:
     """The envelope of ``plaintext``; see :func:`encrypt_stream`."""
-    return b"".join(encrypt_stream(io.BytesIO(plaintext), key, context, chunk_size=chunk_size))
+    head, chunks = _begin(key, context, chunk_size)
+    count = _chunks_of(len(plaintext), chunk_size)
+    if count > _MAX_CHUNKS:
+        raise _too_many(chunk_size)
+    whole = Reserved(envelope_size(len(plaintext), chunk_size=chunk_size))
+    with whole.room(_HEAD) as room:
+        room[:] = head
+    plain = memoryview(plaintext)
+    for number in range(count):
+        piece = plain[number * chunk_size : (number + 1) * chunk_size]
+        with whole.room(len(piece) + _TAG) as room:
+            chunks.encrypt_into(number, number + 1 == count, piece, room)
+    return whole.take()
 
 
 def decrypt(envelope: bytes, key: DataKey, context: Context) -> bytes:
@@ -251,10 +332,24 @@ def decrypt(envelope: bytes, key: DataKey, context: Context) -> bytes:
     Raises:
         SealError: The envelope is truncated or altered, or belongs to another key or context.
     """
-    return b"".join(decrypt_stream(io.BytesIO(envelope), key, context))
+    chunk_size, chunks = _resume(envelope[:_HEAD], key, context)
+    body, step = memoryview(envelope)[_HEAD:], chunk_size + _TAG
+    count = _chunks_of(len(body), step)
+    # A last chunk without plaintext is one only where it is the first, too.
+    if count > _MAX_CHUNKS or len(body) < (count - 1) * step + _TAG + (count > 1):
+        raise _broken_at(count - 1)
+    whole = Reserved(len(body) - count * _TAG)
+    for number in range(count):
+        piece = body[number * step : (number + 1) * step]
+        with whole.room(len(piece) - _TAG) as room:
+            chunks.decrypt_into(number, number + 1 == count, piece, room)
+    return whole.take()
+
+
+def _chunks_of(size: int, step: int) -> int:
+    return max(1, -(-size // step))
 
 
 def envelope_size(plaintext_size: int, *, chunk_size: int = CHUNK_SIZE) -> int:
     """Bytes of the envelope of ``plaintext_size`` bytes."""
-    chunks = max(1, -(-plaintext_size // chunk_size))
-    return _HEADER.size + _COMMITMENT + plaintext_size + chunks * _TAG
+    return _HEAD + plaintext_size + _chunks_of(plaintext_size, chunk_size) * _TAG

@@ -3,8 +3,8 @@
 A model's key was shared among those who were partners then. So that head and ancestors stay
 openable by who is a partner *now*, whoever is granted the head shares their keys anew in its slot:
 it has the head's key, and holders release their shares of those ancestors, too, that are due. What
-is due everybody reads off ledger and store. New capsules are put on the ledger (`CapsuleAdded`); old ones
-stay valid, so that nobody can take a key away by sharing it badly.
+is due everybody reads off ledger and store. New capsules are put on the ledger (`CapsuleAdded`);
+old ones stay valid, so that nobody can take a key away by sharing it badly.
 
 A removal *waits* for that: an honest site approves it only if head and ancestors of all campaigns
 can be opened by those who stay (:func:`stranded`). On the ledger a removal takes effect at once.

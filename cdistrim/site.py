@@ -200,11 +200,20 @@ class Site:
             KeyFileError: A key file is missing, readable by others, damaged, or the passphrase is
                 wrong.
         """
-        from cdistrim.site_keys import load_site_keys, read_passphrase
+        from cdistrim.site_keys import load_site_keys
+
+        return load_site_keys(self.directory / "keys", self.passphrase())
+
+    def passphrase(self) -> str:
+        """What unlocks the keys.
+
+        Raises:
+            KeyFileError: It is nowhere, or readable by others.
+        """
+        from cdistrim.site_keys import read_passphrase
 
         name = self.settings.passphrase_file
-        file = self.directory / name if name else None
-        return load_site_keys(self.directory / "keys", read_passphrase(file=file))
+        return read_passphrase(file=self.directory / name if name else None)
 
     @cached_property
     def ledger(self) -> EthereumLedger:

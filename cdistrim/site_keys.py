@@ -5,10 +5,13 @@
     <site>/keys/             0700
       account.json           Ethereum keystore, version 3 (scrypt), readable by other wallets
       sealing.key            private sealing key, AES-256-GCM under scrypt of the same passphrase
+      former-<16 hex>.key    a former one, by the beginning of its public half's SHA-256
+      next.key               the one that is about to take its place (:mod:`cdistrim.rotation`)
 
-Both files are 0600 and refused when others can read them, as ssh does. They appear together or not
-at all, and are never overwritten. The passphrase comes from a file, from systemd's credentials or
-from the environment; nothing here puts it, or a key, into a message.
+All files are 0600 and refused when others can read them, as ssh does. The first two appear together
+or not at all, and no key is ever overwritten; copies are :mod:`cdistrim.backup`'s business. The passphrase
+comes from a file, from systemd's credentials or from the environment; nothing here puts it, or a
+key, into a message.
 """
 
 from __future__ import annotations
@@ -16,11 +19,13 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -31,16 +36,24 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
 from cdistrim.errors import KeyFileError, SealError
-from cdistrim.sealing import SealingKey
+from cdistrim.sealing import SealingKey, public_digest
 from cdistrim.signing import sign
 
 __all__ = [
     "CREDENTIAL",
     "ENVIRONMENT_VARIABLE",
+    "KEY_FILES",
+    "OTHER_KEY_FILES",
     "SiteKeys",
+    "adopt_next_key",
     "create_site_keys",
     "load_site_keys",
+    "place_key_files",
+    "prepare_next_key",
+    "read_key_files",
     "read_passphrase",
+    "replace_lost_key",
+    "unlock_sealing_key",
 ]
 
 ENVIRONMENT_VARIABLE = "CDISTRIM_PASSPHRASE"
@@ -48,6 +61,11 @@ CREDENTIAL = "cdistrim-passphrase"
 """Name of the passphrase among systemd's credentials (``LoadCredentialEncrypted=``)."""
 
 _ACCOUNT_FILE, _SEALING_FILE = "account.json", "sealing.key"
+_NEXT_FILE = "next.key"
+KEY_FILES = (_ACCOUNT_FILE, _SEALING_FILE)
+"""The files without which there are no keys of a site; a backup has each of them."""
+OTHER_KEY_FILES = re.compile(r"next\.key|former-[0-9a-f]{16}\.key")
+"""Names of files that may be beside them; a backup has those, too."""
 _MAX_FILE = 1 << 16
 _SCRYPT_COST = 1 << 17
 """RFC 7914's N: 128 MiB and half a second a guess."""
@@ -65,7 +83,7 @@ class SiteKeys:
         account: Checksum address of the account (EIP-55).
         private_key: The account's private key, 32 bytes.
         sealing_key: Opens what is sealed to this site.
-        former_keys: Opened it before the sealing key was replaced, the latest first.
+        former_keys: Others that may open it: former ones, or the next one before it is published.
     """
 
     account: str
@@ -85,7 +103,7 @@ class SiteKeys:
     def protect_one_time_key(self, key: SealingKey) -> bytes:
         """A one-time key as it may lie on the disk until its slot is over."""
         nonce = secrets.token_bytes(12)
-        return nonce + self._local().encrypt(nonce, key.private_bytes(), _PROTECTED)
+        return nonce + _local(self.sealing_key).encrypt(nonce, key.private_bytes(), _PROTECTED)
 
     def open_one_time_key(self, protected: bytes) -> SealingKey:
         """What :meth:`protect_one_time_key` protected.
@@ -93,20 +111,24 @@ class SiteKeys:
         Raises:
             KeyFileError: It was damaged, or protected by another site.
         """
-        try:
-            private = self._local().decrypt(protected[:12], protected[12:], _PROTECTED)
-            return SealingKey.from_private_bytes(private)
-        except (InvalidTag, ValueError, SealError):
-            raise KeyFileError(
-                "The one-time key of this slot is damaged or belongs to another site.",
-                hint="Remove it; the slot can be tried again after its deadline or a restore.",
-            ) from None
-
-    def _local(self) -> AESGCM:
-        return AESGCM(self.sealing_key.local_key(b"one-time key").reveal())
+        # The sealing key may have been replaced in the middle of a slot.
+        for key in self.opening_keys:
+            try:
+                private = _local(key).decrypt(protected[:12], protected[12:], _PROTECTED)
+                return SealingKey.from_private_bytes(private)
+            except (InvalidTag, ValueError, SealError):
+                continue
+        raise KeyFileError(
+            "The one-time key of this slot is damaged or belongs to another site.",
+            hint="Remove it; the slot can be tried again after its deadline or a restore.",
+        )
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("keys are not pickled")
+
+
+def _local(key: SealingKey) -> AESGCM:
+    return AESGCM(key.local_key(b"one-time key").reveal())
 
 
 class _SealingFile(BaseModel):
@@ -151,25 +173,36 @@ def create_site_keys(directory: Path, passphrase: str, *, quick: bool = False) -
         kdf="scrypt",
         iterations=_KEYSTORE_QUICK_COST if quick else _KEYSTORE_COST,
     )
-    sealing = _lock_sealing_key(keys, passphrase, _QUICK_COST if quick else _SCRYPT_COST)
-    part = directory.with_name(f".{directory.name}.{secrets.token_hex(8)}.part")
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part.mkdir(mode=0o700)
-        _write_private(part / _ACCOUNT_FILE, json.dumps(keystore).encode())
-        _write_private(part / _SEALING_FILE, sealing)
-        # Succeeds only if there is nothing yet, or an empty directory.
-        part.rename(directory)
-    except OSError as error:
-        raise KeyFileError(
-            f"Keys could not be written to {directory}: {error.strerror}.",
-            hint="Existing keys are never overwritten; move them away yourself if you must."
-            if directory.exists()
-            else "See whether this account may write there, then run it again.",
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return keys
+    sealing = _lock_sealing_key(keys.sealing_key, passphrase, _QUICK_COST if quick else _SCRYPT_COST)
+    with _written(
+        directory, {_ACCOUNT_FILE: json.dumps(keystore).encode(), _SEALING_FILE: sealing}
+    ):
+        return keys
+
+
+def place_key_files(
+    directory: Path, files: Mapping[str, bytes], passphrase: str, account: str
+) -> SiteKeys:
+    """Put key files that were kept elsewhere where :func:`load_site_keys` finds them.
+
+    Args:
+        directory: The ``keys`` directory of the site: missing, or empty.
+        files: What :func:`read_key_files` gave.
+        passphrase: Unlocks them; they appear only after they did open from where they were written.
+        account: Whose they have to be, in any spelling.
+
+    Raises:
+        KeyFileError: There are keys already, these don't open or are another account's, or the
+            directory can't be written.
+    """
+    with _written(directory, files) as part:
+        keys = load_site_keys(part, passphrase)
+        if keys.account.lower() != account.lower():
+            raise KeyFileError(
+                f"These keys are of {keys.account}, not of {account}.",
+                hint="Take the backup of the site that you mean.",
+            )
+        return keys
 
 
 def load_site_keys(directory: Path, passphrase: str) -> SiteKeys:
@@ -180,9 +213,114 @@ def load_site_keys(directory: Path, passphrase: str) -> SiteKeys:
     """
     _refuse_foreign_writers(directory)
     private_key, account = _unlock_account(directory / _ACCOUNT_FILE, passphrase)
-    return SiteKeys(
-        account, private_key, _unlock_sealing_key(directory / _SEALING_FILE, passphrase)
+    sealing, *others = (
+        unlock_sealing_key(_read_private(path, "sealing key"), passphrase, str(path))
+        for path in (directory / _SEALING_FILE, *_other_files(directory))
     )
+    return SiteKeys(account, private_key, sealing, tuple(others))
+
+
+def _other_files(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.iterdir() if OTHER_KEY_FILES.fullmatch(path.name))
+
+
+def prepare_next_key(directory: Path, passphrase: str) -> SealingKey:
+    """The key that shall take the sealing key's place: made on the first call, then the same.
+
+    Raises:
+        KeyFileError: A file is missing, damaged or readable by others, or can't be written.
+    """
+    path = directory / _NEXT_FILE
+    if not path.exists():
+        present = _read_private(directory / _SEALING_FILE, "sealing key")
+        unlock_sealing_key(present, passphrase, str(directory / _SEALING_FILE))
+        cost = _SealingFile.model_validate_json(present).cost
+        _place(path, _lock_sealing_key(SealingKey.generate(), passphrase, cost))
+    return unlock_sealing_key(_read_private(path, "next key"), passphrase, str(path))
+
+
+def adopt_next_key(directory: Path, passphrase: str) -> None:
+    """Put the next key in the sealing key's place, which stays as a former one.
+
+    A process that is killed in between leaves both; the same call finishes it.
+
+    Raises:
+        KeyFileError: A file is missing, damaged or readable by others, or can't be written.
+    """
+    present, coming = directory / _SEALING_FILE, directory / _NEXT_FILE
+    key = unlock_sealing_key(_read_private(present, "sealing key"), passphrase, str(present))
+    former = directory / f"former-{public_digest(key.public_bytes).hex()[:16]}.key"
+    try:
+        if not former.exists():
+            os.link(present, former)
+        coming.replace(present)
+        _sync(directory)
+    except OSError as error:
+        raise KeyFileError(
+            f"The sealing key in {directory} could not be replaced: {error.strerror}.",
+            hint="See whether this account may write there, then run it again.",
+        ) from error
+
+
+def replace_lost_key(directory: Path, passphrase: str) -> None:
+    """Make a sealing key where the former one is lost; the account's key has to be there.
+
+    Raises:
+        KeyFileError: There is a sealing key, or the account's key does not open.
+    """
+    path = directory / _SEALING_FILE
+    if path.exists():
+        raise KeyFileError(
+            f"{path} is there.",
+            hint="If it is damaged and there is no backup, move it away yourself.",
+        )
+    _refuse_foreign_writers(directory)
+    _unlock_account(directory / _ACCOUNT_FILE, passphrase)
+    _place(path, _lock_sealing_key(SealingKey.generate(), passphrase, _SCRYPT_COST))
+
+
+def _place(path: Path, content: bytes) -> None:
+    """Write a private file that appears whole, and never takes another one's place."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    try:
+        for left in path.parent.glob(f".{path.name}.*.part"):
+            left.unlink()  # By a process that was killed.
+        _write_private(part, content)
+        os.link(part, path)
+        _sync(path.parent)
+    except OSError as error:
+        raise KeyFileError(
+            f"{path} could not be written: {error.strerror}.",
+            hint="See whether this account may write there, then run it again.",
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_key_files(directory: Path) -> dict[str, bytes]:
+    """A site's key files as they are, i.e. encrypted, by name.
+
+    Raises:
+        KeyFileError: A file is missing or readable by others, or there are others than
+            :data:`KEY_FILES` and :data:`OTHER_KEY_FILES`.
+    """
+    _refuse_foreign_writers(directory)
+    others = [path.name for path in _other_files(directory)]
+    strange = sorted({path.name for path in directory.iterdir()} - {*KEY_FILES, *others})
+    if strange:
+        raise KeyFileError(
+            f"{directory / strange[0]} is no key file that this release knows.",
+            hint="Move it away if it is none; else use the release that wrote it.",
+        )
+    return {name: _read_private(directory / name, "key file") for name in (*KEY_FILES, *others)}
 
 
 def read_passphrase(
@@ -255,11 +393,11 @@ def _unlock_account(path: Path, passphrase: str) -> tuple[bytes, str]:
     return private_key, account.address
 
 
-def _lock_sealing_key(keys: SiteKeys, passphrase: str, cost: int) -> bytes:
+def _lock_sealing_key(key: SealingKey, passphrase: str, cost: int) -> bytes:
     salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
-    public = keys.sealing_key.public_bytes
+    public = key.public_bytes
     cipher = _cipher(passphrase, salt, cost)
-    ciphertext = cipher.encrypt(nonce, keys.sealing_key.private_bytes(), public)
+    ciphertext = cipher.encrypt(nonce, key.private_bytes(), public)
     encoded = {
         name: base64.b64encode(value).decode()
         for name, value in {
@@ -272,19 +410,27 @@ def _lock_sealing_key(keys: SiteKeys, passphrase: str, cost: int) -> bytes:
     return json.dumps({"version": 1, "kdf": "scrypt", "cost": cost, **encoded}, indent=1).encode()
 
 
-def _unlock_sealing_key(path: Path, passphrase: str) -> SealingKey:
-    content = _read_private(path, "sealing key")
+def unlock_sealing_key(content: bytes, passphrase: str, where: str) -> SealingKey:
+    """The private key in a ``sealing.key``.
+
+    Args:
+        content: The file's.
+        where: What messages call it.
+
+    Raises:
+        KeyFileError: It is damaged, or the passphrase is wrong.
+    """
     try:
         document = _SealingFile.model_validate_json(content)
         cipher = _cipher(passphrase, document.salt, document.cost)
         private = cipher.decrypt(document.nonce, document.ciphertext, document.public)
         key = SealingKey.from_private_bytes(private)
     except InvalidTag:
-        raise _wrong_passphrase(path) from None
+        raise _wrong_passphrase(where) from None
     except (ValidationError, ValueError, SealError):
-        raise _damaged(path) from None
+        raise _damaged(where) from None
     if key.public_bytes != document.public:
-        raise _damaged(path)
+        raise _damaged(where)
     return key
 
 
@@ -293,20 +439,49 @@ def _cipher(passphrase: str, salt: bytes, cost: int) -> AESGCM:
     return AESGCM(Scrypt(salt=salt, length=32, n=cost, r=8, p=1).derive(secret))
 
 
-def _wrong_passphrase(path: Path) -> KeyFileError:
+def _wrong_passphrase(where: Path | str) -> KeyFileError:
     return KeyFileError(
-        f"{path} does not open: the passphrase is wrong, or the file is damaged.",
+        f"{where} does not open: the passphrase is wrong, or the file is damaged.",
         hint="Check where the passphrase comes from; restore the file from a backup.",
     )
 
 
-def _damaged(path: Path) -> KeyFileError:
+def _damaged(where: Path | str) -> KeyFileError:
     return KeyFileError(
-        f"{path} is damaged or no key file of C-DistriM.", hint="Restore it from a backup."
+        f"{where} is damaged or no key file of C-DistriM.", hint="Restore it from a backup."
     )
 
 
 # --- private files ---
+
+
+@contextmanager
+def _written(directory: Path, files: Mapping[str, bytes]) -> Iterator[Path]:
+    """Write a directory of key files beside its place, and put it there when the block ends well.
+
+    Raises:
+        KeyFileError: There are keys already, or it can't be written.
+    """
+    part = directory.with_name(f".{directory.name}.{secrets.token_hex(8)}.part")
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in directory.parent.glob(f".{directory.name}.*.part"):
+            shutil.rmtree(left)  # By a process that was killed.
+        part.mkdir(mode=0o700)
+        for name, content in files.items():
+            _write_private(part / name, content)
+        yield part
+        # Succeeds only if there is nothing yet, or an empty directory.
+        part.rename(directory)
+    except OSError as error:
+        raise KeyFileError(
+            f"Keys could not be written to {directory}: {error.strerror}.",
+            hint="Existing keys are never overwritten; move them away yourself if you must."
+            if directory.exists()
+            else "See whether this account may write there, then run it again.",
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _write_private(path: Path, content: bytes) -> None:

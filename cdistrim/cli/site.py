@@ -181,6 +181,46 @@ def _membership(site: Site) -> Member:
 
 
 @app.command()
+def backup(
+    directory: Path = SITE,
+    file: Path = typer.Argument(..., help="Where to write it; there must be nothing yet."),
+) -> None:
+    """Keep what can't be made again: settings, encrypted keys, approvals, salts."""
+    from cdistrim.site import Site
+
+    site = Site(directory)
+    # Only for a site that is one: the rest of the imports takes a while.
+    from cdistrim.backup import back_up
+
+    kept = back_up(site, file)
+    typer.echo(f"{kept.name}: account {kept.account}")
+    typer.echo(
+        f"Backed up to {file}: settings, keys, {kept.approved} approved specs, salts of "
+        f"{kept.salts} cases."
+    )
+    typer.echo(
+        "Not in it: the passphrase, which alone opens it, and the cases. Keep them elsewhere."
+    )
+
+
+@app.command()
+def restore(
+    file: Path = typer.Argument(..., help="The backup."),
+    directory: Path = SITE,
+) -> None:
+    """Make a site out of a backup, under the passphrase that its keys had."""
+    from cdistrim.backup import restore as restore_backup
+
+    kept = restore_backup(file, directory)
+    typer.echo(f"{kept.name}: account {kept.account}")
+    typer.echo(
+        f"Restored from the backup of {kept.made}: settings, keys, {kept.approved} approved specs, "
+        f"salts of {kept.salts} cases."
+    )
+    typer.echo(f"Let no second copy of this site run. Then: cdistrim site check {directory}")
+
+
+@app.command()
 def serve(
     directory: Path = SITE,
     grace: float = typer.Option(

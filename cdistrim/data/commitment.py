@@ -17,7 +17,7 @@ from pathlib import Path
 from cdistrim.data.cases import CaseSet
 from cdistrim.errors import DataError, KeyFileError
 
-__all__ = ["commit", "commit_cases", "load_salts", "merkle_root"]
+__all__ = ["commit", "commit_cases", "load_salts", "merkle_root", "write_salts"]
 
 SALT_BYTES = 32
 SALT_FILE = "salts.json"
@@ -81,7 +81,7 @@ def load_salts(path: Path, ids: Sequence[str]) -> dict[str, bytes]:
     new = [one for one in ids if one not in salts]
     if new:
         salts |= {one: secrets.token_bytes(SALT_BYTES) for one in new}
-        _write_salts(path, salts)
+        write_salts(path, salts)
     return salts
 
 
@@ -102,7 +102,8 @@ def _read_salts(path: Path) -> dict[str, bytes]:
         ) from None
 
 
-def _write_salts(path: Path, salts: Mapping[str, bytes]) -> None:
+def write_salts(path: Path, salts: Mapping[str, bytes]) -> None:
+    """Write the file that :func:`load_salts` reads, in one step, for its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 
 import pytest
@@ -21,7 +22,8 @@ from cdistrim.envelope import (
 from cdistrim.messages import Grant, OfferedKey, OpeningReport, Release, Shares
 from cdistrim.sealing import Purpose, SealingKey, seal
 from cdistrim.shares import SHARE_SIZE, deal
-from tests.docs.pages import ROOT, table_rows
+from tests.cdistrim.envelope_by_the_page import context_text, plaintext_of
+from tests.docs.pages import ROOT, between, table_rows
 
 PAGE = (ROOT / "docs" / "envelope.md").read_text(encoding="utf-8")
 CONTEXT = Context(31337, "0x" + "ab" * 20, 1, 2, 1, "0x" + "cd" * 20)
@@ -61,6 +63,28 @@ def test_the_sizes_of_envelopes_are_the_codes() -> None:
     for plain, enveloped in rows:
         assert envelope_size(int(plain)) == int(enveloped)
     assert len(encrypt(b"", new_data_key(), CONTEXT)) == envelope_size(0)
+
+
+def test_the_vector_on_the_page_is_in_the_file_that_it_names() -> None:
+    assert "](envelope-vectors.json)" in section("Vectors")
+    assert (ROOT / "tests/cdistrim/envelope_by_the_page.py").is_file()
+    file = json.loads((ROOT / "docs" / "envelope-vectors.json").read_text(encoding="utf-8"))
+    shown = {
+        name: value.strip("`") for name, value in table_rows(between(section("Vectors"), "vector"))
+    }
+    vector = next(one for one in file["vectors"] if one["key"] == shown["key"])
+    for name in ("salt", "chunk key", "nonce prefix", "commitment"):
+        assert shown[name] == vector[name.replace(" ", "_")]
+    assert shown["context"] == context_text(vector["context"]).decode()
+    assert shown["chunk size"] == str(vector["chunk_size"])
+    assert shown["plaintext"] == plaintext_of(vector["plaintext_bytes"]).hex()
+    chunks = [shown[f"chunk {number}"] for number in range(vector["plaintext_bytes"])]
+    assert shown["header"] + shown["commitment"] + "".join(chunks) == vector["envelope"]
+
+
+def test_an_envelope_has_as_many_chunks_as_the_page_says() -> None:
+    assert "at most 2^32 chunks" in section("Envelope")
+    assert envelope._MAX_CHUNKS == 2**32
 
 
 def test_the_sizes_of_keys_are_the_codes() -> None:
