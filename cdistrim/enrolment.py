@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from cdistrim.data.commitment import commit, load_salts
 from cdistrim.errors import ConfigurationError
 from cdistrim.policy import may_evaluate
-from cdistrim.protocol import CampaignState
+from cdistrim.protocol import CampaignState, CampaignView
 from cdistrim.watch import observe
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
 
-__all__ = ["enrol"]
+__all__ = ["enrol", "join"]
 
 SALT_FILE = "data/salts.json"
 
@@ -28,16 +28,44 @@ def enrol(site: Site, campaign: int) -> None:
     view = observe(site.ledger, campaign)
     if view.state is not CampaignState.ENROLLING or view.enrolment(site.account) is not None:
         return
+    figures = _figures(site, view)
+    site.ledger.enrol(campaign=campaign, **figures)
+
+
+def join(site: Site, campaign: int) -> bool:
+    """Ask the voters of a running campaign to let this site join.
+
+    Returns whether it asked; False if it is a partner already.
+
+    Raises:
+        ConfigurationError: The spec is not approved here.
+        DataError: The site has no usable cases.
+        LedgerRefusal: The campaign does not run.
+    """
+    view = observe(site.ledger, campaign)
+    if view.enrolment(site.account) is not None:
+        return False
+    site.ledger.request_join(campaign=campaign, **_figures(site, view))
+    return True
+
+
+class _Figures(TypedDict):
+    cases: int
+    data_commitment: bytes
+    evaluator: bool
+
+
+def _figures(site: Site, view: CampaignView) -> _Figures:
+    """What the ledger is told: number of cases, data commitment, whether the hold-out suffices."""
     spec = site.spec(view)
     if not site.has_approved(view.spec_hash):
         raise ConfigurationError(
             f"{site.name} has not approved spec {view.spec_hash.hex()}.",
-            hint=f"Look at it with `cdistrim campaign review {site.directory} {campaign}`, "
+            hint=f"Look at it with `cdistrim campaign review {site.directory} {view.number}`, "
             "then `cdistrim campaign approve`.",
         )
     data = site.data
-    site.ledger.enrol(
-        campaign=campaign,
+    return _Figures(
         cases=len(data.train.labels),
         data_commitment=commit(data.train, load_salts(site.directory / SALT_FILE, data.train.ids)),
         evaluator=may_evaluate(data.holdout.labels, spec.voting),

@@ -22,7 +22,8 @@
     │   ├── LedgerUnavailableError  11  chain unreachable or on another chain id
     │   ├── StoreUnavailableError   12  store unreachable or not writable
     │   ├── ServerUnavailableError  15  Prefect server can't be started or reached
-    │   └── NotReleasedError        16  too few shares of a key, or no evaluate grant, are there yet
+    │   ├── NotReleasedError        16  too few shares of a key, or no evaluate grant, are there yet
+    │   └── WaitingError            16  a removal waits until keys are shared anew
     ├── LedgerRefusal               13  the contract refused the call; carries its named error
     ├── TrainingError               14  NaN loss, or training that could not run
     ├── CampaignIncomplete          20  the campaign ended with fewer accepted slots than planned
@@ -62,6 +63,7 @@ __all__ = [
     "UnopenableHeadError",
     "UntrustedDataError",
     "UsageError",
+    "WaitingError",
 ]
 
 
@@ -205,6 +207,12 @@ class ServerUnavailableError(UnavailableError):
 
 class NotReleasedError(UnavailableError):
     """Others have not released yet what was asked for: shares of a key, or an evaluate grant."""
+
+    exit_code = 16
+
+
+class WaitingError(UnavailableError):
+    """A removal has to wait until those who stay can open head and ancestors."""
 
     exit_code = 16
 

@@ -214,19 +214,28 @@ def _custody(
     record: ModelRecord,
     capsule: Capsule,
     keys: Mapping[str, bytes],
-    suspects: frozenset[str],
+    suspects: Mapping[str, bytes],
 ) -> Custody:
     holders = frozenset(capsule.holders)
     gone = holders - set(keys)
-    replaced = {each for each in holders & set(keys) if capsule.holders[each].key != keys[each]}
-    doubtful = frozenset((replaced | suspects) & holders) - gone
+    doubtful = frozenset(
+        each
+        for each in holders & set(keys)
+        if capsule.holders[each].key != keys[each]
+        or capsule.holders[each].key == suspects.get(each)
+    )
     return Custody(
         campaign, record.name, capsule.threshold, holders - doubtful - gone, doubtful, gone
     )
 
 
-def _suspects(site: Site, view: CampaignView) -> frozenset[str]:
-    """Holders whose share was junk or missing at the campaign's latest opening, says its owner."""
+def _suspects(site: Site, view: CampaignView) -> dict[str, bytes]:
+    """Holders whose share was junk or missing at the campaign's latest opening, says its owner.
+
+    Returns:
+        By account, the digest of the sealing key that the share was sealed to: who has replaced
+        that key since may be able again.
+    """
     for number in range(view.slot.number if view.slot else view.slots, 0, -1):
         slot = site.ledger.slot(view.number, number)
         if not slot.fetch_attempt:
@@ -237,8 +246,18 @@ def _suspects(site: Site, view: CampaignView) -> frozenset[str]:
                 report.require_author(slot.owner)
             except IntegrityError:
                 continue
-            return frozenset((*report.bad, *report.missing))
-    return frozenset()
+            reported = _capsule_in(site, view.number, report)
+            if reported is not None:
+                failed = {*report.bad, *report.missing} & set(reported.holders)
+                return {each: reported.holders[each].key for each in failed}
+    return {}
+
+
+def _capsule_in(site: Site, campaign: int, report: OpeningReport) -> Capsule | None:
+    """The capsule that an opening was of."""
+    record = site.ledger.model(campaign, report.model.slot)
+    found = capsules(site, campaign, record)
+    return next((each for each in found if each.digest() == report.capsule), None)
 
 
 def stranded(site: Site, account: str) -> list[Custody]:

@@ -1,4 +1,4 @@
-"""Replacing a site's sealing key: on the ledger and on the disk, in that order, and killed anywhere.
+"""Replacing a site's sealing key: on the ledger, then on the disk; killed anywhere, it goes on.
 
 The former private key stays: shares that were dealt before are sealed to it, until they are shared
 anew (:mod:`cdistrim.resharing`). A key that is lost without a backup counts as a fault of its
@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from cdistrim.errors import ConfigurationError
-from cdistrim.site_keys import adopt_next_key, prepare_next_key, replace_lost_key
+from cdistrim.site_keys import adopt_next_key, next_key, prepare_next_key, replace_lost_key
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
@@ -38,17 +38,18 @@ def rotate(site: Site) -> Rotation:
     directory, passphrase = site.directory / "keys", site.passphrase()
     present = site.keys.sealing_key.public_bytes
     known = _on_ledger(site)
-    coming = prepare_next_key(directory, passphrase).public_bytes
-    if known == coming:
-        adopt_next_key(directory, passphrase)
-        return Rotation.FINISHED
     if known != present:
+        coming = next_key(directory, passphrase)
+        if coming is not None and coming.public_bytes == known:
+            adopt_next_key(directory, passphrase)
+            return Rotation.FINISHED
         raise ConfigurationError(
             f"The sealing key of {site.name} on the ledger is not the one in its key file.",
             hint="Restore the site's keys from a backup. If there is none: cdistrim site "
             f"rotate-key {site.directory} --lost",
         )
-    site.ledger.publish_key(sealing_key=coming)
+    coming = prepare_next_key(directory, passphrase)
+    site.ledger.publish_key(sealing_key=coming.public_bytes)
     adopt_next_key(directory, passphrase)
     return Rotation.REPLACED
 

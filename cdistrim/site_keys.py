@@ -9,9 +9,9 @@
       next.key               the one that is about to take its place (:mod:`cdistrim.rotation`)
 
 All files are 0600 and refused when others can read them, as ssh does. The first two appear together
-or not at all, and no key is ever overwritten; copies are :mod:`cdistrim.backup`'s business. The passphrase
-comes from a file, from systemd's credentials or from the environment; nothing here puts it, or a
-key, into a message.
+or not at all, and no key is ever overwritten; copies are :mod:`cdistrim.backup`'s business. The
+passphrase comes from a file, from systemd's credentials or from the environment; nothing here puts
+it, or a key, into a message.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ __all__ = [
     "adopt_next_key",
     "create_site_keys",
     "load_site_keys",
+    "next_key",
     "place_key_files",
     "prepare_next_key",
     "read_key_files",
@@ -173,7 +174,9 @@ def create_site_keys(directory: Path, passphrase: str, *, quick: bool = False) -
         kdf="scrypt",
         iterations=_KEYSTORE_QUICK_COST if quick else _KEYSTORE_COST,
     )
-    sealing = _lock_sealing_key(keys.sealing_key, passphrase, _QUICK_COST if quick else _SCRYPT_COST)
+    sealing = _lock_sealing_key(
+        keys.sealing_key, passphrase, _QUICK_COST if quick else _SCRYPT_COST
+    )
     with _written(
         directory, {_ACCOUNT_FILE: json.dumps(keystore).encode(), _SEALING_FILE: sealing}
     ):
@@ -224,19 +227,33 @@ def _other_files(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if OTHER_KEY_FILES.fullmatch(path.name))
 
 
+def next_key(directory: Path, passphrase: str) -> SealingKey | None:
+    """The key that shall take the sealing key's place; None if there is none.
+
+    Raises:
+        KeyFileError: It is damaged or readable by others, or the passphrase is wrong.
+    """
+    path = directory / _NEXT_FILE
+    if not path.exists():
+        return None
+    return unlock_sealing_key(_read_private(path, "next key"), passphrase, str(path))
+
+
 def prepare_next_key(directory: Path, passphrase: str) -> SealingKey:
     """The key that shall take the sealing key's place: made on the first call, then the same.
 
     Raises:
         KeyFileError: A file is missing, damaged or readable by others, or can't be written.
     """
-    path = directory / _NEXT_FILE
-    if not path.exists():
+    made = next_key(directory, passphrase)
+    while made is None:
         present = _read_private(directory / _SEALING_FILE, "sealing key")
         unlock_sealing_key(present, passphrase, str(directory / _SEALING_FILE))
         cost = _SealingFile.model_validate_json(present).cost
-        _place(path, _lock_sealing_key(SealingKey.generate(), passphrase, cost))
-    return unlock_sealing_key(_read_private(path, "next key"), passphrase, str(path))
+        content = _lock_sealing_key(SealingKey.generate(), passphrase, cost)
+        _place(directory / _NEXT_FILE, content)
+        made = next_key(directory, passphrase)
+    return made
 
 
 def adopt_next_key(directory: Path, passphrase: str) -> None:

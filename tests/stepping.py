@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from cdistrim.data.cases import SiteData
 from cdistrim.enrolment import enrol
 from cdistrim.grants import offer_key
 from cdistrim.iteration import IterationRef, IterationSession
+from cdistrim.membership import answer_proposal
 from cdistrim.protocol import CampaignView
 from cdistrim.releasing import release_share
-from cdistrim.site import Site
+from cdistrim.requests import answer_requests
+from cdistrim.site import PASSPHRASE_FILE, Site, write_atomically
+from cdistrim.site_keys import create_site_keys
 from cdistrim.voting import Answer, answer_ballot
 from cdistrim.watch import observe
 from tests.simulated import SimulatedConsortium
@@ -87,6 +91,33 @@ class Stepper:
         session.deposit()
         session.request_upload()
         session.release_weights()
+
+    def admit(self, name: str, data: SiteData) -> Site:
+        """A new hospital: admitted by a majority, its key published, the spec approved there."""
+        directory = self.simulated.directory / name
+        passphrase = "quick"  # noqa: S105  of a throwaway key
+        directory.mkdir(mode=0o700)
+        write_atomically(directory / PASSPHRASE_FILE, passphrase.encode())
+        keys = create_site_keys(directory / "keys", passphrase, quick=True)
+        data.save(directory / "data")
+        site = Site.create(directory, self.any.settings.model_copy(update={"name": name}))
+        self.any.ledger.propose_admission(account=keys.account, name=name)
+        self.decide(name)
+        site.ledger.publish_key(sealing_key=keys.sealing_key.public_bytes)
+        site.approve_spec(self.simulated.spec.digest())
+        return site
+
+    def decide(self, name: str) -> None:
+        """All members approve the open admission or removal of somebody, until it passes."""
+        for site in self.sites.values():
+            proposals = [each for each in site.ledger.proposals() if each.name == name]
+            if proposals and proposals[0].ballot.waits_for(site.account):
+                answer_proposal(site, proposals[0], approve=True)
+
+    def answer_requests(self) -> None:
+        """Every site answers requests that are no slot's."""
+        for site in self.sites.values():
+            list(answer_requests(site, self.view()))
 
     def accept(self) -> None:
         """One honest slot from its beginning to its end."""

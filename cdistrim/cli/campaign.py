@@ -67,6 +67,19 @@ def refuse(directory: Path = SITE, number: int = NUMBER) -> None:
 
 
 @app.command()
+def join(directory: Path = SITE, number: int = NUMBER) -> None:
+    """Ask the partners of a running campaign to let this site join; they answer by themselves."""
+    from cdistrim.enrolment import join as ask
+    from cdistrim.site import Site
+
+    site = Site(directory)
+    if ask(site, number):
+        typer.echo(f"{site.name} has asked to join campaign {number}.")
+    else:
+        typer.echo(f"{site.name} takes part in campaign {number} already.")
+
+
+@app.command()
 def status(directory: Path = SITE, number: int = NUMBER) -> None:
     """Where a campaign stands, by the ledger."""
     from cdistrim.site import Site

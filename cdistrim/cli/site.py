@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cdistrim.cli.endings import complain
-from cdistrim.errors import CDistriMError, ConfigurationError, UsageError
+from cdistrim.errors import CDistriMError, ConfigurationError, IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from cdistrim.ledger import Member
@@ -218,6 +218,56 @@ def restore(
         f"salts of {kept.salts} cases."
     )
     typer.echo(f"Let no second copy of this site run. Then: cdistrim site check {directory}")
+
+
+@app.command("rotate-key")
+def rotate_key(
+    directory: Path = SITE,
+    lost: bool = typer.Option(
+        False,
+        "--lost",
+        help="The key on the ledger is lost, without a backup: publish another one in its place.",
+    ),
+) -> None:
+    """Replace this site's sealing key; the former one is kept, since shares are sealed to it."""
+    from cdistrim.rotation import publish_after_loss, rotate
+    from cdistrim.site import Site
+
+    site = Site(directory)
+    done = publish_after_loss(site) if lost else rotate(site)
+    typer.echo(f"The sealing key of {site.name} is {done.value}.")
+    typer.echo("For ten minutes nobody grants this site anything: its owner shall have noticed.")
+    if lost:
+        typer.echo("Shares that were sealed to the lost key are lost until keys are shared anew.")
+    typer.echo(f"Make a new backup: cdistrim site backup {directory} FILE")
+
+
+@app.command()
+def doctor(directory: Path = SITE) -> None:
+    """Look who could open the models of all campaigns, and warn while there is time.
+
+    Ends with exit code 7 if there is a model that those who are partners now can't open.
+    """
+    from cdistrim.cli.custody_table import custody_lines
+    from cdistrim.resharing import custody_of, stranded
+    from cdistrim.site import Site
+
+    site = Site(directory)
+    names = {member.account.lower(): member.name for member in site.ledger.members()}
+    found = False
+    for number in range(1, site.ledger.campaigns() + 1):
+        view = site.ledger.campaign(number)
+        for line in custody_lines(list(custody_of(site, view)), names):
+            found = True
+            typer.echo(line)
+    if not found:
+        typer.echo("No campaign has an accepted model yet: there is nothing to open.")
+    lost = stranded(site, "")
+    if lost:
+        raise IntegrityError(
+            f"{len(lost)} models can't be opened by who is a partner now, first {lost[0].model}.",
+            hint="If it is the head, the partners can restore an earlier one by a ballot.",
+        )
 
 
 @app.command()

@@ -52,8 +52,8 @@ def test_a_site_that_was_restored_is_in_order_and_opens_what_was_sealed_to_it(
 ) -> None:
     before = Site(site)
     published = before.ledger.members()[0].sealing_key
-    model, key = context_of(before, 1, 1, 0, before.account), new_data_key()
-    capsule = Capsule.seal(key, {before.account: published}, model)
+    model, secret = context_of(before, 1, 1, 0, before.account), new_data_key().reveal()
+    sealed = seal(secret, published, model, Purpose.CAPSULE, before.account)
     salts = (site / "data" / "salts.json").read_bytes()
     file = tmp_path / "hospital-1.backup"
 
@@ -74,12 +74,13 @@ def test_a_site_that_was_restored_is_in_order_and_opens_what_was_sealed_to_it(
     assert checked.code == 0, checked.err
     assert "ledger: member" in checked.out
     after = Site(site)
-    assert capsule.open(after.account, after.keys.sealing_key, model) == key
+    key = after.keys.sealing_key
+    assert open_sealed(sealed, key, model, Purpose.CAPSULE, after.account) == secret
     assert (site / "data" / "salts.json").read_bytes() == salts
     assert after.has_approved(consortium.spec.digest())
     enrol(after, 1)
-    secret = (site / "passphrase").read_text()
-    assert secret not in made.out + restored.out + file.read_text()
+    passphrase = (site / "passphrase").read_text()
+    assert passphrase not in made.out + restored.out + file.read_text()
 
 
 def test_what_can_go_wrong_has_its_exit_code(

@@ -1,0 +1,83 @@
+"""Admissions and removals: what an operator decides, and what has to be so before a yes.
+
+People decide who is a member. What a site adds is one check: a removal waits until head and
+ancestors of all campaigns can be opened by those who stay (protocol.md, "Keys", 4).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdistrim.errors import UsageError, WaitingError
+from cdistrim.protocol import BallotKind, Proposal
+from cdistrim.resharing import stranded
+
+if TYPE_CHECKING:
+    from cdistrim.ledger import Member
+    from cdistrim.site import Site
+
+__all__ = ["answer_proposal", "member_named", "open_proposal"]
+
+
+def member_named(site: Site, name: str) -> Member:
+    """A member by its name.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    members = site.ledger.members()
+    found = next((each for each in members if each.name == name), None)
+    if found is None:
+        raise UsageError(
+            f"There is no member {name!r}.",
+            hint=f"Members are {', '.join(each.name for each in members)}.",
+        )
+    return found
+
+
+def open_proposal(site: Site, name: str) -> Proposal:
+    """The open ballot on the admission or removal of somebody.
+
+    Raises:
+        UsageError: There is none.
+    """
+    proposals = site.ledger.proposals()
+    found = next((each for each in proposals if each.name == name), None)
+    if found is None:
+        about = ", ".join(sorted({each.name for each in proposals})) or "nobody"
+        raise UsageError(f"No ballot on {name!r} is open.", hint=f"Open are ballots on {about}.")
+    return found
+
+
+def answer_proposal(site: Site, proposal: Proposal, *, approve: bool, anyway: bool = False) -> None:
+    """Vote on an admission or a removal.
+
+    Args:
+        anyway: Approve a removal although it would leave models that nobody can open.
+
+    Raises:
+        WaitingError: The removal has to wait until keys are shared anew.
+    """
+    if approve and proposal.ballot.kind is BallotKind.REMOVAL and not anyway:
+        require_openable(site, proposal)
+    site.ledger.cast_vote(
+        ballot=proposal.ballot.id, subject=proposal.ballot.subject, approve=approve
+    )
+
+
+def require_openable(site: Site, proposal: Proposal) -> None:
+    """See that a removal leaves no model behind that those who stay can't open.
+
+    Raises:
+        WaitingError: It would.
+    """
+    lost = stranded(site, proposal.account)
+    if lost:
+        first = lost[0]
+        raise WaitingError(
+            f"Without {proposal.name} {len(lost)} models could not be opened, first {first.model} "
+            f"of campaign {first.campaign}: {len(first.able)} sure holders of the "
+            f"{first.threshold} that it takes.",
+            hint="The removal waits: the next slot's owner shares the keys anew among those who "
+            "stay. Then approve again, or say --anyway.",
+        )
