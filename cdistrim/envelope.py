@@ -39,6 +39,7 @@ __all__ = [
     "CHUNK_SIZE",
     "Context",
     "DataKey",
+    "EnvelopeWriter",
     "account_of",
     "canonical_json",
     "decrypt",
@@ -169,6 +170,27 @@ def _nonce(prefix: bytes, number: int, last: bool) -> bytes:
     return prefix + struct.pack(">IB", number, last)
 
 
+class _Sealer:
+    """Encrypts the chunks of one new envelope, in their order."""
+
+    def __init__(self, key: DataKey, context: Context, chunk_size: int) -> None:
+        if not 0 < chunk_size <= MAX_CHUNK_SIZE:
+            raise UsageError(f"A chunk of {chunk_size} bytes is not possible.")
+        header = _HEADER.pack(_MAGIC, _VERSION, chunk_size, os.urandom(32))
+        self._cipher, self._prefix, commitment = _derive(key, header, context)
+        self._associated = header + context.encode()
+        self._number = 0
+        self.start = header + commitment
+
+    def seal(self, piece: bytes | bytearray, *, last: bool) -> bytes:
+        """The next chunk."""
+        if self._number >= _MAX_CHUNKS:
+            raise UsageError("The plaintext is too large.", hint="Choose larger chunks.")
+        nonce = _nonce(self._prefix, self._number, last)
+        self._number += 1
+        return self._cipher.encrypt(nonce, piece, self._associated)
+
+
 def encrypt_stream(
     source: BinaryIO, key: DataKey, context: Context, *, chunk_size: int = CHUNK_SIZE
 ) -> Iterator[bytes]:
@@ -181,16 +203,55 @@ def encrypt_stream(
     Raises:
         UsageError: The chunk size is out of range, or the plaintext has 2**32 chunks or more.
     """
-    if not 0 < chunk_size <= MAX_CHUNK_SIZE:
-        raise UsageError(f"A chunk of {chunk_size} bytes is not possible.")
-    header = _HEADER.pack(_MAGIC, _VERSION, chunk_size, os.urandom(32))
-    cipher, prefix, commitment = _derive(key, header, context)
-    yield header + commitment
-    associated = header + context.encode()
-    for number, last, piece in _frames(source, chunk_size):
-        if number >= _MAX_CHUNKS:
-            raise UsageError("The plaintext is too large.", hint="Choose larger chunks.")
-        yield cipher.encrypt(_nonce(prefix, number, last), piece, associated)
+    sealer = _Sealer(key, context, chunk_size)
+    yield sealer.start
+    for _, last, piece in _frames(source, chunk_size):
+        yield sealer.seal(piece, last=last)
+
+
+class EnvelopeWriter:
+    """A binary stream whose content goes to another one as an envelope, for who writes in pieces.
+
+    Holds one chunk at a time. Only :meth:`finish` makes it whole; without, it does not open.
+
+    Args:
+        sink: Gets the envelope.
+        chunk_size: Plaintext bytes of a chunk, 1 to 16 MiB.
+
+    Raises:
+        UsageError: The chunk size is out of range, or the plaintext has 2**32 chunks or more.
+    """
+
+    def __init__(
+        self, sink: BinaryIO, key: DataKey, context: Context, *, chunk_size: int = CHUNK_SIZE
+    ) -> None:
+        self._sink, self._size = sink, chunk_size
+        self._sealer = _Sealer(key, context, chunk_size)
+        self._held = bytearray()
+        sink.write(self._sealer.start)
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Take all of the bytes; how many they were."""
+        view = memoryview(data).cast("B")
+        for at in range(0, len(view), self._size):
+            self._take(view[at : at + self._size])
+        return len(view)
+
+    def flush(self) -> None:
+        """Nothing: an incomplete chunk waits for more."""
+
+    def finish(self) -> None:
+        """Write the last chunk. The sink stays open."""
+        self._sink.write(self._sealer.seal(self._held, last=True))
+        self._held = bytearray()
+
+    def _take(self, piece: memoryview) -> None:
+        # A full chunk waits, too: it may be the last one, which is marked as such.
+        room = self._size - len(self._held)
+        self._held += piece[:room]
+        if len(piece) > room:
+            self._sink.write(self._sealer.seal(self._held, last=False))
+            self._held = bytearray(piece[room:])
 
 
 def decrypt_stream(source: BinaryIO, key: DataKey, context: Context) -> Iterator[bytes]:
