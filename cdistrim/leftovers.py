@@ -17,9 +17,9 @@ from cdistrim.protocol import SlotView, model_name
 if TYPE_CHECKING:
     from cdistrim.site import Site
 
-__all__ = ["clear_ended_slots", "clear_slot", "clear_when_idle"]
+__all__ = ["clear_ended_slots", "clear_slot", "clear_when_idle", "remove_checkpoint"]
 
-_HALF_WRITTEN = ".request-*.part"
+_HALF_WRITTEN = (".request-*.part", ".checkpoint-*.part")
 
 
 def clear_slot(site: Site, slot: SlotView) -> None:
@@ -37,7 +37,12 @@ def clear_slot(site: Site, slot: SlotView) -> None:
     }
     for kind, recorded in objects.items():
         site.store.sweep(custody.prefix(site, slot.campaign, kind, name), keep={recorded})
-    custody.erase_request_key(site, slot.campaign, slot.number, slot.attempt)
+    _clear_attempt(site, slot.campaign, slot.number, slot.attempt)
+
+
+def remove_checkpoint(site: Site, campaign: int, slot: int, attempt: int) -> None:
+    """Remove the checkpoint of an attempt in which nobody will train any more."""
+    site.checkpoint(campaign, slot, attempt).unlink(missing_ok=True)
 
 
 def clear_ended_slots(site: Site) -> None:
@@ -46,18 +51,25 @@ def clear_ended_slots(site: Site) -> None:
     Raises:
         UnavailableError: Ledger or store don't answer.
     """
-    for path in site.work.glob(_HALF_WRITTEN):
-        path.unlink(missing_ok=True)
-    for path in sorted(site.work.glob("request-*-*-*.key")):
-        campaign, number, attempt = (int(word) for word in path.stem.split("-")[1:])
+    for half in _HALF_WRITTEN:
+        for path in site.work.glob(half):
+            path.unlink(missing_ok=True)
+    paths = [*site.work.glob("request-*-*-*.key"), *site.work.glob("checkpoint-*-*-*.bin")]
+    attempts = {tuple(int(word) for word in path.stem.split("-")[1:]) for path in paths}
+    for campaign, number, attempt in sorted(attempts):
         try:
             slot = site.ledger.slot(campaign, number)
         except LedgerRefusal:
             continue  # Of another chain: whatever it is, this one can't say that it is over.
         if slot.attempt > attempt:
-            custody.erase_request_key(site, campaign, number, attempt)
+            _clear_attempt(site, campaign, number, attempt)
         else:
             clear_slot(site, slot)
+
+
+def _clear_attempt(site: Site, campaign: int, slot: int, attempt: int) -> None:
+    remove_checkpoint(site, campaign, slot, attempt)
+    custody.erase_request_key(site, campaign, slot, attempt)
 
 
 def clear_when_idle(site: Site) -> None:
