@@ -40,6 +40,7 @@ __all__ = [
     "CHUNK_SIZE",
     "Context",
     "DataKey",
+    "EnvelopeWriter",
     "account_of",
     "belongs",
     "canonical_json",
@@ -261,6 +262,55 @@ def encrypt_stream(
         if number + (not last) >= _MAX_CHUNKS:
             raise _too_many(chunk_size)
         yield chunks.encrypt(number, last, piece)
+
+
+class EnvelopeWriter:
+    """A binary stream whose content goes to another one as an envelope, for who writes in pieces.
+
+    Holds one chunk at a time. Only :meth:`finish` makes it whole; without, it does not open.
+
+    Args:
+        sink: Gets the envelope.
+        chunk_size: Plaintext bytes of a chunk, 1 to 16 MiB.
+
+    Raises:
+        UsageError: The chunk size is out of range, or the plaintext has more than 2**32 chunks.
+    """
+
+    def __init__(
+        self, sink: BinaryIO, key: DataKey, context: Context, *, chunk_size: int = CHUNK_SIZE
+    ) -> None:
+        self._sink, self._size = sink, chunk_size
+        head, self._chunks = _begin(key, context, chunk_size)
+        self._number, self._held = 0, bytearray()
+        sink.write(head)
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Take all of the bytes; how many they were."""
+        view = memoryview(data).cast("B")
+        for at in range(0, len(view), self._size):
+            self._take(view[at : at + self._size])
+        return len(view)
+
+    def flush(self) -> None:
+        """Nothing: an incomplete chunk waits for more."""
+
+    def finish(self) -> None:
+        """Write the last chunk. The sink stays open."""
+        self._sink.write(self._chunks.encrypt(self._number, True, bytes(self._held)))
+        self._held = bytearray()
+
+    def _take(self, piece: memoryview) -> None:
+        # A full chunk waits, too: it may be the last one, which is marked as such.
+        room = self._size - len(self._held)
+        self._held += piece[:room]
+        if len(piece) > room:
+            # Before the chunk that would be the last possible one goes out as if more came.
+            if self._number + 1 >= _MAX_CHUNKS:
+                raise _too_many(self._size)
+            self._sink.write(self._chunks.encrypt(self._number, False, bytes(self._held)))
+            self._number += 1
+            self._held = bytearray(piece[room:])
 
 
 def decrypt_stream(source: BinaryIO, key: DataKey, context: Context) -> Iterator[bytes]:

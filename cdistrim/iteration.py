@@ -249,12 +249,15 @@ class IterationSession:
     # --- train ---
 
     def train(self) -> float:
-        """Train the head on this site's cases; the last epoch's loss.
+        """Train the head on this site's cases, or go on where a lost process left off.
+
+        Returns the last epoch's mean loss.
 
         Raises:
             TrainingError: The loss was not finite.
         """
         # Imported by who trains only: it takes longer than all else that a process of a vote does.
+        from cdistrim.checkpoints import Checkpoints
         from cdistrim.training import train
 
         self._need_lease()
@@ -273,6 +276,13 @@ class IterationSession:
             spec.training,
             slot=self.ref.slot,
             progress=tell,
+            checkpoints=Checkpoints.of(
+                self.site,
+                self.ref.campaign,
+                self.ref.slot,
+                self.ref.attempt,
+                fetch_attempt=self.slot().fetch_attempt,
+            ),
         )
         self.candidate = Trained(result.weights)
         return result.loss_per_epoch[-1]
@@ -347,6 +357,9 @@ class IterationSession:
             candidate=candidate,
         )
         self._requested = candidate.weights_hash
+        # `reported`: the weights are still to be deposited, maybe by a process that has to train.
+        if self._sealed is not None:
+            self._remove_checkpoint()
 
     def confirm(self) -> ModelRecord:
         """See the accepted record on the ledger; in ``reported`` mode, confirm it first.
@@ -370,6 +383,7 @@ class IterationSession:
                 "which is not what was trained here.",
                 hint="Keep this site's log and tell the partners: the ledger's node may lie.",
             )
+        self._remove_checkpoint()
         return accepted
 
     def tell_outcome(self) -> None:
@@ -437,6 +451,10 @@ class IterationSession:
             )
             remember_failure(self.site, view.number, view.head, told)
             raise told from error
+
+    def _remove_checkpoint(self) -> None:
+        ref = self.ref
+        leftovers.remove_checkpoint(self.site, ref.campaign, ref.slot, ref.attempt)
 
     def _need_lease(self) -> None:
         if self.lease is None:

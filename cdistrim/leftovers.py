@@ -20,9 +20,15 @@ from cdistrim.protocol import SlotView, model_name
 if TYPE_CHECKING:
     from cdistrim.site import Site
 
-__all__ = ["clear_ended_slots", "clear_slot", "clear_when_idle", "forget_evaluations"]
+__all__ = [
+    "clear_ended_slots",
+    "clear_slot",
+    "clear_when_idle",
+    "forget_evaluations",
+    "remove_checkpoint",
+]
 
-_HALF_WRITTEN = (".request-*.part", ".evaluation-*.part")
+_HALF_WRITTEN = (".request-*.part", ".evaluation-*.part", ".checkpoint-*.part")
 
 
 def clear_slot(site: Site, slot: SlotView) -> None:
@@ -34,13 +40,22 @@ def clear_slot(site: Site, slot: SlotView) -> None:
     if not slot.state.ended or slot.owner != site.account:
         return
     name, record = model_name(site.name, slot.number), slot.candidate
+    added = site.ledger.added_capsules(slot.campaign, slot.number)
     objects = {
-        "models": record.ciphertext_hash if record else b"",
-        "capsules": record.capsule_hash if record else b"",
+        "models": {record.ciphertext_hash} if record else set(),
+        "capsules": {record.capsule_hash, *(each.capsule_hash for each in added)}
+        if record
+        else set(),
     }
     for kind, recorded in objects.items():
-        site.store.sweep(custody.prefix(site, slot.campaign, kind, name), keep={recorded})
+        site.store.sweep(custody.prefix(site, slot.campaign, kind, name), keep=recorded)
+    remove_checkpoint(site, slot.campaign, slot.number, slot.attempt)
     erase_request_key(site, slot.campaign, slot.number, slot.fetch_attempt)
+
+
+def remove_checkpoint(site: Site, campaign: int, slot: int, attempt: int) -> None:
+    """Remove the checkpoint of an attempt in which nobody will train any more."""
+    site.checkpoint(campaign, slot, attempt).unlink(missing_ok=True)
 
 
 def clear_ended_slots(site: Site) -> None:
@@ -52,7 +67,10 @@ def clear_ended_slots(site: Site) -> None:
     for pattern in _HALF_WRITTEN:
         for path in site.work.glob(pattern):
             path.unlink(missing_ok=True)
-    for slot, attempt in _slots_of(site, "request"):
+    for slot, attempt in _slots_of(site, "checkpoint-*-*-*.bin"):
+        if slot.state.ended or slot.attempt > attempt:
+            remove_checkpoint(site, slot.campaign, slot.number, attempt)
+    for slot, attempt in _slots_of(site, "request-*-*-*.key"):
         if slot.fetch_attempt > attempt:
             erase_request_key(site, slot.campaign, slot.number, attempt)
         else:
@@ -66,14 +84,14 @@ def forget_evaluations(site: Site) -> None:
     Raises:
         UnavailableError: The ledger does not answer.
     """
-    for slot, attempt in _slots_of(site, "evaluation"):
+    for slot, attempt in _slots_of(site, "evaluation-*-*-*.key"):
         if slot.state.ended or slot.attempt > attempt:
             erase_offered_key(site, slot.campaign, slot.number, attempt)
 
 
-def _slots_of(site: Site, kind: str) -> Iterator[tuple[SlotView, int]]:
-    """Slots for which a one-time key lies here, and the key's attempt."""
-    for path in sorted(site.work.glob(f"{kind}-*-*-*.key")):
+def _slots_of(site: Site, pattern: str) -> Iterator[tuple[SlotView, int]]:
+    """Slots of which such a file lies here, and the attempt that it is of."""
+    for path in sorted(site.work.glob(pattern)):
         campaign, number, attempt = (int(word) for word in path.stem.split("-")[1:])
         try:
             yield site.ledger.slot(campaign, number), attempt

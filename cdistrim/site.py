@@ -9,7 +9,8 @@
       data/              train.npz, holdout.npz: never leave this directory
       memory/            scores of models, objects found whole: spares work, can be deleted
       approved/          one empty file a campaign spec that the local operator approved, by hash
-      work/              the one-time key of the slot at hand; the leases
+      work/              of the slot at hand: its one-time key and, encrypted, the checkpoint of its
+                         training; the leases
       log/               full texts of failures and the seconds of each step; never sent anywhere
 
 Nothing in a flow's parameters says which site it is: a process (or, where one process plays several
@@ -28,7 +29,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 from pydantic import Field, ValidationError
 
@@ -51,6 +52,7 @@ __all__ = [
     "bound_site",
     "site_bound_to",
     "write_atomically",
+    "writing_atomically",
 ]
 
 SITE_VARIABLE = "CDISTRIM_SITE"
@@ -66,7 +68,9 @@ class SiteSettings(Settings):
 
     ``contract`` is None until the site has joined a consortium. ``first_block`` is one not after
     the contract's first: events are read from there. ``max_fee_gwei`` is the highest fee per unit
-    of gas, in gwei, that a transaction of this site may offer.
+    of gas, in gwei, that a transaction of this site may offer. ``checkpoint_seconds`` is how long a
+    training goes on at least between two checkpoints, in seconds; with 0 there is one after each
+    batch but an epoch's last.
     """
 
     name: Annotated[str, matching(NAME_PATTERN, NAME_RULE)]
@@ -81,6 +85,7 @@ class SiteSettings(Settings):
     confirmations: Confirmations = 0
     first_block: Annotated[int, Field(ge=0)] = 0
     max_fee_gwei: Annotated[float, Field(ge=0, allow_inf_nan=False)] = MAX_FEE_GWEI
+    checkpoint_seconds: Annotated[float, Field(ge=0, le=24 * 3600)] = 60.0
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
@@ -89,11 +94,20 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, durable: boo
     Without ``durable`` that holds for a killed process only, not for a power cut: for copies that
     can be made again.
     """
+    with writing_atomically(path, mode=mode, durable=durable) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def writing_atomically(
+    path: Path, *, mode: int = 0o600, durable: bool = True
+) -> Iterator[BinaryIO]:
+    """The same for content that comes in pieces: the file is there when the block has ended."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
+            yield stream
             stream.flush()
             if durable:
                 os.fsync(stream.fileno())
@@ -179,8 +193,12 @@ class Site:
 
     @property
     def work(self) -> Path:
-        """Where the slot at hand keeps its one-time key, and where the leases lie."""
+        """Where the slot at hand keeps its one-time key and checkpoint, and the leases lie."""
         return self.directory / "work"
+
+    def checkpoint(self, campaign: int, slot: int, attempt: int) -> Path:
+        """Where the training of a slot keeps its checkpoint, until the slot is over."""
+        return self.work / f"checkpoint-{campaign}-{slot}-{attempt}.bin"
 
     @property
     def memory(self) -> Path:

@@ -1,9 +1,11 @@
-"""Local training and inference: Lightning, deterministic, nothing on disk.
+"""Local training and inference: Lightning, deterministic, nothing on disk in the clear.
 
 The same weights, cases, spec and slot give bit-identical weights, in any process on the same
 machine with the same number of threads: order, augmentation and zoomed copies are drawn from
 generators seeded with the spec's seed, the slot and the epoch. Optimiser state does not travel:
-each slot starts its optimiser anew, as in the paper, where only the model is passed on.
+each slot starts its optimiser anew, as in the paper, where only the model is passed on. Nothing is
+written but the encrypted checkpoint of :mod:`cdistrim.checkpoints`, where the caller asks for it; a
+training that goes on from it arrives at the same bits.
 """
 
 from __future__ import annotations
@@ -18,22 +20,28 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from numpy.typing import NDArray
 from pytorch_lightning.utilities.types import LRSchedulerConfigType, OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from cdistrim import __version__
+from cdistrim.checkpoints import CheckpointFile, Checkpoints, Saving
 from cdistrim.data.balance import augmentation, augmented_labels, zoom_copies
 from cdistrim.data.cases import CaseSet
+from cdistrim.envelope import canonical_json
 from cdistrim.errors import DataError, TrainingError
 from cdistrim.model import build_model, exclusive_torch
 from cdistrim.spec import ModelSpec, TrainingSpec
-from cdistrim.weights import Weights
+from cdistrim.weights import Weights, weights_hash
 
 __all__ = [
     "TrainingProgress",
@@ -64,7 +72,10 @@ class TrainingProgress:
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
-    """Trained weights, mean loss of each epoch (binary cross-entropy, nats), wall time."""
+    """Trained weights, mean loss of each epoch (binary cross-entropy, nats), wall time.
+
+    The time is this process's, without what was trained before a checkpoint.
+    """
 
     weights: Weights
     loss_per_epoch: tuple[float, ...]
@@ -100,6 +111,7 @@ def train(
     *,
     slot: int,
     progress: Callable[[TrainingProgress], None] | None = None,
+    checkpoints: Checkpoints | None = None,
     accelerator: str = "cpu",
 ) -> TrainingResult:
     """Train on one hospital's cases, from the given weights.
@@ -115,6 +127,7 @@ def train(
             volumes, and does not stall where other processes share the cores.
         slot: Seeds this slot's randomness together with ``training.seed``.
         progress: Called after each batch.
+        checkpoints: Where to leave off and go on if the process is lost; None to leave nothing.
         accelerator: Lightning's name of the hardware; anything but ``cpu`` is not bit-identical.
 
     Raises:
@@ -129,19 +142,12 @@ def train(
         samples = zoom_copies(cases, training.balance, seed=seed)
         loader = _loader(samples, augmented_labels(cases, training.balance), training, slot)
         module = _Classifier(weights, model, training, slot, len(loader), progress)
-        trainer = pl.Trainer(
-            accelerator=accelerator,
-            devices=1,
-            max_epochs=training.epochs,
-            deterministic=accelerator == "cpu",
-            gradient_clip_val=CLIP_NORM,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
+        file = None
+        if checkpoints is not None:
+            file = checkpoints.bound_to(_digest(weights, cases, model, training, slot))
+        begun = file.place.path if file is not None and file.read() else None
         with _interruptible():
-            trainer.fit(module, loader)
+            _trainer(training, accelerator, file).fit(module, loader, ckpt_path=begun)
     trained = {name: value.detach().cpu() for name, value in module.network.state_dict().items()}
     broken = sum(not bool(torch.isfinite(value).all()) for value in trained.values())
     if broken:
@@ -178,6 +184,38 @@ def predict(
     return scores
 
 
+def _digest(
+    weights: Weights, cases: CaseSet, model: ModelSpec, training: TrainingSpec, slot: int
+) -> bytes:
+    """SHA-256 of all that the result depends on, the packages' releases included; 32 bytes."""
+    rest = {
+        "model": model.model_dump(mode="json"),
+        "training": training.model_dump(mode="json"),
+        "slot": slot,
+        "releases": [__version__, torch.__version__, version("pytorch-lightning"), np.__version__],
+    }
+    hasher = hashlib.sha256(b"cdistrim/training/v1\0")
+    hasher.update(weights_hash(weights) + cases.digest() + canonical_json(rest))
+    return hasher.digest()
+
+
+def _trainer(training: TrainingSpec, accelerator: str, file: CheckpointFile | None) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        max_epochs=training.epochs,
+        deterministic=accelerator == "cpu",
+        gradient_clip_val=CLIP_NORM,
+        logger=False,
+        enable_checkpointing=False,  # Lightning's own: on disk in the clear.
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        # Named, or Lightning looks for clusters; under SLURM it writes checkpoints unasked.
+        plugins=[LightningEnvironment(), *([file] if file is not None else [])],
+        callbacks=[Saving(file.place)] if file is not None else [],
+    )
+
+
 class _Samples(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, cases: CaseSet, augmented: frozenset[int]) -> None:
         self.cases = cases
@@ -201,6 +239,10 @@ class _EpochBatches(Sampler[list[int]]):
     def __init__(self, cases: int, size: int, seed: int, slot: int) -> None:
         self.cases, self.size, self.seed, self.slot = cases, size, seed, slot
         self.epoch = 0
+        self.given = 0
+        """Batches of this epoch that were drawn."""
+        self.passed_over = 0
+        """Batches that the next pass leaves out, because they were trained on before."""
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
@@ -212,9 +254,27 @@ class _EpochBatches(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(_seed(self.seed, self.slot, self.epoch))
         order = torch.randperm(self.cases, generator=generator).tolist()
-        for number in range(len(self)):
+        begin, self.passed_over = self.passed_over, 0
+        for number in range(begin, len(self)):
             last = number == len(self) - 1
+            self.given = number + 1
             yield order[number * self.size : None if last else (number + 1) * self.size]
+
+
+class _Loader(DataLoader[tuple[Tensor, Tensor]]):
+    """A loader whose position Lightning saves and restores."""
+
+    def __init__(self, samples: _Samples, batches: _EpochBatches) -> None:
+        super().__init__(samples, batch_sampler=batches, num_workers=0)
+        self.batches = batches
+
+    def state_dict(self) -> dict[str, int]:
+        """The position: what was drawn is trained on, for nothing is fetched in advance."""
+        return {"epoch": self.batches.epoch, "given": self.batches.given}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on at a position."""
+        self.batches.epoch, self.batches.passed_over = state["epoch"], state["given"]
 
 
 class _Classifier(pl.LightningModule):
@@ -236,6 +296,26 @@ class _Classifier(pl.LightningModule):
         self.report = progress
         self.epoch_losses: list[float] = []
         self.losses: list[float] = []
+        self.random: Tensor | None = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what Lightning does not know of: losses, and torch's generator."""
+        checkpoint["cdistrim"] = {
+            "epoch_losses": self.epoch_losses,
+            "losses": self.losses,
+            "random": torch.get_rng_state(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint["cdistrim"]
+        self.epoch_losses, self.losses = state["epoch_losses"], state["losses"]
+        self.random = state["random"]
+
+    def on_train_start(self) -> None:
+        """Last before the first batch: to make the loader's iterator draws a number, too."""
+        if self.random is not None:
+            torch.set_rng_state(self.random)
+            self.random = None
 
     def on_train_epoch_start(self) -> None:
         torch.manual_seed(_seed(self.training_spec.seed, self.slot, self.current_epoch))
@@ -285,12 +365,10 @@ class _Classifier(pl.LightningModule):
 
 def _loader(
     cases: CaseSet, augmented: frozenset[int], training: TrainingSpec, slot: int
-) -> DataLoader[tuple[Tensor, Tensor]]:
-    samples = _Samples(cases, augmented)
+) -> _Loader:
     size = batch_size_for(len(cases), training)
-    return DataLoader(
-        samples, batch_sampler=_EpochBatches(len(cases), size, training.seed, slot), num_workers=0
-    )
+    batches = _EpochBatches(len(cases), size, training.seed, slot)
+    return _Loader(_Samples(cases, augmented), batches)
 
 
 def _check_shape(cases: CaseSet, model: ModelSpec) -> None:

@@ -15,6 +15,7 @@ from cdistrim.envelope import (
     CHUNK_SIZE,
     Context,
     DataKey,
+    EnvelopeWriter,
     decrypt,
     decrypt_stream,
     encrypt,
@@ -71,6 +72,36 @@ def test_the_streams_hold_one_chunk_at_a_time() -> None:
     assert [len(piece) for piece in pieces] == [START, STEP, STEP, 8 + 16]
     plain = list(decrypt_stream(io.BytesIO(b"".join(pieces)), KEY, CONTEXT))
     assert [len(piece) for piece in plain] == [CHUNK, CHUNK, 8]
+
+
+@given(pieces=st.lists(st.binary(max_size=100), max_size=6), chunk_size=st.integers(1, 64))
+def test_what_is_written_in_pieces_is_an_envelope_as_any_other(
+    pieces: list[bytes], chunk_size: int
+) -> None:
+    sink = io.BytesIO()
+    writer = EnvelopeWriter(sink, KEY, CONTEXT, chunk_size=chunk_size)
+    for piece in pieces:
+        assert writer.write(memoryview(piece)) == len(piece)
+        writer.flush()
+    writer.finish()
+    plaintext = b"".join(pieces)
+    assert decrypt(sink.getvalue(), KEY, CONTEXT) == plaintext
+    assert len(sink.getvalue()) == envelope_size(len(plaintext), chunk_size=chunk_size)
+
+
+@pytest.mark.parametrize("size", [0, CHUNK, CHUNK + 1, len(THREE)])
+def test_an_envelope_that_was_not_finished_does_not_open(size: int) -> None:
+    sink = io.BytesIO()
+    EnvelopeWriter(sink, KEY, CONTEXT, chunk_size=CHUNK).write(THREE[:size])
+    _refused(sink.getvalue())
+
+
+def test_the_writer_holds_one_chunk_at_most() -> None:
+    sink = io.BytesIO()
+    writer = EnvelopeWriter(sink, KEY, CONTEXT, chunk_size=CHUNK)
+    assert len(sink.getvalue()) == START
+    writer.write(THREE)
+    assert len(sink.getvalue()) == START + 2 * STEP
 
 
 def test_the_same_plaintext_never_gives_the_same_ciphertext() -> None:

@@ -1,17 +1,57 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from cdistrim.errors import ConfigurationError, IntegrityError, LeaseHeldError, OutOfOrderError
 from cdistrim.iteration import IterationRef, IterationSession
 from cdistrim.lease import Lease
+from cdistrim.leftovers import clear_ended_slots
+from cdistrim.progress import Silent, listen_with
 from cdistrim.protocol import SlotState
+from cdistrim.spec import VotingMode, VotingSpec
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
 Simulate = Callable[..., SimulatedConsortium]
+
+
+class Interruption(Exception):
+    """Ends a training as a kill does."""
+
+
+class Counted(Silent):
+    """Counts the batches that are trained; interrupts within the one after ``left``."""
+
+    def __init__(self, left: int = 1000) -> None:
+        self.left = left
+        self.batches = 0
+
+    def training(self, *_state: object) -> None:
+        if self.batches == self.left:
+            raise Interruption
+        self.batches += 1
+
+
+@pytest.fixture
+def listened() -> Iterator[Callable[..., Counted]]:
+    """Make a counter this process's listener."""
+
+    def listen(left: int = 1000) -> Counted:
+        counted = Counted(left)
+        listen_with(counted)
+        return counted
+
+    yield listen
+    listen_with(Silent())
+
+
+def at_every_batch(session: IterationSession) -> IterationSession:
+    """The same session, at a site that makes a checkpoint after every batch."""
+    site = session.site
+    site.settings = site.settings.model_copy(update={"checkpoint_seconds": 0})
+    return session
 
 
 def test_a_session_goes_from_the_token_to_the_accepted_model(simulate: Simulate) -> None:
@@ -95,6 +135,63 @@ def test_a_lost_process_trains_again_to_the_same_weights(simulate: Simulate) -> 
     assert steps.simulated.slots()[0].state is SlotState.TRAINING
 
 
+def test_a_lost_process_goes_on_from_its_last_checkpoint_to_the_same_weights(
+    simulate: Simulate, listened: Callable[..., Counted]
+) -> None:
+    steps = Stepper(simulate(size=2))
+    lost = at_every_batch(steps.open_head())
+    listened(20)
+    with pytest.raises(Interruption):
+        lost.train()
+    assert lost.candidate is None
+    lost.release_weights()
+    checkpoint = lost.site.checkpoint(1, 1, 1)
+    kept = checkpoint.read_bytes()
+
+    # Trained on, lost again before the upload, trained on; trained without a checkpoint.
+    hashes, batches = [], []
+    for _ in range(3):
+        counted = listened()
+        session = steps.open_head()
+        session.train()
+        assert session.candidate is not None
+        hashes.append(session.candidate.digest)
+        batches.append(counted.batches)
+        session.release_weights()
+        if len(hashes) == 2:
+            assert checkpoint.read_bytes() != kept
+            checkpoint.unlink()
+    assert len(set(hashes)) == 1
+    assert batches == [16, 1, 36]
+
+
+def test_a_requested_upload_takes_the_checkpoint_away(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=2))
+    session = at_every_batch(steps.open_head())
+    session.train()
+    assert session.site.checkpoint(1, 1, 1).exists()
+    steps.ask_upload(session)
+    assert not session.site.checkpoint(1, 1, 1).exists()
+
+
+def test_in_reported_mode_the_checkpoint_stays_until_the_model_is_deposited(
+    simulate: Simulate,
+) -> None:
+    steps = Stepper(simulate(size=2, voting=VotingSpec(mode=VotingMode.REPORTED)))
+    session = at_every_batch(steps.open_head())
+    session.train()
+    session.evaluate()
+    session.request_upload()
+    assert session.site.checkpoint(1, 1, 1).exists()
+
+    steps.vote()
+    session.encrypt()
+    session.deposit()
+    session.confirm()
+    assert not session.site.checkpoint(1, 1, 1).exists()
+    session.close()
+
+
 def test_only_one_process_of_a_site_is_at_its_turn(simulate: Simulate) -> None:
     steps = Stepper(simulate(size=2))
     first, second = steps.session(), steps.session()
@@ -123,8 +220,10 @@ def test_the_lease_is_held_while_weights_are_in_memory_and_no_longer(simulate: S
 
 def test_what_killed_processes_left_goes_when_the_slot_is_over(simulate: Simulate) -> None:
     steps = Stepper(simulate(size=2))
-    killed = steps.open_head()
+    killed = at_every_batch(steps.open_head())
     killed.train()
+    checkpoint = killed.site.checkpoint(1, 1, 1)
+    content = checkpoint.read_bytes()
     killed.encrypt()
     killed.deposit()
     killed.release_weights()
@@ -132,8 +231,10 @@ def test_what_killed_processes_left_goes_when_the_slot_is_over(simulate: Simulat
     session.train()
     steps.ask_upload(session)
     site = session.site
-    half = site.work / ".request-1-1-1.key.abc.part"
-    half.write_bytes(b"half")
+    halves = [site.work / f".{name}.abc.part" for name in ("request-1-1-1.key", checkpoint.name)]
+    former = site.checkpoint(1, 1, 0)
+    for left in (checkpoint, former, *halves):
+        left.write_bytes(content)
     steps.vote()
     assert len(site.store.list(f"{steps_prefix(steps)}/models/hospital-1-1")) == 2
 
@@ -147,8 +248,19 @@ def test_what_killed_processes_left_goes_when_the_slot_is_over(simulate: Simulat
     assert record is not None
     (kept,) = site.store.list(f"{steps_prefix(steps)}/models/hospital-1-1")
     assert kept.digest == record.ciphertext_hash
-    assert not half.exists()
-    assert not list(site.work.glob("request-*"))
+    assert {path.name for path in site.work.iterdir() if path.is_file()} <= {"lease.lock"}
+
+
+def test_a_checkpoint_goes_with_its_slot_also_where_its_key_is_gone(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=2))
+    steps.accept()
+    ended, open_one = steps.sites["hospital-1"], steps.sites["hospital-2"]
+    left = [ended.checkpoint(1, 1, 1), open_one.checkpoint(1, 2, 1)]
+    for path in left:
+        path.write_bytes(b"left")
+    clear_ended_slots(ended)
+    clear_ended_slots(open_one)
+    assert [path.exists() for path in left] == [False, True]
 
 
 def steps_prefix(steps: Stepper) -> str:

@@ -102,6 +102,19 @@ def test_a_highest_fee_that_is_none_is_invalid(tmp_path: Path, fee: object) -> N
         Site(site.directory)
 
 
+@pytest.mark.parametrize("seconds", [-1, 24 * 3600 + 1, "60", True, None, float("nan")])
+def test_an_interval_of_checkpoints_that_is_none_is_invalid(
+    tmp_path: Path, seconds: object
+) -> None:
+    site = make(tmp_path, "one")
+    document = json.loads((site.directory / "site.json").read_bytes())
+    assert document["checkpoint_seconds"] == 60
+    document["checkpoint_seconds"] = seconds
+    (site.directory / "site.json").write_text(json.dumps(document))
+    with pytest.raises(ConfigurationError, match=r"invalid at"):
+        Site(site.directory)
+
+
 def test_the_sites_directories_are_closed_to_others(tmp_path: Path) -> None:
     site = make(tmp_path, "one")
     for part in ("keys", "data", "work", "log"):

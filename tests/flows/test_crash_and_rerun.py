@@ -95,7 +95,7 @@ def leftovers(directory: Path) -> list[str]:
     found = [
         path
         for path in consortium.rglob("*")
-        if path.suffix in (".part", ".cdm") or path.name.startswith("request-")
+        if path.suffix in (".part", ".cdm") or path.name.startswith(("request-", "checkpoint-"))
     ]
     models = sorted(consortium.glob("store/*/campaign-1/models/*/*"))
     capsules = sorted(consortium.glob("store/*/campaign-1/capsules/*/*"))
@@ -113,6 +113,28 @@ def test_a_slot_survives_a_kill_after_each_of_its_steps(
         assert laboratory.run(moment) == -9, moment
     assert laboratory.run() == 0
 
+    assert laboratory.result() == undisturbed
+    assert leftovers(laboratory.directory) == []
+
+
+@pytest.mark.slow
+def test_training_that_is_killed_in_mid_epoch_goes_on_in_its_slot(
+    laboratory: Laboratory, undisturbed: dict[str, Any]
+) -> None:
+    laboratory.reset()
+    owner = laboratory.directory / "consortium" / "hospital-2"
+    settings = json.loads((owner / "site.json").read_bytes())
+    settings["checkpoint_seconds"] = 0
+    (owner / "site.json").write_text(json.dumps(settings))
+
+    # An epoch has six batches. The second run trains on from the 15th.
+    assert laboratory.run(Moment(2, "a batch", nth=16)) == -9
+    assert laboratory.run(Moment(2, "a batch", nth=8)) == -9
+    assert laboratory.run() == 0
+
+    log = (owner / "log" / "site.log").read_text()
+    assert "Training goes on from checkpoint-1-2-1.bin, after 15 batches." in log
+    assert "Training goes on from checkpoint-1-2-1.bin, after 22 batches." in log
     assert laboratory.result() == undisturbed
     assert leftovers(laboratory.directory) == []
 
