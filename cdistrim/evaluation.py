@@ -73,7 +73,7 @@ def score_candidates(sites: Sequence[Site], campaign: int, test: CaseSet) -> Can
             weights = open_together(sites, campaign, slot.candidate)
             check_weights(weights, spec.model)
         except UntrustedDataError as error:
-            if slot.state is SlotState.ACCEPTED:
+            if slot.state is SlotState.ACCEPTED and not slot.candidate.undone:
                 raise
             site.logger.warning("Refused candidate %s is not measured: %s", number, error)
             continue

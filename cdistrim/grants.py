@@ -3,8 +3,8 @@
 An evaluator *offers* a one-time key for a slot; the slot's owner seals the candidate's data key to
 it. With the key the evaluator opens the candidate, checks that its key was dealt well, measures,
 and before its yes publishes all shares once more, sealed to their holders: so no dealer can make a
-head unopenable. Then it erases its one-time key: the store plus its stolen disk don't open
-candidates of old slots (protocol.md, "Keys", 3).
+head unopenable. When the slot is over, it erases its one-time key: the store plus its stolen disk
+don't open candidates of old slots (protocol.md, "Keys", 3).
 
 Offers are signed, or anybody who can write to the store could have the key sealed to a key of his.
 """
@@ -12,7 +12,7 @@ Offers are signed, or anybody who can write to the store could have the key seal
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from cdistrim.capsule import Capsule
 from cdistrim.custody import (
@@ -24,10 +24,11 @@ from cdistrim.custody import (
     require_dealing,
 )
 from cdistrim.documents import MAX_DOCUMENT
-from cdistrim.envelope import Context, DataKey, account_of, belongs
+from cdistrim.envelope import Context, DataKey, account_of, belongs, decrypt, encrypt
 from cdistrim.errors import BadDealingError, IntegrityError, NotReleasedError, SealError
 from cdistrim.measurements import Measurer
 from cdistrim.messages import Grant, OfferedKey, Shares
+from cdistrim.opening import request_key
 from cdistrim.protocol import GENESIS, CampaignView, Mode, ModelRecord, SlotState, SlotView
 from cdistrim.sealing import SealingKey
 from cdistrim.shares import Share
@@ -41,6 +42,7 @@ __all__ = [
     "checked_shares",
     "erase_offered_key",
     "granted_key",
+    "granting_path",
     "grants_prefix",
     "has_offered",
     "offer_key",
@@ -76,10 +78,12 @@ def _owes_offer(site: Site, view: CampaignView) -> bool:
 
 
 def has_offered(site: Site, campaign: int, slot: int, attempt: int) -> bool:
-    """Whether this site offered a key for that slot, and the store still has the offer."""
+    """Whether this site offered a key for that slot, has it, and the store still has the offer."""
     mark = _mark_path(site, campaign, slot, attempt)
+    if not mark.exists() or not _offered_path(site, campaign, slot, attempt).exists():
+        return False
     where = prefix(site, campaign, "offers", f"{slot}-{attempt}", site.account)
-    return mark.exists() and site.store.exists(where, mark.read_bytes())
+    return site.store.exists(where, mark.read_bytes())
 
 
 def offer_key(site: Site, view: CampaignView) -> bool:
@@ -194,7 +198,10 @@ def publish_shares(
 
 
 class Granting:
-    """A trainer's grants for one slot: the keys, and which offers were answered. Memory only.
+    """A trainer's grants for one slot: the keys, and which offers were answered.
+
+    The keys outlive the process, encrypted under the slot's one-time key, so that evaluators who
+    come late are granted the candidate after a crash, too. With the one-time key they are gone.
 
     Args:
         site: The slot's owner.
@@ -208,6 +215,34 @@ class Granting:
         self._key = key
         self._head = head
         self._answered: set[bytes] = set()
+
+    def keep(self, slot: SlotView) -> None:
+        """Write the keys down, encrypted."""
+        plain = self._key.reveal() + (self._head[1].reveal() if self._head else b"")
+        context = _candidate_context(self._site, slot)
+        path = granting_path(self._site, slot.campaign, slot.number, slot.attempt)
+        write_atomically(path, encrypt(plain, _granting_key(self._site, slot), context))
+
+    @classmethod
+    def kept(cls, site: Site, slot: SlotView, head: Context | None) -> Self | None:
+        """What :meth:`keep` wrote down in a process that was lost; None if there is nothing.
+
+        Args:
+            head: The head's context; None where the head is genesis.
+        """
+        path = granting_path(site, slot.campaign, slot.number, slot.attempt)
+        if not path.exists():
+            return None
+        try:
+            plain = decrypt(
+                path.read_bytes(), _granting_key(site, slot), _candidate_context(site, slot)
+            )
+        except SealError as error:
+            site.logger.warning("The kept keys of slot %d do not open: %s", slot.number, error)
+            return None
+        keys = [DataKey(plain[i : i + 32]) for i in range(0, len(plain), 32)]
+        with_head = (head, keys[1]) if head is not None and len(keys) > 1 else None
+        return cls(site, keys[0], with_head)
 
     def answer(self, view: CampaignView, slot: SlotView) -> int:
         """Seal what they need to all evaluators who have offered a key since; how many."""
@@ -244,6 +279,16 @@ class Granting:
             grant = Grant.seal(key, offer, model, slot=slot.number, attempt=slot.attempt)
             self._site.store.put(where, grant.to_bytes())
         self._answered.add(offer.public)
+
+
+def granting_path(site: Site, campaign: int, slot: int, attempt: int) -> Path:
+    """Where a trainer keeps the keys that it grants, encrypted."""
+    return site.work / f"granting-{campaign}-{slot}-{attempt}.key"
+
+
+def _granting_key(site: Site, slot: SlotView) -> DataKey:
+    one_time = request_key(site, slot.campaign, slot.number, slot.fetch_attempt)
+    return one_time.local_key(b"granting")
 
 
 def _candidate_context(site: Site, slot: SlotView) -> Context:

@@ -323,6 +323,7 @@ class IterationSession:
         self._sealed = custody.SealedModel(envelope, capsule.to_bytes())
         if view.mode is Mode.HOLDOUT:
             self._granting = Granting(self.site, key, self._head_with_key(view))
+            self._granting.keep(self.slot())
         return self._sealed.ciphertext_hash.hex()
 
     def deposit(self) -> None:
@@ -338,12 +339,14 @@ class IterationSession:
         self.answer_offers(self.slot())
 
     def answer_offers(self, slot: SlotView) -> None:
-        """Grant the candidate to evaluators who have offered a key since the last call.
-
-        A session that was rebuilt after the deposit has no key any more and grants nothing.
-        """
-        if self._granting is not None and slot.attempt == self.ref.attempt:
-            self._granting.answer(self.view(), slot)
+        """Grant the candidate to evaluators who have offered a key since the last call."""
+        if slot.attempt != self.ref.attempt or slot.owner != self.site.account:
+            return
+        view = self.view()
+        if self._granting is None:
+            self._granting = Granting.kept(self.site, slot, self._head_context(view))
+        if self._granting is not None:
+            self._granting.answer(view, slot)
 
     def request_upload(self) -> None:
         """Fix the full record on the ledger and ask the partners for their votes."""
@@ -470,11 +473,17 @@ class IterationSession:
             raise OutOfOrderError(f"{step} was called before train in slot {self.ref.slot}.")
         return self.candidate
 
-    def _head_with_key(self, view: CampaignView) -> tuple[Context, DataKey] | None:
-        if view.head == GENESIS or self._head_key is None:
+    def _head_context(self, view: CampaignView) -> Context | None:
+        if view.head == GENESIS:
             return None
         record = self.site.ledger.model(view.number, view.head)
-        return custody.record_context(self.site, view.number, record), self._head_key
+        return custody.record_context(self.site, view.number, record)
+
+    def _head_with_key(self, view: CampaignView) -> tuple[Context, DataKey] | None:
+        context = self._head_context(view)
+        if context is None or self._head_key is None:
+            return None
+        return context, self._head_key
 
     def _candidate(self) -> Candidate:
         candidate = self._trained("request_upload")

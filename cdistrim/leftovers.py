@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cdistrim import custody
 from cdistrim.errors import LeaseHeldError, LedgerRefusal
-from cdistrim.grants import erase_offered_key
+from cdistrim.grants import erase_offered_key, granting_path
 from cdistrim.lease import Lease
 from cdistrim.opening import erase_request_key
 from cdistrim.protocol import SlotView, model_name
@@ -28,7 +28,9 @@ __all__ = [
     "remove_checkpoint",
 ]
 
-_HALF_WRITTEN = (".request-*.part", ".evaluation-*.part", ".checkpoint-*.part")
+_HALF_WRITTEN = tuple(
+    f".{kind}-*.part" for kind in ("request", "evaluation", "checkpoint", "granting")
+)
 
 
 def clear_slot(site: Site, slot: SlotView) -> None:
@@ -50,6 +52,7 @@ def clear_slot(site: Site, slot: SlotView) -> None:
     for kind, recorded in objects.items():
         site.store.sweep(custody.prefix(site, slot.campaign, kind, name), keep=recorded)
     remove_checkpoint(site, slot.campaign, slot.number, slot.attempt)
+    granting_path(site, slot.campaign, slot.number, slot.attempt).unlink(missing_ok=True)
     erase_request_key(site, slot.campaign, slot.number, slot.fetch_attempt)
 
 
@@ -70,6 +73,9 @@ def clear_ended_slots(site: Site) -> None:
     for slot, attempt in _slots_of(site, "checkpoint-*-*-*.bin"):
         if slot.state.ended or slot.attempt > attempt:
             remove_checkpoint(site, slot.campaign, slot.number, attempt)
+    for slot, attempt in _slots_of(site, "granting-*-*-*.key"):
+        if slot.state.ended or slot.attempt > attempt:
+            granting_path(site, slot.campaign, slot.number, attempt).unlink(missing_ok=True)
     for slot, attempt in _slots_of(site, "request-*-*-*.key"):
         if slot.fetch_attempt > attempt:
             erase_request_key(site, slot.campaign, slot.number, attempt)

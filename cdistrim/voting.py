@@ -81,8 +81,6 @@ def answer_ballot(site: Site, view: CampaignView) -> Answer | None:
             raise
         return None  # The others decided the ballot while this site was measuring.
     site.record_vote(view.number, slot.number, slot.ballot.kind.name.lower(), answer.sentence)
-    if slot.ballot.kind is BallotKind.UPLOAD:
-        grants.erase_offered_key(site, view.number, slot.number, slot.attempt)
     return answer
 
 

@@ -21,16 +21,18 @@ def custody_lines(models: Sequence[Custody], names: Mapping[str, str]) -> Iterat
         yield f"campaign {models[0].campaign}"
     width = max((len(each.model) for each in models), default=0)
     for each in models:
-        yield (
-            f"  {each.model:<{width}}  {each.threshold} of {len(each.able)} sure holders needed: "
-            f"{_verdict(each)}"
-        )
+        yield (f"  {each.model:<{width}}  {_sure(each)}, {each.threshold} needed: {_verdict(each)}")
         for accounts, told in (
             (each.doubtful, "has replaced its key, or its share was junk or missing last time"),
             (each.gone, "is no partner any more"),
         ):
             for account in sorted(accounts):
                 yield f"  {'':<{width}}    {names.get(account, account)}: {told}"
+
+
+def _sure(custody: Custody) -> str:
+    count = len(custody.able)
+    return f"{count} sure holder{'' if count == 1 else 's'}"
 
 
 def _verdict(custody: Custody) -> str:

@@ -13,6 +13,7 @@ from cdistrim.capsule import Capsule
 from cdistrim.envelope import new_data_key
 from cdistrim.errors import NotReleasedError, SealError
 from cdistrim.iteration import IterationSession
+from cdistrim.leftovers import forget_evaluations
 from cdistrim.messages import Grant, OfferedKey, Shares
 from cdistrim.protocol import SkipReason, SlotState
 from cdistrim.sealing import SealingKey
@@ -84,7 +85,7 @@ def test_in_reported_mode_nobody_is_granted_anything(simulate: Simulate) -> None
     session.close()
 
 
-def test_an_evaluator_opens_the_candidate_before_its_vote_and_never_again(
+def test_an_evaluator_opens_the_candidate_until_its_slot_is_over_and_never_again(
     simulate: Simulate,
 ) -> None:
     steps = Stepper(simulate(size=3))
@@ -93,12 +94,68 @@ def test_an_evaluator_opens_the_candidate_before_its_vote_and_never_again(
     evaluator = steps.sites["hospital-2"]
     assert granted_to(evaluator, session)
     kept = shutil.copytree(evaluator.directory, evaluator.directory.with_name("stolen-before"))
-
     assert answer_ballot(evaluator, steps.view()) is not None
+    assert session.slot().state is SlotState.ACCEPTED
+
+    forget_evaluations(evaluator)
 
     assert not list(evaluator.work.glob("evaluation-*"))
     assert not granted_to(evaluator, session)
     assert granted_to(Site(kept), session)  # What the erased key could open is still there.
+    session.close()
+
+
+def test_an_evaluator_that_comes_after_the_trainers_crash_is_granted_the_candidate(
+    simulate: Simulate,
+) -> None:
+    steps = Stepper(simulate(size=3))
+    steps.accept()
+    late = steps.sites["hospital-1"]
+    shutil.rmtree(late.memory)  # It needs the head, too.
+    session = steps.session()
+    session.request_token()
+    steps.vote()
+    steps.release()
+    session.fetch()
+    session.lock()
+    session.decrypt()
+    session.train()
+    steps.ask_upload(session)
+    # The process is lost here, with the candidate's key; nobody has offered anything yet.
+    again = steps.session()
+    assert grants.offer_key(late, steps.view())
+    again.answer_offers(again.slot())
+
+    answer = answer_ballot(late, steps.view())
+
+    assert answer is not None
+    assert answer.approve
+    kept = list(session.site.work.glob("granting-*"))
+    assert len(kept) == 1
+    again.close()
+    assert not list(session.site.work.glob("granting-*"))
+
+
+def test_kept_keys_that_were_damaged_are_not_used(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=2))
+    session = trained(steps)
+    steps.ask_upload(session)
+    (path,) = session.site.work.glob("granting-*")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert grants.Granting.kept(session.site, session.slot(), None) is None
+    assert "do not open" in (session.site.directory / "log" / "site.log").read_text()
+    session.close()
+
+
+def test_an_evaluator_that_lost_its_one_time_key_offers_another(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=2))
+    session = trained(steps)
+    evaluator = steps.sites["hospital-2"]
+    (path,) = evaluator.work.glob("evaluation-*")
+    path.unlink()
+    assert steps.offer() == ["hospital-2"]
+    steps.ask_upload(session)
+    assert granted_to(evaluator, session)
     session.close()
 
 

@@ -1,0 +1,129 @@
+"""Members and keys on the command line: ``member``, ``campaign join``, ``site doctor``, …"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cdistrim.protocol import SkipReason
+from cdistrim.site import Site
+from tests.cli.command_line import Ended, assert_explained, call
+from tests.factories import make_site_data
+from tests.simulated import SimulatedConsortium
+from tests.stepping import Stepper
+
+Simulate = Callable[..., SimulatedConsortium]
+
+
+@pytest.fixture
+def steps(simulate: Simulate) -> Stepper:
+    """Three hospitals after one accepted slot."""
+    steps = Stepper(simulate(size=3, cycles=2))
+    steps.accept()
+    return steps
+
+
+def at(steps: Stepper, name: str) -> Path:
+    """A hospital's directory."""
+    return steps.sites[name].directory
+
+
+def fine(ended: Ended) -> str:
+    """What a command printed that ended well."""
+    assert ended.code == 0, ended.err
+    return ended.out
+
+
+def test_a_member_is_admitted_joins_a_campaign_and_is_removed_again(steps: Stepper) -> None:
+    new = steps.simulated.directory / "hospital-4"
+    settings = steps.any.settings
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CDISTRIM_PASSPHRASE", "correct horse battery staple")
+        words = ("--name", "hospital-4", "--ledger-url", settings.ledger_url, "--chain-id", "31337")
+        fine(call("site", "init", new, *words, "--store-url", settings.store_url))
+        make_site_data(seed=9).save(new / "data")
+        account = Site(new).account
+        told = fine(call("member", "admit", at(steps, "hospital-1"), "hospital-4", account))
+        assert "hospital-4 is proposed" in told
+        listed = fine(call("member", "list", at(steps, "hospital-2")))
+        assert f"open: admission of hospital-4 {account}: 1 yes, 0 no, 2 needed" in listed
+        approved = fine(call("member", "approve", at(steps, "hospital-2"), "hospital-4"))
+        assert "hospital-2 approves the admission" in approved
+        fine(call("site", "join", new, settings.contract))
+
+        assert_explained(call("campaign", "join", new, 1), 3, "has not approved")
+        fine(call("campaign", "approve", new, 1))
+        assert "has asked to join campaign 1" in fine(call("campaign", "join", new, 1))
+        steps.answer_requests()
+        assert "already" in fine(call("campaign", "join", new, 1))
+
+    fine(call("member", "remove", at(steps, "hospital-1"), "hospital-4"))
+    assert "refuses the removal" in fine(
+        call("member", "refuse", at(steps, "hospital-2"), "hospital-4")
+    )
+    fine(call("member", "approve", at(steps, "hospital-3"), "hospital-4"))
+    assert "removal of hospital-4" in fine(call("member", "list", at(steps, "hospital-3")))
+    nobody = call("member", "approve", at(steps, "hospital-3"), "hospital-9")
+    assert_explained(nobody, 2, "hospital-9", "hospital-4")
+    unknown = call("member", "remove", at(steps, "hospital-3"), "hospital-9")
+    assert_explained(unknown, 2, "hospital-9", "hospital-1, hospital-2")
+
+
+def test_a_removal_waits_and_the_doctor_says_why(steps: Stepper) -> None:
+    doctor = fine(call("site", "doctor", at(steps, "hospital-1")))
+    assert "campaign 1\n  hospital-1-1  3 sure holders, 2 needed: 1 may fail\n" in doctor
+    (at(steps, "hospital-2") / "keys" / "sealing.key").unlink()
+    lost = fine(call("site", "rotate-key", at(steps, "hospital-2"), "--lost"))
+    assert "sealing key of hospital-2 is published" in lost
+    doctor = fine(call("site", "doctor", at(steps, "hospital-1")))
+    assert "2 sure holders, 2 needed: WARNING: all of them have to answer" in doctor
+    assert "hospital-2: has replaced its key" in doctor
+    fine(call("member", "remove", at(steps, "hospital-1"), "hospital-3"))
+    waiting = call("member", "approve", at(steps, "hospital-2"), "hospital-3")
+    assert_explained(waiting, 16, "Without hospital-3", "hospital-1-1", "--anyway")
+
+    fine(call("member", "approve", at(steps, "hospital-2"), "hospital-3", "--anyway"))
+    steps.any.ledger.apply_removals(campaign=1)
+
+    alarm = call("site", "doctor", at(steps, "hospital-1"))
+    assert_explained(alarm, 7, "1 models can't be opened", "hospital-1-1")
+    assert "hospital-1-1  1 sure holder, 2 needed: CAN'T BE OPENED" in alarm.out
+
+
+def test_a_sealing_key_is_replaced_and_the_site_is_in_order(steps: Stepper) -> None:
+    directory = at(steps, "hospital-3")
+    before = steps.sites["hospital-3"].keys.sealing_key.public_bytes
+
+    told = fine(call("site", "rotate-key", directory))
+
+    assert "sealing key of hospital-3 is replaced" in told
+    assert "ten minutes" in told
+    after = Site(directory)
+    assert after.keys.sealing_key.public_bytes != before
+    assert "ledger: member" in fine(call("site", "check", directory))
+    (former,) = (directory / "keys").glob("former-*.key")
+    assert former.stat().st_mode & 0o077 == 0
+    assert_explained(call("site", "rotate-key", directory / "nowhere"), 3)
+    # A backup has the former key, too.
+    made = fine(call("site", "backup", directory, directory.parent / "3.backup"))
+    assert "hospital-3" in made
+
+
+def test_a_key_that_the_ledger_does_not_know_is_not_replaced_by_accident(steps: Stepper) -> None:
+    directory = at(steps, "hospital-3")
+    old = (directory / "keys" / "sealing.key").read_bytes()
+    fine(call("site", "rotate-key", directory))
+    for path in (directory / "keys").glob("former-*.key"):
+        path.unlink()
+    (directory / "keys" / "sealing.key").write_bytes(old)  # An old backup came back.
+
+    assert_explained(call("site", "rotate-key", directory), 3, "not the one", "--lost")
+    assert not (directory / "keys" / "next.key").exists()
+    assert steps.simulated.slots()[0].skip_reason is SkipReason.NONE
+
+
+def test_where_no_model_was_accepted_the_doctor_has_nothing_to_say(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=2))
+    assert "nothing to open" in fine(call("site", "doctor", at(steps, "hospital-1")))
