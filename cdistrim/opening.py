@@ -34,7 +34,7 @@ from cdistrim.errors import (
     UntrustedDataError,
 )
 from cdistrim.messages import OpeningReport, Release
-from cdistrim.protocol import GENESIS, CampaignView, ModelRecord, SlotView
+from cdistrim.protocol import GENESIS, CampaignView, GrantedFetch, ModelRecord, SlotView
 from cdistrim.sealing import SealingKey
 from cdistrim.shares import Share, recover
 from cdistrim.site import write_atomically
@@ -52,12 +52,23 @@ __all__ = [
     "key_that_fits",
     "open_granted_head",
     "open_together",
+    "open_with_shares",
+    "place_of",
     "report_opening",
     "request_key",
 ]
 
 _TRIES = 500
 """Sets of t shares that are tried where a dealer dealt badly; 7 of 11 are 330."""
+
+
+def place_of(fetch: GrantedFetch) -> str:
+    """Where messages of a fetch lie in the store, e.g. ``2-1`` for slot 2, attempt 1."""
+    return _place(fetch.slot, fetch.attempt, fetch.requester)
+
+
+def _place(slot: int, attempt: int, requester: str) -> str:
+    return f"{slot}-{attempt}" if slot else f"final-{attempt}-{requester.lower()}"
 
 
 # --- the requester's one-time key -----------------------------------------------------------------
@@ -70,6 +81,8 @@ def _request_key_path(site: Site, campaign: int, slot: int, attempt: int) -> Pat
 def request_key(site: Site, campaign: int, slot: int, attempt: int) -> SealingKey:
     """The one-time key of this site's slot: made on the first call, published in the store.
 
+    For the final model ``slot`` is 0 and ``attempt`` the request's round.
+
     It survives a crash (encrypted under the site's passphrase), or a restarted process could not
     open what was released to it.
     """
@@ -79,7 +92,8 @@ def request_key(site: Site, campaign: int, slot: int, attempt: int) -> SealingKe
     else:
         key = SealingKey.generate()
         write_atomically(path, site.keys.protect_one_time_key(key))
-    site.store.put(prefix(site, campaign, "requests", f"{slot}-{attempt}"), key.public_bytes)
+    where = prefix(site, campaign, "requests", _place(slot, attempt, site.account))
+    site.store.put(where, key.public_bytes)
     return key
 
 
@@ -116,7 +130,8 @@ def gather(site: Site, campaign: int, record: ModelRecord, *, slot: int, attempt
     That is the newest of which there are enough shares, or else the one with most of them.
 
     Args:
-        slot: The requester's slot, and the attempt in which it asked.
+        slot: The requester's slot; 0 for the final model.
+        attempt: In which it asked; of the final model the round.
 
     Raises:
         IntegrityError: No capsule of the model can be read.
@@ -151,7 +166,8 @@ def _gather_of(
             site.logger.warning("The own share of %s does not open: %s", record.name, error)
     for holder in sorted(set(capsule.holders) - {me}):
         junk = False
-        where = prefix(site, campaign, "releases", f"{slot}-{attempt}", holder)
+        place = _place(slot, attempt, site.account)
+        where = prefix(site, campaign, "releases", place, holder)
         for release in read_messages(site, where, Release):
             if release.capsule != capsule.digest():
                 continue
@@ -216,6 +232,17 @@ def open_granted_head(
         return OpenedHead(open_genesis(site, view))
     record = site.ledger.model(view.number, view.head)
     gathered = gather(site, view.number, record, slot=slot.number, attempt=slot.fetch_attempt)
+    return open_with_shares(site, view.number, record, gathered, envelope)
+
+
+def open_with_shares(
+    site: Site, campaign: int, record: ModelRecord, gathered: Gathered, envelope: bytes
+) -> OpenedHead:
+    """Open a model with what was released to this site's one-time key.
+
+    Raises:
+        NotReleasedError, SealError, UnopenableHeadError: As :func:`open_granted_head`.
+    """
     if not gathered.enough:
         raise NotReleasedError(
             f"{len(gathered.good)} good shares of {record.name}'s key are there, "
@@ -223,9 +250,9 @@ def open_granted_head(
             f"from {_named(gathered.missing)}.",
             hint="Holders release after the grant; if too few do, the slot ends at its deadline.",
         )
-    key = key_that_fits(site, view.number, record, gathered, envelope)
+    key = key_that_fits(site, campaign, record, gathered, envelope)
     try:
-        weights = open_with(key, envelope, site, view.number, record)
+        weights = open_with(key, envelope, site, campaign, record)
     except UntrustedDataError as error:
         # The key is the envelope's: what it opens is not the model that was accepted.
         raise UnopenableHeadError(error.what, hint=error.hint, reproducible=False) from error

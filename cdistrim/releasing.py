@@ -16,57 +16,62 @@ from cdistrim.custody import capsules, own_share, prefix
 from cdistrim.documents import MAX_DOCUMENT
 from cdistrim.errors import SealError
 from cdistrim.messages import Release
-from cdistrim.protocol import GENESIS, CampaignView, ModelRecord, SlotState, SlotView
+from cdistrim.opening import place_of
+from cdistrim.protocol import CampaignView, GrantedFetch, ModelRecord
 from cdistrim.resharing import due_for_resharing
 from cdistrim.site import write_atomically
+from cdistrim.watch import observe
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
 
-__all__ = ["has_released", "release_share"]
+__all__ = ["has_released", "owes_release", "release_share"]
 
 
 def release_share(site: Site, view: CampaignView) -> bool:
-    """Seal this site's share of the head to the requester, if its fetch was granted.
+    """Seal this site's shares to those whose fetch was granted: of the head, or the final model.
 
-    So does it with shares of ancestors whose keys the requester has to share anew. Does nothing
-    where the grant is not on the ledger or its time is over, where this site holds no share, or
+    So does it with shares of ancestors whose keys the owner of a slot has to share anew. Does
+    nothing where no grant is on the ledger or its time is over, where this site holds no share, or
     where it released already. Returns whether this call released.
 
     Raises:
         IntegrityError: The requester's public key in the store is not the one on the ledger.
     """
-    slot = view.slot
-    if slot is None or not _may_release(site, view, slot):
-        return False
-    if has_released(site, view.number, slot.number, slot.attempt):
+    released = [_release(site, view, fetch) for fetch in view.granted_fetches()]
+    return any(released)
+
+
+def _release(site: Site, view: CampaignView, fetch: GrantedFetch) -> bool:
+    if fetch.requester == site.account or has_released(site, view.number, fetch):
         return False
     public = site.store.get(
-        prefix(site, view.number, "requests", f"{slot.number}-{slot.attempt}"),
-        slot.request_key_digest,
+        prefix(site, view.number, "requests", place_of(fetch)),
+        fetch.request_key_digest,
         limit=MAX_DOCUMENT,
     )
-    head = site.ledger.model(view.number, view.head)
-    due = [record for record in due_for_resharing(site, view) if record.slot != view.head]
-    released: list[bytes] = []
-    # The head's last: once the requester has that, it does not wait for the others.
-    for record in (*reversed(due), head):
-        for release in _releases(site, view, slot, record, public):
-            where = _release_prefix(site, view.number, slot.number, slot.attempt)
-            released.append(site.store.put(where, release.to_bytes()).digest)
+    model = site.ledger.model(view.number, fetch.model)
+    due = due_for_resharing(site, view) if fetch.slot else []
+    ancestors = [record for record in reversed(due) if record.slot != fetch.model]
+    where = prefix(site, view.number, "releases", place_of(fetch), site.account)
+    # The model's own last: once the requester has that, it does not wait for the others.
+    released = [
+        site.store.put(where, release.to_bytes()).digest
+        for record in (*ancestors, model)
+        for release in _releases(site, view.number, fetch, record, public)
+    ]
     if released:
-        path = _released_path(site, view.number, slot.number, slot.attempt)
-        write_atomically(path, b"".join(released))
+        write_atomically(_released_path(site, view.number, fetch), b"".join(released))
     return bool(released)
 
 
 def _releases(
-    site: Site, view: CampaignView, slot: SlotView, record: ModelRecord, public: bytes
+    site: Site, campaign: int, fetch: GrantedFetch, record: ModelRecord, public: bytes
 ) -> Iterator[Release]:
     """This site's share of a model's key, from each capsule in which it holds one."""
-    for capsule in capsules(site, view.number, record):
+    for capsule in capsules(site, campaign, record):
         try:
-            share = own_share(site, view.number, record, capsule)
+            share = own_share(site, campaign, record, capsule)
         except SealError as error:
             site.logger.warning("No share of %s to release: %s", record.name, error)
             continue
@@ -75,36 +80,38 @@ def _releases(
             capsule,
             public,
             holder=site.account,
-            requester=slot.owner,
-            slot=slot.number,
-            attempt=slot.attempt,
+            requester=fetch.requester,
+            slot=fetch.slot,
+            attempt=fetch.attempt,
         ).signed(site.keys)
 
 
-def _may_release(site: Site, view: CampaignView, slot: SlotView) -> bool:
-    return (
-        slot.state is SlotState.FETCH_GRANTED
-        and view.head != GENESIS
-        and slot.owner != site.account
-        and view.now <= slot.deadline
-        and not view.removals_pending
-    )
-
-
-def has_released(site: Site, campaign: int, slot: int, attempt: int) -> bool:
-    """Whether this site released for that slot, and the store still has what it released."""
-    path = _released_path(site, campaign, slot, attempt)
+def has_released(site: Site, campaign: int, fetch: GrantedFetch) -> bool:
+    """Whether this site released for a fetch, and the store still has what it released."""
+    path = _released_path(site, campaign, fetch)
     if not path.exists():
         return False
     digests = path.read_bytes()
-    where = _release_prefix(site, campaign, slot, attempt)
+    where = prefix(site, campaign, "releases", place_of(fetch), site.account)
     return all(site.store.exists(where, digests[i : i + 32]) for i in range(0, len(digests), 32))
 
 
-def _released_path(site: Site, campaign: int, slot: int, attempt: int) -> Path:
+def owes_release(site: Site, campaign: int, slot: int, attempt: int, requester: str) -> bool:
+    """Whether a fetch is granted, and this site has not released its share for it yet.
+
+    Args:
+        slot: The requester's; 0 for the final model, and ``attempt`` then the round.
+        requester: Account; empty for whoever owns the slot.
+    """
+    view = observe(site.ledger, campaign)
+    return any(
+        (fetch.slot, fetch.attempt) == (slot, attempt)
+        and requester in ("", fetch.requester)
+        and not has_released(site, campaign, fetch)
+        for fetch in view.granted_fetches()
+    )
+
+
+def _released_path(site: Site, campaign: int, fetch: GrantedFetch) -> Path:
     """Where this site remembers what it released: anybody could put junk in its name."""
-    return site.memory / "released" / f"{campaign}-{slot}-{attempt}"
-
-
-def _release_prefix(site: Site, campaign: int, slot: int, attempt: int) -> str:
-    return prefix(site, campaign, "releases", f"{slot}-{attempt}", site.account)
+    return site.memory / "released" / f"{campaign}-{place_of(fetch)}"

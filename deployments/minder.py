@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdistrim.errors import CDistriMError
-from cdistrim.grants import has_offered
 from cdistrim.lease import is_held
 from cdistrim.leftovers import forget_evaluations
 from cdistrim.protocol import Deed, Duty, duties
-from cdistrim.releasing import has_released
 from cdistrim.site import Site
 from cdistrim.watch import observe, poll_seconds
+from flows.dispatch import done_along_the_way
 
 __all__ = ["Minder", "standing_duties"]
 
@@ -108,10 +107,8 @@ class Minder:
 
 def _under_way(site: Site, duty: Duty) -> bool:
     """Whether a living process of this site is at it, or there is nothing left to do."""
-    if duty.deed is Deed.RELEASE:
-        return has_released(site, duty.campaign, duty.slot, duty.attempt)
-    if duty.deed is Deed.OFFER:
-        return has_offered(site, duty.campaign, duty.slot, duty.attempt)
+    if duty.deed in (Deed.RELEASE, Deed.OFFER):
+        return done_along_the_way(site, duty)
     if duty.deed is Deed.ITERATE:
         return is_held(site.turn)
     # Who votes has the weights; who wants to vote waits until they are free.

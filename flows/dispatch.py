@@ -26,7 +26,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from cdistrim.grants import has_offered
 from cdistrim.leftovers import clear_when_idle
 from cdistrim.protocol import Deed, Duty
-from cdistrim.releasing import has_released
+from cdistrim.releasing import owes_release
 from cdistrim.site import bound_site, site_bound_to
 from flows.cast_votes import cast_votes
 from flows.convene import convene
@@ -38,7 +38,17 @@ from tasks.boundary import guarded
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
-__all__ = ["DEED_FLOWS", "Agents", "Dispatcher", "Embedded", "bound_dispatcher", "dispatching_with"]
+    from cdistrim.site import Site
+
+__all__ = [
+    "DEED_FLOWS",
+    "Agents",
+    "Dispatcher",
+    "Embedded",
+    "bound_dispatcher",
+    "dispatching_with",
+    "done_along_the_way",
+]
 
 DEED_FLOWS: Mapping[Deed, Callable[..., object]] = {
     Deed.CONVENE: convene,
@@ -132,12 +142,7 @@ class Embedded:
     @staticmethod
     def _done(duty: Duty) -> bool:
         """Whether a vote has done it along the way: the ledger knows nothing of it."""
-        asked = {Deed.RELEASE: has_released, Deed.OFFER: has_offered}.get(duty.deed)
-        if asked is None:
-            return False
-        return guarded(
-            duty.deed.value, lambda: asked(bound_site(), duty.campaign, duty.slot, duty.attempt)
-        )
+        return guarded(duty.deed.value, lambda: done_along_the_way(bound_site(), duty))
 
     def _work(self, duty: Duty) -> None:
         try:
@@ -153,6 +158,14 @@ class _Sent:
     run: UUID | None
     count: int
     at: float
+
+
+def done_along_the_way(site: Site, duty: Duty) -> bool:
+    """Whether a duty was done together with another one, of which the ledger knows nothing."""
+    which = (site, duty.campaign, duty.slot, duty.attempt)
+    if duty.deed is Deed.RELEASE:
+        return not owes_release(*which, duty.opener)
+    return duty.deed is Deed.OFFER and has_offered(*which)
 
 
 PATIENCE_S = {Deed.RELEASE: 5.0, Deed.OFFER: 5.0}

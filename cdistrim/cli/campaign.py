@@ -79,6 +79,21 @@ def join(directory: Path = SITE, number: int = NUMBER) -> None:
         typer.echo(f"{site.name} takes part in campaign {number} already.")
 
 
+@app.command("final-model")
+def final_model(
+    directory: Path = SITE,
+    number: int = NUMBER,
+    file: Path = typer.Argument(..., help="Where to write it: safetensors, in the clear."),
+    timeout: float = typer.Option(600.0, min=0.0, help="Seconds to wait for the partners."),
+) -> None:
+    """Open the final model of a completed campaign: by a majority's grant, with its shares."""
+    from cdistrim.final_model import fetch_final_model
+    from cdistrim.site import Site
+
+    record = fetch_final_model(Site(directory), number, file, patience=timeout, say=typer.echo)
+    typer.echo(f"{record.name} is in {file}. It is not encrypted: keep it as your patients' data.")
+
+
 @app.command()
 def status(directory: Path = SITE, number: int = NUMBER) -> None:
     """Where a campaign stands, by the ledger."""

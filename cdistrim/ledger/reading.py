@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -34,6 +34,8 @@ from cdistrim.protocol import (
     CampaignView,
     Contribution,
     FinalFetch,
+    FinalFetchState,
+    GrantedFetch,
     LedgerEvent,
     ModelRecord,
     Proposal,
@@ -199,6 +201,7 @@ class ReadOnlyLedger:
             self._casts(snapshot["ballot"], present),
             self._record(number, snapshot["slot"]["candidate"], present),
             self._requests(number, present),
+            self._final_grants(number, present),
             now=max(self.now(), snapshot["timestamp"]),
         )
 
@@ -325,6 +328,21 @@ class ReadOnlyLedger:
             )
         requests: tuple[BallotView, ...] = present.views[key]
         return requests
+
+    def _final_grants(self, campaign: int, present: _Present) -> Iterator[GrantedFetch]:
+        """Tokens for a campaign's final model that were not redeemed yet."""
+        for event in self._latest_asked(("FinalModelRequested",), campaign, present):
+            opener = event["ballot"].opener
+            found = final_fetch(self._view("finalFetchRecord", campaign, opener, present=present))
+            if found.state is FinalFetchState.GRANTED:
+                yield GrantedFetch(
+                    model=found.head,
+                    requester=opener,
+                    slot=0,
+                    attempt=found.round,
+                    request_key_digest=found.request_key_digest,
+                    deadline=found.deadline,
+                )
 
     def _latest_asked(
         self, events: tuple[str, ...], campaign: int, present: _Present

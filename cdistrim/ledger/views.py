@@ -16,6 +16,7 @@ from cdistrim.protocol import (
     Contribution,
     Enrolment,
     FinalFetch,
+    GrantedFetch,
     ModelRecord,
     SlotView,
     Vote,
@@ -50,6 +51,7 @@ def campaign_view(
     casts: Iterable[Fields],
     candidate: ModelRecord | None,
     requests: Iterable[BallotView],
+    final_grants: Iterable[GrantedFetch],
     *,
     now: int,
 ) -> CampaignView:
@@ -60,6 +62,7 @@ def campaign_view(
         casts: Arguments of the ``VoteCast`` events of the open slot's ballot.
         candidate: The open slot's, if it has one.
         requests: Open ballots of the campaign that are no slot's.
+        final_grants: Tokens for the final model that were not redeemed yet.
         now: Ledger time in seconds.
     """
     campaign = snapshot["campaign"]
@@ -75,6 +78,7 @@ def campaign_view(
         cycles=campaign["cycles"],
         quorum=campaign["quorum"],
         requests=tuple(requests),
+        final_grants=tuple(final_grants),
         enrolments=tuple(_enrolment(e) for e in campaign["enrolments"] if e["enrolled"]),
         head=campaign["head"],
         accepted=campaign["accepted"],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from cdistrim.protocol.records import CampaignView
-from cdistrim.protocol.words import GENESIS, BallotKind, CampaignState, Mode, SlotState
+from cdistrim.protocol.words import BallotKind, CampaignState, Mode, SlotState
 
 __all__ = [
     "Deed",
@@ -40,9 +40,9 @@ class Deed(Enum):
 class Duty:
     """Somebody's next step.
 
-    ``kind`` says which ballot a vote is for, and ``opener`` whose where several may be open: of
-    requests that are no slot's; ``spare`` says that the votes of others will decide it, if
-    they say yes. Whoever has a machine of its own votes all the same.
+    ``kind`` says which ballot a vote is for, ``opener`` whose request a vote or a release is for if
+    it is no slot's, and ``spare`` that the votes of others will decide it, if they say yes. Whoever
+    has a machine of its own votes all the same.
     """
 
     deed: Deed
@@ -87,13 +87,24 @@ def _votes_on_requests(view: CampaignView) -> Iterator[Duty]:
             )
 
 
+def _releases(view: CampaignView) -> Iterator[Duty]:
+    for fetch in view.granted_fetches():
+        for partner in view.order:
+            if partner != fetch.requester:
+                opener = "" if fetch.slot else fetch.requester
+                yield Duty(
+                    Deed.RELEASE, partner, view.number, fetch.slot, fetch.attempt, opener=opener
+                )
+
+
 def duties(view: CampaignView) -> Iterator[Duty]:
     """Who has to do what now, given what the ledger says.
 
-    Once the campaign has ended there are votes on requests only: on a restore, on the final model.
+    Once the campaign has ended: votes on restores and on the final model, and shares of that.
     """
     if not view.removals_pending:
         yield from _votes_on_requests(view)
+        yield from _releases(view)
     if view.state.ended:
         return
     if view.removals_pending:
@@ -114,10 +125,6 @@ def duties(view: CampaignView) -> Iterator[Duty]:
             yield Duty(Deed.CLOSE, partner, view.number, slot.number, slot.attempt)
         return
     yield Duty(Deed.ITERATE, slot.owner, view.number, slot.number, slot.attempt)
-    if slot.state is SlotState.FETCH_GRANTED and view.head != GENESIS:
-        for partner in view.order:
-            if partner != slot.owner:
-                yield Duty(Deed.RELEASE, partner, view.number, slot.number, slot.attempt)
     if view.mode is Mode.HOLDOUT and slot.state in (SlotState.FETCH_GRANTED, SlotState.TRAINING):
         for enrolment in view.enrolments:
             if enrolment.evaluator and enrolment.partner != slot.owner:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cdistrim.protocol.words import (
+    GENESIS,
     BallotKind,
     BallotState,
     CampaignState,
@@ -23,6 +24,7 @@ __all__ = [
     "Enrolment",
     "Evidence",
     "FinalFetch",
+    "GrantedFetch",
     "LedgerEvent",
     "ModelRecord",
     "Proposal",
@@ -172,6 +174,22 @@ class FinalFetch:
 
 
 @dataclass(frozen=True)
+class GrantedFetch:
+    """A fetch that a majority granted: of the head in a slot, or of the final model.
+
+    ``model`` is the slot of the model to be opened. ``slot`` and ``attempt`` are the requester's
+    slot; of the final model ``slot`` is 0 and ``attempt`` the request's round.
+    """
+
+    model: int
+    requester: str
+    slot: int
+    attempt: int
+    request_key_digest: bytes
+    deadline: int
+
+
+@dataclass(frozen=True)
 class SlotView:
     """A slot as the ledger has it. ``deadline`` is a block timestamp in seconds.
 
@@ -200,8 +218,9 @@ class CampaignView:
     None unless the campaign runs; ``slots`` how many slots there will have been; ``now`` the time
     that the next block would have, in seconds; ``quorum`` the votes that the spec asks for in every
     ballot, 0 for a strict majority; ``requests`` the open ballots that are no slot's: on restores,
-    on joiners, on the final model. ``removals_pending`` says that some partner is no
-    member any more and that nothing else happens until a member has applied that.
+    on joiners, on the final model; ``final_grants`` tokens for that which were not redeemed yet.
+    ``removals_pending`` says that some partner is no member any more and that nothing else happens
+    until a member has applied that.
     """
 
     number: int
@@ -221,10 +240,30 @@ class CampaignView:
     removals_pending: bool = False
     quorum: int = 0
     requests: tuple[BallotView, ...] = ()
+    final_grants: tuple[GrantedFetch, ...] = ()
 
     def enrolment(self, partner: str) -> Enrolment | None:
         """The partner's enrolment, None if it has not enrolled."""
         return next((e for e in self.enrolments if e.partner == partner), None)
+
+    def granted_fetches(self) -> tuple[GrantedFetch, ...]:
+        """Fetches for which holders owe their shares now: granted, and still in time."""
+        slot = self.slot
+        granted = list(self.final_grants)
+        if slot is not None and slot.state is SlotState.FETCH_GRANTED and self.head != GENESIS:
+            granted.append(
+                GrantedFetch(
+                    model=self.head,
+                    requester=slot.owner,
+                    slot=slot.number,
+                    attempt=slot.attempt,
+                    request_key_digest=slot.request_key_digest,
+                    deadline=slot.deadline,
+                )
+            )
+        if self.removals_pending:
+            return ()
+        return tuple(each for each in granted if self.now <= each.deadline)
 
     def name_of(self, partner: str) -> str:
         """The partner's name; its account if it has not enrolled."""

@@ -1,0 +1,138 @@
+"""The final model of a completed campaign: asked for, granted by ballot, opened with shares.
+
+The same rules as for a head: a one-time key whose digest is on the ledger, a majority's grant, and
+then every holder's share. What comes out is a file in the clear: whoever asks for it means to use
+it, and answers for it from there on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cdistrim.custody import ciphertext
+from cdistrim.errors import LedgerRefusal, NotReleasedError, UsageError
+from cdistrim.lease import Lease
+from cdistrim.opening import (
+    erase_request_key,
+    gather,
+    open_with_shares,
+    request_key,
+)
+from cdistrim.protocol import (
+    BallotId,
+    BallotKind,
+    BallotState,
+    CampaignState,
+    FinalFetch,
+    FinalFetchState,
+    ModelRecord,
+)
+from cdistrim.sealing import public_digest
+from cdistrim.site import write_atomically
+from cdistrim.watch import observe, poll_seconds
+from cdistrim.weights import to_bytes
+
+if TYPE_CHECKING:
+    from cdistrim.site import Site
+
+__all__ = ["fetch_final_model"]
+
+
+def fetch_final_model(
+    site: Site,
+    campaign: int,
+    file: Path,
+    *,
+    patience: float,
+    say: Callable[[str], object] = lambda _line: None,
+) -> ModelRecord:
+    """Ask for the final model, wait for the partners, and write it to a file (safetensors, 0600).
+
+    Said again after it was interrupted, it goes on where it was.
+
+    Args:
+        file: Must not exist.
+        patience: Seconds to wait for the ballot and the shares.
+        say: Told what is waited for.
+
+    Raises:
+        UsageError: The file exists, or the campaign has no final model.
+        NotReleasedError: The partners have not decided, or too few have released, in time.
+        LedgerRefusal: The partners refused.
+        UnopenableHeadError: The model can't be opened: a restore ballot is due.
+        LeaseHeldError: Another process of this site has weights in memory.
+    """
+    if file.exists():
+        raise UsageError(f"{file} is there already.", hint="Nothing is overwritten.")
+    view = observe(site.ledger, campaign)
+    if view.state is not CampaignState.COMPLETED:
+        raise UsageError(
+            f"Campaign {campaign} has no final model: it is {view.state.name.lower()}.",
+            hint="Wait until it is completed.",
+        )
+    record = site.ledger.model(campaign, view.head)
+    number = _standing_round(site, campaign)
+    if number is None:
+        # Only now: a request gives up what was granted before.
+        number = site.ledger.final_fetch(campaign, site.account).round + 1
+        key = request_key(site, campaign, 0, number)
+        site.ledger.request_final_model(
+            campaign=campaign, request_key_digest=public_digest(key.public_bytes)
+        )
+    end = time.monotonic() + patience
+    say(f"{record.name} is asked for; the partners vote.")
+    _await_grant(site, campaign, number, end)
+    say("It is granted; holders release their shares.")
+    envelope = ciphertext(site, campaign, record)
+    with Lease(site.work, campaign=campaign, slot=0, purpose="final model"):
+        while True:
+            gathered = gather(site, campaign, record, slot=0, attempt=number)
+            if gathered.enough or time.monotonic() > end:
+                break
+            time.sleep(poll_seconds())
+        opened = open_with_shares(site, campaign, record, gathered, envelope)
+        site.ledger.report_final_opened(campaign=campaign, **opened.counts)
+        write_atomically(file, to_bytes(opened.weights))
+    erase_request_key(site, campaign, 0, number)
+    return record
+
+
+def _standing_round(site: Site, campaign: int) -> int | None:
+    """The round of this site's request, if one is open, or granted and still in time."""
+    known = site.ledger.final_fetch(campaign, site.account)
+    if known.state is FinalFetchState.GRANTED and site.ledger.now() <= known.deadline:
+        return known.round
+    if known.state is FinalFetchState.REQUESTED and _ballot_state(site, campaign, known.round) in (
+        BallotState.OPEN,
+        BallotState.PASSED,
+    ):
+        return known.round
+    return None
+
+
+def _ballot_state(site: Site, campaign: int, number: int) -> BallotState:
+    name = BallotId(BallotKind.FINAL_FETCH, campaign, 0, number, site.account)
+    ballot = site.ledger.ballot(name)
+    return ballot.state if ballot is not None else BallotState.NONE
+
+
+def _await_grant(site: Site, campaign: int, number: int, end: float) -> FinalFetch:
+    while True:
+        known = site.ledger.final_fetch(campaign, site.account)
+        if known.round == number and known.state is FinalFetchState.GRANTED:
+            return known
+        if _ballot_state(site, campaign, number) is BallotState.REJECTED:
+            raise LedgerRefusal(
+                f"The partners refused the final model of campaign {campaign}.",
+                name="FinalFetchRefused",
+                hint="Ask them why; their sites log a sentence for each vote.",
+            )
+        if time.monotonic() > end:
+            raise NotReleasedError(
+                f"The partners have not granted the final model of campaign {campaign} yet.",
+                hint="Their agents vote by themselves; say the same again later.",
+            )
+        time.sleep(poll_seconds())

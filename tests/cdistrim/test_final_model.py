@@ -1,0 +1,141 @@
+"""The final model leaves a consortium by a majority's grant only."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cdistrim import custody
+from cdistrim.errors import LeaseHeldError, LedgerRefusal, NotReleasedError, UsageError
+from cdistrim.final_model import fetch_final_model
+from cdistrim.lease import Lease
+from cdistrim.protocol import CampaignState, Deed, FinalFetchState, duties
+from cdistrim.releasing import release_share
+from cdistrim.requests import answer_requests
+from cdistrim.site import Site
+from cdistrim.watch import observe
+from cdistrim.weights import from_bytes, weights_hash
+from tests.simulated import SimulatedConsortium
+from tests.stepping import Stepper
+
+Simulate = Callable[..., SimulatedConsortium]
+
+
+@pytest.fixture
+def completed(simulate: Simulate) -> Stepper:
+    """A campaign of three slots that has ended."""
+    steps = Stepper(simulate(size=3))
+    for _ in range(3):
+        steps.accept()
+    assert steps.view().state is CampaignState.COMPLETED
+    return steps
+
+
+@contextmanager
+def awake(*sites: Site, release: bool = True) -> Iterator[None]:
+    """These sites do what the ledger asks of them, as their agents would."""
+    over = threading.Event()
+
+    def act() -> None:
+        mine = [Site(site.directory) for site in sites]
+        while not over.wait(0.05):
+            for site in mine:
+                list(answer_requests(site, observe(site.ledger, 1)))
+                if release:
+                    release_share(site, observe(site.ledger, 1))
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def fetch(site: Site, file: Path, patience: float = 60) -> None:
+    """As the command does."""
+    fetch_final_model(site, 1, file, patience=patience)
+
+
+def test_a_majority_grants_it_and_its_shares_open_it(completed: Stepper, tmp_path: Path) -> None:
+    asking, *others = completed.sites.values()
+    file = tmp_path / "model.safetensors"
+    with awake(*others):
+        fetch(asking, file)
+
+    head = asking.ledger.model(1, 3)
+    assert weights_hash(from_bytes(file.read_bytes())) == head.weights_hash
+    assert file.stat().st_mode & 0o077 == 0
+    assert asking.ledger.final_fetch(1, asking.account).state is FinalFetchState.OPENED
+    assert not list(asking.work.glob("request-*"))
+    opened = [each for each in asking.ledger.history(1) if each.name == "ModelOpened"][-1]
+    assert opened.arguments["good"] in (2, 3)
+    with pytest.raises(UsageError, match="already"):
+        fetch(asking, file)
+
+
+def test_without_a_grant_no_share_is_released(completed: Stepper, tmp_path: Path) -> None:
+    asking, first, second = completed.sites.values()
+    second.refuse_spec(completed.simulated.spec.digest())
+    first.refuse_spec(completed.simulated.spec.digest())
+    with awake(first, second), pytest.raises(LedgerRefusal, match="refused"):
+        fetch(asking, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    assert not list((completed.simulated.consortium.store).rglob("releases/final-*"))
+
+
+def test_one_that_waits_in_vain_goes_on_later(completed: Stepper, tmp_path: Path) -> None:
+    asking, first, second = completed.sites.values()
+    with pytest.raises(NotReleasedError, match="not granted"):
+        fetch(asking, tmp_path / "model", patience=0.2)
+    with awake(first, second, release=False), pytest.raises(NotReleasedError, match="1 good"):
+        fetch(asking, tmp_path / "model", patience=3)
+    asked = {(duty.deed, duty.partner) for duty in duties(completed.view())}
+    assert {(Deed.RELEASE, first.account), (Deed.RELEASE, second.account)} <= asked
+
+    with awake(second):
+        fetch(Site(asking.directory), tmp_path / "model")
+
+    assert asking.ledger.final_fetch(1, asking.account).round == 1
+    assert not list(duties(completed.view()))
+
+
+def test_a_token_that_ran_out_is_asked_for_again(completed: Stepper, tmp_path: Path) -> None:
+    asking, *others = completed.sites.values()
+    with awake(*others, release=False), pytest.raises(NotReleasedError):
+        fetch(asking, tmp_path / "model", patience=2)
+    completed.simulated.travel(2 * 3600)
+    assert not completed.view().granted_fetches()
+    with awake(*others):
+        fetch(asking, tmp_path / "model")
+    assert asking.ledger.final_fetch(1, asking.account).round == 2
+
+
+def test_nothing_else_of_the_site_has_weights_meanwhile(completed: Stepper, tmp_path: Path) -> None:
+    asking, *others = completed.sites.values()
+    with (
+        Lease(asking.work, campaign=9, slot=9, purpose="another process"),
+        awake(*others),
+        pytest.raises(LeaseHeldError, match="another process"),
+    ):
+        fetch(asking, tmp_path / "model")
+
+
+def test_a_campaign_that_runs_has_no_final_model(simulate: Simulate, tmp_path: Path) -> None:
+    steps = Stepper(simulate(size=2))
+    with pytest.raises(UsageError, match="running"):
+        fetch(steps.any, tmp_path / "model")
+
+
+def test_a_share_for_a_slot_does_not_open_the_final_model(completed: Stepper) -> None:
+    """Messages of both kinds lie at different places and are bound to different grants."""
+    places = {path.name for path in completed.simulated.consortium.store.rglob("releases/*")}
+    assert places == {"2-1", "3-1"}
+    head = completed.any.ledger.model(1, 3)
+    (capsule,) = custody.capsules(completed.any, 1, head)
+    assert capsule.threshold == 2
