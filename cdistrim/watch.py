@@ -127,7 +127,7 @@ def await_grant(site: Site, ref: IterationRef, patience: float = 60.0) -> bool:
         Whether it was; also where there is nothing to wait for.
     """
     end = time.monotonic() + patience
-    while True:
+    while ref.slot:  # A request that is no slot's has none.
         slot = site.ledger.slot(ref.campaign, ref.slot)
         if slot.ballot is None or slot.ballot.kind is not BallotKind.UPLOAD:
             return True
@@ -140,3 +140,4 @@ def await_grant(site: Site, ref: IterationRef, patience: float = 60.0) -> bool:
         if time.monotonic() > end or _is_over(site.ledger, slot):
             return False
         time.sleep(poll_seconds())
+    return True

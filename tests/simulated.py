@@ -96,6 +96,8 @@ class SimulatedConsortium:
         """Partners that do nothing from a slot on (0: they don't even enrol), by name."""
         self.malice: dict[int, Callable[[Site, IterationRef], None]] = {}
         """What a slot's owner does instead of the partner iteration, by slot."""
+        self.joined: dict[str, Path] = {}
+        """Directories of sites that were admitted later, by account."""
 
     # --- setting up ---
 
@@ -134,7 +136,7 @@ class SimulatedConsortium:
 
         self.found()
         number = self.open_campaign()
-        accounts = self.consortium.accounts()
+        accounts = self.consortium.accounts() | self.joined
         dispatcher: Dispatcher = Embedded(accounts)
         if self.malice:
             dispatcher = _WithMalice(dispatcher, accounts, self.malice)
@@ -169,7 +171,8 @@ class SimulatedConsortium:
 
     def lineage(self, number: int = 1) -> tuple[SlotResult, ...]:
         """What came of each slot; equal for two runs that differ in keys and time only."""
-        names = {account: path.name for account, path in self.consortium.accounts().items()}
+        sites = self.consortium.accounts() | self.joined
+        names = {account: path.name for account, path in sites.items()}
         return tuple(_result(slot, names) for slot in self.slots(number))
 
 

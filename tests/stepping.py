@@ -105,6 +105,7 @@ class Stepper:
         self.decide(name)
         site.ledger.publish_key(sealing_key=keys.sealing_key.public_bytes)
         site.approve_spec(self.simulated.spec.digest())
+        self.simulated.joined[site.account] = directory
         return site
 
     def decide(self, name: str) -> None:

@@ -27,8 +27,13 @@ def open_(directory: Path = SITE, spec: Path = typer.Argument(..., help="The spe
         document = spec.read_bytes()
     except OSError as error:
         raise UsageError(f"Can't read {spec}: {error.strerror}.", hint="Check the path.") from None
-    number = open_campaign(Site(directory), CampaignSpec.parse(document))
+    parsed = CampaignSpec.parse(document)
+    number = open_campaign(Site(directory), parsed)
     typer.echo(f"Campaign {number} is open; partners can enrol.")
+    if len(parsed.order) == 2:
+        typer.echo(
+            "Two partners: either of them can block every step, and it takes both to open a model."
+        )
 
 
 @app.command()
