@@ -37,6 +37,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cdistrim.data.commitment import SALT_BYTES, SALT_FILE, load_salts, write_salts
 from cdistrim.envelope import account_of, canonical_json
 from cdistrim.errors import ConfigurationError, IntegrityError, KeyFileError, UsageError
+from cdistrim.passphrase import read_passphrase
 from cdistrim.sealing import SealingKey
 from cdistrim.site import PASSPHRASE_FILE, Site, SiteSettings
 from cdistrim.site_keys import (
@@ -44,7 +45,6 @@ from cdistrim.site_keys import (
     OTHER_KEY_FILES,
     place_key_files,
     read_key_files,
-    read_passphrase,
     unlock_sealing_key,
 )
 

@@ -16,8 +16,9 @@ from cdistrim.coordinator import Coordinator, CoordinatorSettings
 from cdistrim.data.cases import SiteData
 from cdistrim.errors import ConfigurationError
 from cdistrim.ledger import EthereumLedger, Member
+from cdistrim.passphrase import read_passphrase
 from cdistrim.site import PASSPHRASE_FILE, Site, SiteSettings, write_atomically
-from cdistrim.site_keys import create_site_keys, load_site_keys, read_passphrase
+from cdistrim.site_keys import create_site_keys, load_site_keys
 
 __all__ = ["Consortium", "found_consortium"]
 

@@ -228,7 +228,7 @@ class Site:
         Raises:
             KeyFileError: It is nowhere, or readable by others.
         """
-        from cdistrim.site_keys import read_passphrase
+        from cdistrim.passphrase import read_passphrase
 
         name = self.settings.passphrase_file
         return read_passphrase(file=self.directory / name if name else None)

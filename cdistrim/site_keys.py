@@ -10,8 +10,7 @@
 
 All files are 0600 and refused when others can read them, as ssh does. The first two appear together
 or not at all, and no key is ever overwritten; copies are :mod:`cdistrim.backup`'s business. The
-passphrase comes from a file, from systemd's credentials or from the environment; nothing here puts
-it, or a key, into a message.
+passphrase comes from :mod:`cdistrim.passphrase`; nothing here puts it, or a key, into a message.
 """
 
 from __future__ import annotations
@@ -21,11 +20,7 @@ import json
 import os
 import re
 import secrets
-import shutil
-import stat
-import unicodedata
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -36,12 +31,19 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
 from cdistrim.errors import KeyFileError, SealError
+from cdistrim.passphrase import normalised
+from cdistrim.private_files import (
+    damaged,
+    place_private,
+    read_private,
+    refuse_foreign_writers,
+    sync_directory,
+    written_directory,
+)
 from cdistrim.sealing import SealingKey, public_digest
 from cdistrim.signing import sign
 
 __all__ = [
-    "CREDENTIAL",
-    "ENVIRONMENT_VARIABLE",
     "KEY_FILES",
     "OTHER_KEY_FILES",
     "SiteKeys",
@@ -52,14 +54,9 @@ __all__ = [
     "place_key_files",
     "prepare_next_key",
     "read_key_files",
-    "read_passphrase",
     "replace_lost_key",
     "unlock_sealing_key",
 ]
-
-ENVIRONMENT_VARIABLE = "CDISTRIM_PASSPHRASE"
-CREDENTIAL = "cdistrim-passphrase"
-"""Name of the passphrase among systemd's credentials (``LoadCredentialEncrypted=``)."""
 
 _ACCOUNT_FILE, _SEALING_FILE = "account.json", "sealing.key"
 _NEXT_FILE = "next.key"
@@ -67,7 +64,6 @@ KEY_FILES = (_ACCOUNT_FILE, _SEALING_FILE)
 """The files without which there are no keys of a site; a backup has each of them."""
 OTHER_KEY_FILES = re.compile(r"next\.key|former-[0-9a-f]{16}\.key")
 """Names of files that may be beside them; a backup has those, too."""
-_MAX_FILE = 1 << 16
 _SCRYPT_COST = 1 << 17
 """RFC 7914's N: 128 MiB and half a second a guess."""
 _QUICK_COST = 1 << 10
@@ -170,14 +166,14 @@ def create_site_keys(directory: Path, passphrase: str, *, quick: bool = False) -
     keys = SiteKeys(account.address, bytes(account.key), SealingKey.generate())
     keystore = Account.encrypt(
         keys.private_key,
-        _normalised(passphrase),
+        normalised(passphrase),
         kdf="scrypt",
         iterations=_KEYSTORE_QUICK_COST if quick else _KEYSTORE_COST,
     )
     sealing = _lock_sealing_key(
         keys.sealing_key, passphrase, _QUICK_COST if quick else _SCRYPT_COST
     )
-    with _written(
+    with written_directory(
         directory, {_ACCOUNT_FILE: json.dumps(keystore).encode(), _SEALING_FILE: sealing}
     ):
         return keys
@@ -198,7 +194,7 @@ def place_key_files(
         KeyFileError: There are keys already, these don't open or are another account's, or the
             directory can't be written.
     """
-    with _written(directory, files) as part:
+    with written_directory(directory, files) as part:
         keys = load_site_keys(part, passphrase)
         if keys.account.lower() != account.lower():
             raise KeyFileError(
@@ -214,10 +210,10 @@ def load_site_keys(directory: Path, passphrase: str) -> SiteKeys:
     Raises:
         KeyFileError: A file is missing, readable by others or damaged, or the passphrase is wrong.
     """
-    _refuse_foreign_writers(directory)
+    refuse_foreign_writers(directory)
     private_key, account = _unlock_account(directory / _ACCOUNT_FILE, passphrase)
     sealing, *others = (
-        unlock_sealing_key(_read_private(path, "sealing key"), passphrase, str(path))
+        unlock_sealing_key(read_private(path, "sealing key"), passphrase, str(path))
         for path in (directory / _SEALING_FILE, *_other_files(directory))
     )
     return SiteKeys(account, private_key, sealing, tuple(others))
@@ -236,7 +232,7 @@ def next_key(directory: Path, passphrase: str) -> SealingKey | None:
     path = directory / _NEXT_FILE
     if not path.exists():
         return None
-    return unlock_sealing_key(_read_private(path, "next key"), passphrase, str(path))
+    return unlock_sealing_key(read_private(path, "next key"), passphrase, str(path))
 
 
 def prepare_next_key(directory: Path, passphrase: str) -> SealingKey:
@@ -247,11 +243,11 @@ def prepare_next_key(directory: Path, passphrase: str) -> SealingKey:
     """
     made = next_key(directory, passphrase)
     while made is None:
-        present = _read_private(directory / _SEALING_FILE, "sealing key")
+        present = read_private(directory / _SEALING_FILE, "sealing key")
         unlock_sealing_key(present, passphrase, str(directory / _SEALING_FILE))
         cost = _SealingFile.model_validate_json(present).cost
         content = _lock_sealing_key(SealingKey.generate(), passphrase, cost)
-        _place(directory / _NEXT_FILE, content)
+        place_private(directory / _NEXT_FILE, content)
         made = next_key(directory, passphrase)
     return made
 
@@ -265,13 +261,13 @@ def adopt_next_key(directory: Path, passphrase: str) -> None:
         KeyFileError: A file is missing, damaged or readable by others, or can't be written.
     """
     present, coming = directory / _SEALING_FILE, directory / _NEXT_FILE
-    key = unlock_sealing_key(_read_private(present, "sealing key"), passphrase, str(present))
+    key = unlock_sealing_key(read_private(present, "sealing key"), passphrase, str(present))
     former = directory / f"former-{public_digest(key.public_bytes).hex()[:16]}.key"
     try:
         if not former.exists():
             os.link(present, former)
         coming.replace(present)
-        _sync(directory)
+        sync_directory(directory)
     except OSError as error:
         raise KeyFileError(
             f"The sealing key in {directory} could not be replaced: {error.strerror}.",
@@ -291,35 +287,9 @@ def replace_lost_key(directory: Path, passphrase: str) -> None:
             f"{path} is there.",
             hint="If it is damaged and there is no backup, move it away yourself.",
         )
-    _refuse_foreign_writers(directory)
+    refuse_foreign_writers(directory)
     _unlock_account(directory / _ACCOUNT_FILE, passphrase)
-    _place(path, _lock_sealing_key(SealingKey.generate(), passphrase, _SCRYPT_COST))
-
-
-def _place(path: Path, content: bytes) -> None:
-    """Write a private file that appears whole, and never takes another one's place."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-    try:
-        for left in path.parent.glob(f".{path.name}.*.part"):
-            left.unlink()  # By a process that was killed.
-        _write_private(part, content)
-        os.link(part, path)
-        _sync(path.parent)
-    except OSError as error:
-        raise KeyFileError(
-            f"{path} could not be written: {error.strerror}.",
-            hint="See whether this account may write there, then run it again.",
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    place_private(path, _lock_sealing_key(SealingKey.generate(), passphrase, _SCRYPT_COST))
 
 
 def read_key_files(directory: Path) -> dict[str, bytes]:
@@ -329,7 +299,7 @@ def read_key_files(directory: Path) -> dict[str, bytes]:
         KeyFileError: A file is missing or readable by others, or there are others than
             :data:`KEY_FILES` and :data:`OTHER_KEY_FILES`.
     """
-    _refuse_foreign_writers(directory)
+    refuse_foreign_writers(directory)
     others = [path.name for path in _other_files(directory)]
     strange = sorted({path.name for path in directory.iterdir()} - {*KEY_FILES, *others})
     if strange:
@@ -337,54 +307,7 @@ def read_key_files(directory: Path) -> dict[str, bytes]:
             f"{directory / strange[0]} is no key file that this release knows.",
             hint="Move it away if it is none; else use the release that wrote it.",
         )
-    return {name: _read_private(directory / name, "key file") for name in (*KEY_FILES, *others)}
-
-
-def read_passphrase(
-    *, file: Path | None = None, environment: Mapping[str, str] | None = None
-) -> str:
-    """The passphrase of a site's keys, without its final line break.
-
-    Sources, the first that exists: ``file`` (0600); ``cdistrim-passphrase`` in systemd's
-    ``$CREDENTIALS_DIRECTORY``; the variable ``CDISTRIM_PASSPHRASE``. A ``file`` that is missing
-    falls through to the others, one that others can read does not.
-
-    Raises:
-        KeyFileError: None of them exists, or the one found is empty or readable by others.
-    """
-    variables = os.environ if environment is None else environment
-    if file is not None and file.exists():
-        return _passphrase_in(_read_private(file, "passphrase file"), str(file))
-    if credentials := variables.get("CREDENTIALS_DIRECTORY"):
-        credential = Path(credentials) / CREDENTIAL
-        if credential.exists():
-            # systemd gives access by an ACL, whose mask shows as group bits.
-            content = _read_private(credential, "passphrase credential", forbidden=0o007)
-            return _passphrase_in(content, str(credential))
-    if ENVIRONMENT_VARIABLE in variables:
-        return _passphrase_in(variables[ENVIRONMENT_VARIABLE].encode(), ENVIRONMENT_VARIABLE)
-    where = f"{file} is missing, " if file is not None else ""
-    ways = f"Set {ENVIRONMENT_VARIABLE}, or give it to the service as a credential"
-    raise KeyFileError(
-        f"No passphrase was found: {where}no systemd credential {CREDENTIAL} and no "
-        f"{ENVIRONMENT_VARIABLE} is set.",
-        hint=f"{ways}, or put it into the file (chmod 600)." if file is not None else f"{ways}.",
-    )
-
-
-def _passphrase_in(content: bytes, where: str) -> str:
-    try:
-        passphrase = content.decode().removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError:
-        raise KeyFileError(f"The passphrase in {where} is not UTF-8 text.") from None
-    if not passphrase:
-        raise KeyFileError(f"The passphrase in {where} is empty.", hint="Write it there.")
-    return passphrase
-
-
-def _normalised(passphrase: str) -> str:
-    """NFC, so that the same key strokes give the same key on every system."""
-    return unicodedata.normalize("NFC", passphrase)
+    return {name: read_private(directory / name, "key file") for name in (*KEY_FILES, *others)}
 
 
 # --- the two files ---
@@ -395,18 +318,18 @@ def _unlock_account(path: Path, passphrase: str) -> tuple[bytes, str]:
     from eth_keyfile.exceptions import EthKeyfileValueError
 
     try:
-        keystore = json.loads(_read_private(path, "account key"))
+        keystore = json.loads(read_private(path, "account key"))
         if keystore["version"] != 3:
-            raise _damaged(path)
-        private_key = bytes(Account.decrypt(keystore, _normalised(passphrase)))
+            raise damaged(path)
+        private_key = bytes(Account.decrypt(keystore, normalised(passphrase)))
         account = Account.from_key(private_key)
         if str(keystore["address"]).lower().removeprefix("0x") != account.address[2:].lower():
-            raise _damaged(path)
+            raise damaged(path)
     except EthKeyfileValueError:
         raise _wrong_passphrase(path) from None
     # eth_keyfile checks nothing before it uses it: a damaged file may raise any of these.
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
-        raise _damaged(path) from None
+        raise damaged(path) from None
     return private_key, account.address
 
 
@@ -445,14 +368,14 @@ def unlock_sealing_key(content: bytes, passphrase: str, where: str) -> SealingKe
     except InvalidTag:
         raise _wrong_passphrase(where) from None
     except (ValidationError, ValueError, SealError):
-        raise _damaged(where) from None
+        raise damaged(where) from None
     if key.public_bytes != document.public:
-        raise _damaged(where)
+        raise damaged(where)
     return key
 
 
 def _cipher(passphrase: str, salt: bytes, cost: int) -> AESGCM:
-    secret = _normalised(passphrase).encode()
+    secret = normalised(passphrase).encode()
     return AESGCM(Scrypt(salt=salt, length=32, n=cost, r=8, p=1).derive(secret))
 
 
@@ -461,90 +384,3 @@ def _wrong_passphrase(where: Path | str) -> KeyFileError:
         f"{where} does not open: the passphrase is wrong, or the file is damaged.",
         hint="Check where the passphrase comes from; restore the file from a backup.",
     )
-
-
-def _damaged(where: Path | str) -> KeyFileError:
-    return KeyFileError(
-        f"{where} is damaged or no key file of C-DistriM.", hint="Restore it from a backup."
-    )
-
-
-# --- private files ---
-
-
-@contextmanager
-def _written(directory: Path, files: Mapping[str, bytes]) -> Iterator[Path]:
-    """Write a directory of key files beside its place, and put it there when the block ends well.
-
-    Raises:
-        KeyFileError: There are keys already, or it can't be written.
-    """
-    part = directory.with_name(f".{directory.name}.{secrets.token_hex(8)}.part")
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for left in directory.parent.glob(f".{directory.name}.*.part"):
-            shutil.rmtree(left)  # By a process that was killed.
-        part.mkdir(mode=0o700)
-        for name, content in files.items():
-            _write_private(part / name, content)
-        yield part
-        # Succeeds only if there is nothing yet, or an empty directory.
-        part.rename(directory)
-    except OSError as error:
-        raise KeyFileError(
-            f"Keys could not be written to {directory}: {error.strerror}.",
-            hint="Existing keys are never overwritten; move them away yourself if you must."
-            if directory.exists()
-            else "See whether this account may write there, then run it again.",
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _read_private(path: Path, what: str, *, forbidden: int = 0o077) -> bytes:
-    """A file's content, after its mode was checked on the open file itself."""
-    try:
-        with path.open("rb") as stream:
-            mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
-            if mode & forbidden:
-                raise KeyFileError(
-                    f"The {what} {path} is readable by others (mode {mode:04o}).",
-                    hint=f"Run: chmod 600 {path}. Change what it protects if others used it.",
-                )
-            content = stream.read(_MAX_FILE + 1)
-    except FileNotFoundError:
-        raise KeyFileError(
-            f"The {what} {path} is missing.",
-            hint="Restore it from a backup, or make keys for a new site.",
-        ) from None
-    except OSError as error:
-        raise KeyFileError(
-            f"The {what} {path} can't be read: {error.strerror}.",
-            hint="See whose it is, and run this as that account.",
-        ) from error
-    if len(content) > _MAX_FILE:
-        raise _damaged(path)
-    return content
-
-
-def _refuse_foreign_writers(directory: Path) -> None:
-    """Who can write to the directory can exchange the keys in it."""
-    if not directory.is_dir():
-        raise KeyFileError(
-            f"There are no keys at {directory}.",
-            hint="Give the directory of a site that has keys, or make them.",
-        )
-    mode = stat.S_IMODE(directory.stat().st_mode)
-    if mode & 0o022:
-        raise KeyFileError(
-            f"{directory} is writable by others (mode {mode:04o}).",
-            hint=f"Run: chmod 700 {directory}",
-        )

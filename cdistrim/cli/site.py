@@ -38,9 +38,10 @@ def init(
     """Make a site: settings, directories, and keys under the passphrase in CDISTRIM_PASSPHRASE."""
     from pydantic import ValidationError
 
+    from cdistrim.passphrase import read_passphrase
     from cdistrim.settings import problem_of
     from cdistrim.site import PASSPHRASE_FILE, Site, SiteSettings
-    from cdistrim.site_keys import create_site_keys, read_passphrase
+    from cdistrim.site_keys import create_site_keys
 
     file = directory / PASSPHRASE_FILE
     try:

@@ -12,8 +12,9 @@ import pytest
 from eth_account import Account
 
 from cdistrim.errors import KeyFileError
+from cdistrim.passphrase import read_passphrase
 from cdistrim.sealing import SealingKey
-from cdistrim.site_keys import SiteKeys, create_site_keys, load_site_keys, read_passphrase
+from cdistrim.site_keys import SiteKeys, create_site_keys, load_site_keys
 
 SECRET = "correct horse battery"  # noqa: S105  (of throwaway keys)
 FILES = ("account.json", "sealing.key")

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cdistrim.cli import app
-from cdistrim.site_keys import CREDENTIAL
+from cdistrim.passphrase import CREDENTIAL
 
 UNITS = sorted(
     (Path(__file__).parents[2] / "deployments" / "systemd").glob("*.service"),

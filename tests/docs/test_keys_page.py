@@ -6,8 +6,9 @@ import re
 
 from cdistrim.backup import _Backup, _Contents
 from cdistrim.data.commitment import SALT_FILE
+from cdistrim.passphrase import CREDENTIAL, ENVIRONMENT_VARIABLE
 from cdistrim.site import PASSPHRASE_FILE
-from cdistrim.site_keys import _MIN_PASSPHRASE, CREDENTIAL, ENVIRONMENT_VARIABLE, KEY_FILES
+from cdistrim.site_keys import _MIN_PASSPHRASE, KEY_FILES
 from tests.docs.pages import ROOT, table_rows
 
 PAGE = (ROOT / "docs" / "keys.md").read_text(encoding="utf-8")
