@@ -16,7 +16,9 @@ from cdistrim.custody import ciphertext
 from cdistrim.errors import LedgerRefusal, NotReleasedError, UsageError
 from cdistrim.lease import Lease
 from cdistrim.opening import (
+    dealt_badly,
     erase_request_key,
+    find_key,
     gather,
     open_with_shares,
     request_key,
@@ -89,11 +91,12 @@ def fetch_final_model(
     envelope = ciphertext(site, campaign, record)
     with Lease(site.work, campaign=campaign, slot=0, purpose="final model"):
         while True:
-            gathered = gather(site, campaign, record, slot=0, attempt=number)
-            if gathered.enough or time.monotonic() > end:
+            found = gather(site, campaign, record, slot=0, attempt=number)
+            ready = find_key(site, campaign, record, found, envelope) or dealt_badly(found)
+            if ready or time.monotonic() > end:
                 break
             time.sleep(poll_seconds())
-        opened = open_with_shares(site, campaign, record, gathered, envelope)
+        opened = open_with_shares(site, campaign, record, found, envelope)
         site.ledger.report_final_opened(campaign=campaign, **opened.counts)
         write_atomically(file, to_bytes(opened.weights))
     erase_request_key(site, campaign, 0, number)

@@ -78,6 +78,7 @@ def require_openable(site: Site, proposal: Proposal) -> None:
             f"Without {proposal.name} {len(lost)} models could not be opened, first {first.model} "
             f"of campaign {first.campaign}: {len(first.able)} sure holders of the "
             f"{first.threshold} that it takes.",
-            hint="The removal waits: the next slot's owner shares the keys anew among those who "
-            "stay. Then approve again, or say --anyway.",
+            hint="The removal waits. Whoever lost its key or did not answer has to be in order "
+            "first; the next slot's owner then shares the keys anew. Approve again, or say "
+            "--anyway.",
         )

@@ -47,9 +47,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Gathered",
     "OpenedHead",
+    "dealt_badly",
     "erase_request_key",
+    "find_key",
     "gather",
-    "key_that_fits",
     "open_granted_head",
     "open_together",
     "open_with_shares",
@@ -110,10 +111,12 @@ class Gathered:
     """What was released of one capsule's shares, by account; the requester's own is among them.
 
     ``bad`` are holders who signed a release that is junk; ``missing`` have released nothing, or
-    somebody put junk in their name.
+    somebody put junk in their name. ``recorded`` says that the capsule is the one that was accepted
+    with the model; others were added by partners, and nobody has vouched for those.
     """
 
     capsule: Capsule
+    recorded: bool
     good: Mapping[str, Share]
     bad: tuple[str, ...]
     missing: tuple[str, ...]
@@ -124,10 +127,13 @@ class Gathered:
         return len(self.good) >= self.capsule.threshold
 
 
-def gather(site: Site, campaign: int, record: ModelRecord, *, slot: int, attempt: int) -> Gathered:
-    """The shares of a model that were released to this site's grant; of the best capsule.
+def gather(
+    site: Site, campaign: int, record: ModelRecord, *, slot: int, attempt: int
+) -> list[Gathered]:
+    """The shares of a model that were released to this site's grant, by capsule.
 
-    That is the newest of which there are enough shares, or else the one with most of them.
+    Those of which there are enough come first, and then those with most of them; of equals the
+    newest.
 
     Args:
         slot: The requester's slot; 0 for the final model.
@@ -143,7 +149,7 @@ def gather(site: Site, campaign: int, record: ModelRecord, *, slot: int, attempt
     ]
     if not found:
         raise no_capsule(record)
-    return max(found, key=lambda one: (one.enough, len(one.good) if not one.enough else 0))
+    return sorted(found, key=lambda one: (not one.enough, -len(one.good) * (not one.enough)))
 
 
 def _gather_of(
@@ -185,7 +191,8 @@ def _gather_of(
         if junk and holder not in good:
             bad.append(holder)
     missing = tuple(sorted(set(capsule.holders) - set(good) - set(bad)))
-    return Gathered(capsule, good, tuple(bad), missing)
+    recorded = capsule.digest() == record.capsule_hash
+    return Gathered(capsule, recorded, good, tuple(bad), missing)
 
 
 # --- opening --------------------------------------------------------------------------------------
@@ -231,26 +238,34 @@ def open_granted_head(
     if view.head == GENESIS:
         return OpenedHead(open_genesis(site, view))
     record = site.ledger.model(view.number, view.head)
-    gathered = gather(site, view.number, record, slot=slot.number, attempt=slot.fetch_attempt)
-    return open_with_shares(site, view.number, record, gathered, envelope)
+    found = gather(site, view.number, record, slot=slot.number, attempt=slot.fetch_attempt)
+    return open_with_shares(site, view.number, record, found, envelope)
 
 
 def open_with_shares(
-    site: Site, campaign: int, record: ModelRecord, gathered: Gathered, envelope: bytes
+    site: Site, campaign: int, record: ModelRecord, found: Sequence[Gathered], envelope: bytes
 ) -> OpenedHead:
     """Open a model with what was released to this site's one-time key.
 
     Raises:
         NotReleasedError, SealError, UnopenableHeadError: As :func:`open_granted_head`.
     """
-    if not gathered.enough:
+    opened = find_key(site, campaign, record, found, envelope)
+    if opened is None:
+        if dealt_badly(found):
+            raise SealError(
+                f"The shares of {record.name} fit its capsule but don't open it: {record.partner} "
+                "dealt badly.",
+                hint="Ask the partners to restore the head before it.",
+            )
+        best = next((each for each in found if each.recorded), found[0])
         raise NotReleasedError(
-            f"{len(gathered.good)} good shares of {record.name}'s key are there, "
-            f"{gathered.capsule.threshold} are needed; junk from {_named(gathered.bad)}, nothing "
-            f"from {_named(gathered.missing)}.",
+            f"{len(best.good)} good shares of {record.name}'s key are there, "
+            f"{best.capsule.threshold} are needed; junk from {_named(best.bad)}, nothing from "
+            f"{_named(best.missing)}.",
             hint="Holders release after the grant; if too few do, the slot ends at its deadline.",
         )
-    key = key_that_fits(site, campaign, record, gathered, envelope)
+    key, gathered = opened
     try:
         weights = open_with(key, envelope, site, campaign, record)
     except UntrustedDataError as error:
@@ -259,30 +274,38 @@ def open_with_shares(
     return OpenedHead(weights, key, gathered)
 
 
-def key_that_fits(
-    site: Site, campaign: int, record: ModelRecord, gathered: Gathered, envelope: bytes
-) -> DataKey:
-    """The key of the envelope, out of enough shares.
+def find_key(
+    site: Site, campaign: int, record: ModelRecord, found: Sequence[Gathered], envelope: bytes
+) -> tuple[DataKey, Gathered] | None:
+    """The key of an envelope, and the shares that gave it; None if there are too few of the right.
 
-    More than one set of them has to be tried after a bad dealing only.
-
-    Raises:
-        SealError: None of the sets gives it.
+    Enough shares may not be the right ones: any partner can add a capsule of junk, and a dealer may
+    have dealt badly, where nobody checked it. Then more than one set of them is tried.
     """
     context = record_context(site, campaign, record)
-    threshold = gathered.capsule.threshold
-    sets = itertools.combinations(gathered.good.values(), threshold)
-    for number, chosen in enumerate(itertools.islice(sets, _TRIES)):
-        key = recover(chosen, threshold)
-        if belongs(envelope, key, context):
-            if number:
-                site.logger.warning("%s dealt shares that don't fit each other", record.partner)
-            return key
-    raise SealError(
-        f"{len(gathered.good)} shares of {record.name} fit its capsule but don't open it: "
-        f"{record.partner} dealt badly.",
-        hint="Ask the partners to restore the head before it.",
-    )
+    for gathered in found:
+        if not gathered.enough:
+            continue
+        threshold = gathered.capsule.threshold
+        sets = itertools.combinations(gathered.good.values(), threshold)
+        for number, chosen in enumerate(itertools.islice(sets, _TRIES)):
+            key = recover(chosen, threshold)
+            if belongs(envelope, key, context):
+                if number:
+                    site.logger.warning("Shares of %s don't fit each other", record.name)
+                return key, gathered
+        site.logger.warning(
+            "%d shares of %s fit capsule %s but don't open it: dealt badly",
+            len(gathered.good),
+            record.name,
+            gathered.capsule.digest().hex(),
+        )
+    return None
+
+
+def dealt_badly(found: Sequence[Gathered]) -> bool:
+    """Whether there are enough shares of the recorded capsule, so that waiting is no use."""
+    return any(each.recorded and each.enough for each in found)
 
 
 def open_together(sites: Sequence[Site], campaign: int, record: ModelRecord) -> Weights:

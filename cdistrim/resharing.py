@@ -13,6 +13,7 @@ can be opened by those who stay (:func:`stranded`). On the ledger a removal take
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +31,11 @@ from cdistrim.custody import (
     threshold_of,
 )
 from cdistrim.envelope import DataKey, account_of
-from cdistrim.errors import IntegrityError, SealError, UntrustedDataError
+from cdistrim.errors import BadDealingError, IntegrityError, SealError, UntrustedDataError
 from cdistrim.messages import OpeningReport
-from cdistrim.opening import gather, key_that_fits
+from cdistrim.opening import find_key, gather
 from cdistrim.protocol import (
     GENESIS,
-    BallotKind,
     CampaignState,
     CampaignView,
     ModelRecord,
@@ -47,25 +47,32 @@ from cdistrim.site import write_atomically
 if TYPE_CHECKING:
     from cdistrim.site import Site
 
-__all__ = ["Custody", "custody_of", "due_for_resharing", "future_holders", "reshare", "stranded"]
+__all__ = [
+    "MOST_AT_ONCE",
+    "Custody",
+    "custody_of",
+    "due_for_resharing",
+    "future_holders",
+    "reshare",
+    "stranded",
+]
+
+MOST_AT_ONCE = 25
+"""Models whose keys are shared anew in one slot. Each is a transaction of the slot's owner, and a
+member that replaces its key all the time must not make that dear."""
 
 
 def future_holders(site: Site, view: CampaignView) -> dict[str, bytes]:
-    """Who shall hold shares from now on: partners but those whose removal is proposed; their keys.
+    """Who shall hold shares from now on: the campaign's partners, with their present keys.
 
     Returns:
         Public sealing keys by account, in lower case.
     """
-    leaving = {
-        proposal.account
-        for proposal in site.ledger.proposals()
-        if proposal.ballot.kind is BallotKind.REMOVAL
-    }
-    staying = holders_of(view) - leaving
+    partners = holders_of(view)
     return {
         account_of(member.account): member.sealing_key
         for member in site.ledger.members()
-        if member.account in staying
+        if member.account in partners
     }
 
 
@@ -106,17 +113,13 @@ def _mark_path(site: Site, campaign: int, slot: int, holders: Mapping[str, bytes
 
 
 def due_for_resharing(site: Site, view: CampaignView) -> list[ModelRecord]:
-    """Head and ancestors whose keys have to be shared anew, the newest first."""
+    """Head and ancestors whose keys have to be shared anew, the newest first, some at a time."""
     if view.head == GENESIS:
         return []
     holders = future_holders(site, view)
-    if len(holders) < 2:
-        return []  # Nobody would be left to share with; the removal is not going to pass.
-    return [
-        record
-        for record in site.ledger.lineage(view.number, view.head)
-        if _is_due(site, view, record, holders)
-    ]
+    lineage = site.ledger.lineage(view.number, view.head)
+    due = (record for record in lineage if _is_due(site, view, record, holders))
+    return list(itertools.islice(due, MOST_AT_ONCE))
 
 
 def reshare(site: Site, view: CampaignView, slot: SlotView, head: DataKey) -> list[str]:
@@ -131,13 +134,14 @@ def reshare(site: Site, view: CampaignView, slot: SlotView, head: DataKey) -> li
     """
     done = []
     holders = future_holders(site, view)
-    for record in due_for_resharing(site, view):
-        try:
-            key = head if record.slot == view.head else _released_key(site, view, record, slot)
-        except UntrustedDataError as error:
-            site.logger.warning("The key of %s is not shared anew: %s", record.name, error)
-            continue
+    due = due_for_resharing(site, view)
+    newest = site.ledger.model(view.number, view.head)
+    if newest not in due and not _is_shared_well(site, view, newest, holders, head):
+        due = [newest, *due]
+    for record in due:
+        key = head if record.slot == view.head else _released_key(site, view, record, slot)
         if key is None:
+            site.logger.warning("Too few shares of %s to share its key anew", record.name)
             continue
         context = record_context(site, view.number, record)
         capsule = Capsule.seal(key, holders, threshold_of(view, len(holders)), context)
@@ -148,15 +152,36 @@ def reshare(site: Site, view: CampaignView, slot: SlotView, head: DataKey) -> li
     return done
 
 
+def _is_shared_well(
+    site: Site, view: CampaignView, record: ModelRecord, holders: dict[str, bytes], key: DataKey
+) -> bool:
+    """Whether some current capsule of a model, whose key is known here, was dealt well."""
+    threshold = threshold_of(view, len(holders))
+    for capsule in capsules(site, view.number, record):
+        if not _is_current(capsule, holders, threshold):
+            continue
+        try:
+            capsule.shares(key)
+        except BadDealingError as error:
+            site.logger.warning("The key of %s was shared anew badly: %s", record.name, error)
+            continue
+        return True
+    return False
+
+
 def _released_key(
     site: Site, view: CampaignView, record: ModelRecord, slot: SlotView
 ) -> DataKey | None:
-    gathered = gather(site, view.number, record, slot=slot.number, attempt=slot.fetch_attempt)
-    if not gathered.enough:
-        site.logger.warning("Too few shares of %s to share its key anew", record.name)
+    """The key of an ancestor, if enough holders have released good shares of it."""
+    try:
+        at = {"slot": slot.number, "attempt": slot.fetch_attempt}
+        found = gather(site, view.number, record, **at)
+        envelope = ciphertext(site, view.number, record)
+    except UntrustedDataError as error:
+        site.logger.warning("%s can't be opened: %s", record.name, error)
         return None
-    envelope = ciphertext(site, view.number, record)
-    return key_that_fits(site, view.number, record, gathered, envelope)
+    opened = find_key(site, view.number, record, found, envelope)
+    return opened[0] if opened is not None else None
 
 
 # --- who could open what --------------------------------------------------------------------------

@@ -177,7 +177,9 @@ def restore_facts(site: Site, view: CampaignView) -> RestoreFacts:
         own_share_bad=bool(held)
         and not any(_has_share(site, view, record, capsule) for capsule in held),
         failed_itself=_failure_path(site, view.number, view.head).exists(),
-        too_few_released=bool(capsules) and _too_few_released(site, view, capsules),
+        too_few_released=_too_few_released(
+            site, view, [each for each in capsules if _is_plausible(view, record, each)]
+        ),
     )
 
 
@@ -189,13 +191,27 @@ def _has_share(site: Site, view: CampaignView, record: ModelRecord, capsule: Cap
     return True
 
 
+def _is_plausible(view: CampaignView, record: ModelRecord, capsule: Capsule) -> bool:
+    """Whether a capsule may count for whether a head can be opened.
+
+    Anybody can add a capsule of two friends, who then release what looks well. Those count that
+    came with the model, or name all who are partners now and take a quorum of them.
+    """
+    if capsule.digest() == record.capsule_hash:
+        return True
+    partners = {account_of(each) for each in custody.holders_of(view)}
+    return set(capsule.holders) == partners and capsule.threshold == custody.threshold_of(
+        view, len(partners)
+    )
+
+
 def _too_few_released(site: Site, view: CampaignView, capsules: list[Capsule]) -> bool:
     """Whether a grant has stood for half of its time with releases of too few holders.
 
     Anybody can see that; whether what they released is junk only the requester can.
     """
     slot = view.slot
-    if slot is None or slot.state is not SlotState.FETCH_GRANTED:
+    if not capsules or slot is None or slot.state is not SlotState.FETCH_GRANTED:
         return False
     if not half_time_is_over(site, view, slot):
         return False

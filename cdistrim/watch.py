@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cdistrim.custody import prefix
 from cdistrim.grants import grants_prefix, has_offered
-from cdistrim.opening import gather
+from cdistrim.opening import dealt_badly, find_key, gather
 from cdistrim.protocol import GENESIS, BallotKind, CampaignView, SlotState, SlotView
 
 if TYPE_CHECKING:
@@ -83,11 +83,16 @@ def half_time_is_over(site: Site, view: CampaignView, slot: SlotView) -> bool:
     return left < site.spec(view).deadlines.opening / 2
 
 
-def await_shares(site: Site, ref: IterationRef) -> bool:
+def await_shares(site: Site, ref: IterationRef, envelope: bytes) -> bool:
     """Wait until enough good shares of the head were released, or half of the time is over.
 
-    Returns whether there are enough; there is nothing to wait for where the head is genesis. In the
-    second half a restore ballot still has time to pass.
+    Args:
+        envelope: The head's, which the shares have to open.
+
+    Returns:
+        Whether waiting is over in time: they open it, or it is known that they never will. There is
+        nothing to wait for where the head is genesis. In the second half a restore ballot still has
+        time to pass.
     """
     seen = -1
     while True:
@@ -101,7 +106,8 @@ def await_shares(site: Site, ref: IterationRef) -> bool:
             seen = released
             record = site.ledger.model(view.number, view.head)
             at = {"slot": ref.slot, "attempt": slot.fetch_attempt}
-            if gather(site, view.number, record, **at).enough:
+            found = gather(site, view.number, record, **at)
+            if find_key(site, view.number, record, found, envelope) or dealt_badly(found):
                 return True
         if slot.state is not SlotState.FETCH_GRANTED or half_time_is_over(site, view, slot):
             return False

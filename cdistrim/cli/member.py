@@ -48,10 +48,7 @@ def admit(
 
 @app.command()
 def remove(directory: Path = SITE, name: str = NAME) -> None:
-    """Propose to remove a member; the proposal is this site's yes.
-
-    Until it passes, keys are shared anew without that member.
-    """
+    """Propose to remove a member; the proposal is this site's yes."""
     from cdistrim.membership import member_named
     from cdistrim.site import Site
 

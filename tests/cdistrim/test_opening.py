@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from cdistrim import custody, opening
+from cdistrim.capsule import Capsule
+from cdistrim.envelope import new_data_key
 from cdistrim.errors import CDistriMError, NotReleasedError, SealError
 from cdistrim.iteration import IterationSession
 from cdistrim.messages import OpeningReport, Release
@@ -215,7 +217,7 @@ def test_a_share_released_for_another_attempt_or_slot_is_no_use(simulate: Simula
     for slot, attempt in ((2, 2), (3, 1)):
         other = custody.prefix(steps.any, 1, "releases", f"{slot}-{attempt}", holder.account)
         steps.any.store.put(other, replayed)
-        gathered = opening.gather(site, 1, record, slot=slot, attempt=attempt)
+        (gathered,) = opening.gather(site, 1, record, slot=slot, attempt=attempt)
         assert gathered.bad == (holder.account.lower(),)
         assert not gathered.enough
 
@@ -249,18 +251,68 @@ def test_a_dealer_whose_shares_do_not_fit_each_other_is_noticed(simulate: Simula
     release = {name: steps.sites[name] for name in ("hospital-1", "hospital-3", "hospital-4")}
     for holder in release.values():
         release_share(holder, steps.view())
-    gathered = opening.gather(site, 1, head, slot=2, attempt=1)
+    (gathered,) = opening.gather(site, 1, head, slot=2, attempt=1)
     odd = sorted(gathered.good)[0]
     wrong = dict(gathered.good)
     wrong[odd] = type(wrong[odd])(wrong[odd].index, bytes(32), wrong[odd].salt)
-    spoiled = opening.Gathered(capsule, wrong, (), ())
+    spoiled = opening.Gathered(capsule, True, wrong, (), ())
     envelope = custody.ciphertext(site, 1, head)
 
-    key = opening.key_that_fits(site, 1, head, spoiled, envelope)
+    found = opening.find_key(site, 1, head, [spoiled], envelope)
+
+    assert found is not None
+    key, _ = found
 
     assert custody.open_with(key, envelope, site, 1, head)
     assert "don't fit each other" in (site.directory / "log" / "site.log").read_text()
-    few = opening.Gathered(capsule, dict(list(wrong.items())[:3]), (), ())
+    few = opening.Gathered(capsule, True, dict(list(wrong.items())[:3]), (), ())
     with pytest.raises(SealError, match="dealt badly"):
-        opening.key_that_fits(site, 1, head, few, envelope)
+        opening.open_with_shares(site, 1, head, [few], envelope)
+    session.close()
+
+
+def test_a_capsule_of_junk_that_a_partner_adds_closes_nothing(simulate: Simulate) -> None:
+    """Two colluders share another key among themselves, and release as it were well."""
+    steps = Stepper(simulate(size=5))
+    session = granted(steps)
+    head = steps.any.ledger.model(1, 1)
+    liar, friend = steps.sites["hospital-1"], steps.sites["hospital-3"]
+    (original,) = custody.capsules(liar, 1, head)
+    for names in ((liar, friend), tuple(steps.sites.values())):
+        keys = {site.account: site.keys.sealing_key.public_bytes for site in names}
+        threshold = 2 if len(names) == 2 else 3
+        junk = Capsule.seal(new_data_key(), keys, threshold, original.context)
+        where = custody.prefix(liar, 1, "capsules", head.name)
+        put = liar.store.put(where, junk.to_bytes())
+        liar.ledger.add_capsule(campaign=1, slot=1, capsule_hash=put.digest)
+        (fetch,) = steps.view().granted_fetches()
+        public = session.site.store.get(
+            custody.prefix(liar, 1, "requests", opening.place_of(fetch)), fetch.request_key_digest
+        )
+        for site in (liar, friend):
+            share = junk.open_share(site.account, site.keys.opening_keys, junk.context)
+            released = Release.seal(
+                share,
+                junk,
+                public,
+                holder=site.account,
+                requester=fetch.requester,
+                slot=fetch.slot,
+                attempt=fetch.attempt,
+            )
+            put_release(site, session, released.signed(site.keys))
+    session.fetch()
+    session.lock()
+    with pytest.raises(NotReleasedError, match="3 are needed"):
+        session.decrypt()
+
+    for name in ("hospital-4", "hospital-5"):
+        release_share(steps.sites[name], steps.view())
+    session.await_shares()
+    session.decrypt()
+
+    assert session.head is not None
+    # It has the key and sees that what was added is junk; the capsule of before is as it should be.
+    assert session.reshare() == []
+    assert "shared anew badly" in (session.site.directory / "log" / "site.log").read_text()
     session.close()
