@@ -156,7 +156,8 @@ def _check_ledger(site: Site) -> list[str]:
 def _wrong_key(site: Site) -> ConfigurationError:
     return ConfigurationError(
         f"The sealing key of {site.name} on the ledger is not the one in its key file.",
-        hint="Restore the site's keys from a backup: models are sealed to the other key.",
+        hint=f"If `cdistrim site rotate-key {site.directory}` was interrupted, say it again. Else "
+        "restore the site's keys from a backup: shares are sealed to the other key.",
     )
 
 
@@ -240,6 +241,7 @@ def rotate_key(
     typer.echo("For ten minutes nobody grants this site anything: its owner shall have noticed.")
     if lost:
         typer.echo("Shares that were sealed to the lost key are lost until keys are shared anew.")
+    typer.echo("Restart this site's agent: it has the former keys in memory.")
     typer.echo(f"Make a new backup: cdistrim site backup {directory} FILE")
 
 
