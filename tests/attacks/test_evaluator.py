@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from cdistrim import custody, grants
 from cdistrim.enrolment import join
+from cdistrim.envelope import DataKey
 from cdistrim.iteration import IterationSession
 from cdistrim.leftovers import clear_when_idle
 from cdistrim.messages import Grant, OfferedKey
@@ -107,7 +108,7 @@ def test_a_grant_of_somebodys_own_key_is_not_used(simulate: Simulate) -> None:
     slot = session.slot()
     at = custody.prefix(mallory, 1, "offers", "1-1", victim.account)
     (offer,) = custody.read_messages(mallory, at, OfferedKey)
-    own = custody.DataKey(bytes(32))
+    own = DataKey(bytes(32))
     false = Grant.seal(own, offer, offer.model, slot=slot.number, attempt=slot.attempt)
     mallory.store.put(grants.grants_prefix(mallory, slot, victim.account), false.to_bytes())
     steps.ask_upload(session)
