@@ -7,11 +7,12 @@ else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from cdistrim.devnet import Devnet
 from cdistrim.leftovers import clear_when_idle
@@ -117,6 +118,13 @@ NUMBERS = (FOREIGN, OWN_LATER, (1, 3, 9), (1, 1, 1), (7, 1, 1), (1, 99, 1))
 by an attempt that there is not; one that is over; and what does not exist."""
 
 
+@pytest.fixture
+def without_heartbeats() -> Iterator[None]:
+    """Flows that share this process need none, and each costs a second."""
+    with temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
+
+
 @pytest.fixture(scope="module")
 def waiting(devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Stepper:
     """The first model is accepted, the second slot's owner has asked for nothing yet."""
@@ -139,7 +147,7 @@ def traces(steps: Stepper, site: Site) -> tuple[str, int, set[Path]]:
     )
 
 
-@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.usefixtures("prefect_server", "without_heartbeats")
 @pytest.mark.parametrize("numbers", NUMBERS, ids=str)
 def test_flows_that_nobody_on_the_ledger_asks_for_do_nothing(
     waiting: Stepper, numbers: tuple[int, int, int]
@@ -152,7 +160,7 @@ def test_flows_that_nobody_on_the_ledger_asks_for_do_nothing(
         assert traces(waiting, site) == before, getattr(flow, "name", "")
 
 
-@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.usefixtures("prefect_server", "without_heartbeats")
 def test_the_same_flow_votes_and_releases_once_the_ledger_asks_for_it(simulate: Simulate) -> None:
     """The control: it is the ledger that was missing."""
     steps = Stepper(simulate(size=3))
