@@ -197,7 +197,7 @@ class IterationSession:
         """
         view = self.view()
         with self._opening_the_head(view):
-            if not watch.await_shares(self.site, self.ref):
+            if not watch.await_shares(self.site, self.ref, self._head_envelope):
                 raise SealError(
                     f"Too few holders have released a good share of head {view.head} in time.",
                     hint="Look at their logs; the partners can go back to the head before it.",

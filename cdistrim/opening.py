@@ -52,6 +52,7 @@ __all__ = [
     "key_that_fits",
     "open_granted_head",
     "open_together",
+    "opening_one",
     "report_opening",
     "request_key",
 ]
@@ -110,10 +111,13 @@ class Gathered:
         return len(self.good) >= self.capsule.threshold
 
 
-def gather(site: Site, campaign: int, record: ModelRecord, *, slot: int, attempt: int) -> Gathered:
-    """The shares of a model that were released to this site's grant; of the best capsule.
+def gather(
+    site: Site, campaign: int, record: ModelRecord, *, slot: int, attempt: int
+) -> tuple[Gathered, ...]:
+    """The shares of a model that were released to this site's grant, by capsule, the best first.
 
-    That is the newest of which there are enough shares, or else the one with most of them.
+    First those of which there are enough, the newest first, then those with most shares. Nobody
+    vouches for a capsule that a partner has added: it may be of another key.
 
     Args:
         slot: The requester's slot, and the attempt in which it asked.
@@ -128,7 +132,8 @@ def gather(site: Site, campaign: int, record: ModelRecord, *, slot: int, attempt
     ]
     if not found:
         raise no_capsule(record)
-    return max(found, key=lambda one: (one.enough, len(one.good) if not one.enough else 0))
+    found.sort(key=lambda one: (not one.enough, 0 if one.enough else -len(one.good)))
+    return tuple(found)
 
 
 def _gather_of(
@@ -215,21 +220,44 @@ def open_granted_head(
     if view.head == GENESIS:
         return OpenedHead(open_genesis(site, view))
     record = site.ledger.model(view.number, view.head)
-    gathered = gather(site, view.number, record, slot=slot.number, attempt=slot.fetch_attempt)
-    if not gathered.enough:
-        raise NotReleasedError(
-            f"{len(gathered.good)} good shares of {record.name}'s key are there, "
-            f"{gathered.capsule.threshold} are needed; junk from {_named(gathered.bad)}, nothing "
-            f"from {_named(gathered.missing)}.",
-            hint="Holders release after the grant; if too few do, the slot ends at its deadline.",
-        )
-    key = key_that_fits(site, view.number, record, gathered, envelope)
+    found = gather(site, view.number, record, slot=slot.number, attempt=slot.fetch_attempt)
+    gathered, key = opening_one(site, view.number, record, found, envelope)
     try:
         weights = open_with(key, envelope, site, view.number, record)
     except UntrustedDataError as error:
         # The key is the envelope's: what it opens is not the model that was accepted.
         raise UnopenableHeadError(error.what, hint=error.hint, reproducible=False) from error
     return OpenedHead(weights, key, gathered)
+
+
+def opening_one(
+    site: Site, campaign: int, record: ModelRecord, found: Sequence[Gathered], envelope: bytes
+) -> tuple[Gathered, DataKey]:
+    """The first capsule of which there are enough shares that open the envelope, and the key.
+
+    Args:
+        found: What :func:`gather` gave.
+
+    Raises:
+        NotReleasedError: There are too few good shares of a capsule that may still open it.
+        SealError: There are enough of all of them, and none opens it.
+    """
+    failure: SealError | None = None
+    for gathered in found:
+        if not gathered.enough:
+            raise NotReleasedError(
+                f"{len(gathered.good)} good shares of {record.name}'s key are there, "
+                f"{gathered.capsule.threshold} are needed; junk from {_named(gathered.bad)}, "
+                f"nothing from {_named(gathered.missing)}.",
+                hint="Holders release after the grant; if too few do, the slot ends at its "
+                "deadline.",
+            )
+        try:
+            return gathered, key_that_fits(site, campaign, record, gathered, envelope)
+        except SealError as error:
+            site.logger.warning("A capsule of %s is no use: %s", record.name, error)
+            failure = failure or error
+    raise failure or no_capsule(record)
 
 
 def key_that_fits(
@@ -249,13 +277,21 @@ def key_that_fits(
         key = recover(chosen, threshold)
         if belongs(envelope, key, context):
             if number:
-                site.logger.warning("%s dealt shares that don't fit each other", record.partner)
+                dealer = _dealer_of(site, campaign, record, gathered.capsule)
+                site.logger.warning("%s dealt shares that don't fit each other", dealer)
             return key
     raise SealError(
         f"{len(gathered.good)} shares of {record.name} fit its capsule but don't open it: "
-        f"{record.partner} dealt badly.",
+        f"{_dealer_of(site, campaign, record, gathered.capsule)} dealt badly.",
         hint="Ask the partners to restore the head before it.",
     )
+
+
+def _dealer_of(site: Site, campaign: int, record: ModelRecord, capsule: Capsule) -> str:
+    """Who put a capsule on the ledger: the model's trainer, or who shared its key anew."""
+    digest = capsule.digest()
+    added = site.ledger.added_capsules(campaign, record.slot)
+    return next((each.partner for each in added if each.capsule_hash == digest), record.partner)
 
 
 def open_together(sites: Sequence[Site], campaign: int, record: ModelRecord) -> Weights:

@@ -30,9 +30,15 @@ from cdistrim.custody import (
     threshold_of,
 )
 from cdistrim.envelope import DataKey, account_of
-from cdistrim.errors import IntegrityError, SealError, UntrustedDataError
+from cdistrim.errors import (
+    BadDealingError,
+    IntegrityError,
+    NotReleasedError,
+    SealError,
+    UntrustedDataError,
+)
 from cdistrim.messages import OpeningReport
-from cdistrim.opening import gather, key_that_fits
+from cdistrim.opening import gather, opening_one
 from cdistrim.protocol import (
     GENESIS,
     BallotKind,
@@ -131,7 +137,7 @@ def reshare(site: Site, view: CampaignView, slot: SlotView, head: DataKey) -> li
     """
     done = []
     holders = future_holders(site, view)
-    for record in due_for_resharing(site, view):
+    for record in _owed(site, view, holders, head):
         try:
             key = head if record.slot == view.head else _released_key(site, view, record, slot)
         except UntrustedDataError as error:
@@ -148,15 +154,41 @@ def reshare(site: Site, view: CampaignView, slot: SlotView, head: DataKey) -> li
     return done
 
 
+def _owed(
+    site: Site, view: CampaignView, holders: dict[str, bytes], head: DataKey
+) -> list[ModelRecord]:
+    """What is due, and the head where no capsule that looks right is: who has its key can see.
+
+    Any partner can add a capsule that names the right holders and shares some other key.
+    """
+    due = due_for_resharing(site, view)
+    record = site.ledger.model(view.number, view.head)
+    if record in due or len(holders) < 2:
+        return due
+    threshold = threshold_of(view, len(holders))
+    for capsule in capsules(site, view.number, record):
+        if _is_current(capsule, holders, threshold):
+            try:
+                capsule.shares(head)
+                return due
+            except BadDealingError as error:
+                site.logger.warning("A capsule of %s is false: %s", record.name, error)
+    return [record, *due]
+
+
 def _released_key(
     site: Site, view: CampaignView, record: ModelRecord, slot: SlotView
 ) -> DataKey | None:
-    gathered = gather(site, view.number, record, slot=slot.number, attempt=slot.fetch_attempt)
-    if not gathered.enough:
+    found = gather(site, view.number, record, slot=slot.number, attempt=slot.fetch_attempt)
+    if not any(gathered.enough for gathered in found):
         site.logger.warning("Too few shares of %s to share its key anew", record.name)
         return None
     envelope = ciphertext(site, view.number, record)
-    return key_that_fits(site, view.number, record, gathered, envelope)
+    try:
+        return opening_one(site, view.number, record, found, envelope)[1]
+    except NotReleasedError as error:
+        site.logger.warning("The key of %s is not shared anew: %s", record.name, error)
+        return None
 
 
 # --- who could open what --------------------------------------------------------------------------

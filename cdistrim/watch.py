@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdistrim.custody import prefix
+from cdistrim.errors import NotReleasedError
 from cdistrim.grants import grants_prefix, has_offered
-from cdistrim.opening import gather
+from cdistrim.opening import gather, opening_one
 from cdistrim.protocol import GENESIS, BallotKind, CampaignView, SlotState, SlotView
 
 if TYPE_CHECKING:
@@ -83,11 +85,12 @@ def half_time_is_over(site: Site, view: CampaignView, slot: SlotView) -> bool:
     return left < site.spec(view).deadlines.opening / 2
 
 
-def await_shares(site: Site, ref: IterationRef) -> bool:
+def await_shares(site: Site, ref: IterationRef, envelope: bytes) -> bool:
     """Wait until enough good shares of the head were released, or half of the time is over.
 
-    Returns whether there are enough; there is nothing to wait for where the head is genesis. In the
-    second half a restore ballot still has time to pass.
+    Returns whether there are enough to open ``envelope``, the head's, or to say that they don't;
+    there is nothing to wait for where the head is genesis. In the second half a restore ballot
+    still has time to pass.
     """
     seen = -1
     while True:
@@ -101,7 +104,11 @@ def await_shares(site: Site, ref: IterationRef) -> bool:
             seen = released
             record = site.ledger.model(view.number, view.head)
             at = {"slot": ref.slot, "attempt": slot.fetch_attempt}
-            if gather(site, view.number, record, **at).enough:
+            found = gather(site, view.number, record, **at)
+            if all(gathered.enough for gathered in found):
+                return True
+            with suppress(NotReleasedError):
+                opening_one(site, view.number, record, found, envelope)
                 return True
         if slot.state is not SlotState.FETCH_GRANTED or half_time_is_over(site, view, slot):
             return False

@@ -142,7 +142,7 @@ def use_release(midway: Midway) -> None:
     """The requester gathers shares."""
     slot = midway.session.slot()
     at = {"slot": slot.number, "attempt": slot.attempt}
-    if not gather(midway.owner, 1, midway.head, **at).enough:
+    if not gather(midway.owner, 1, midway.head, **at)[0].enough:
         raise NotReleasedError("too few shares")
 
 

@@ -314,7 +314,7 @@ def test_a_share_opens_where_its_holder_released_it_and_nowhere_else(
     where = custody.prefix(owner, 1, "releases", f"{slot.number}-{slot.attempt}", replayed.holder)
     owner.store.put(where, replayed.to_bytes())
 
-    gathered = gather(owner, 1, head, **at)
+    gathered, *_ = gather(owner, 1, head, **at)
 
     others = set(gathered.good) - {owner.account.lower()}
     assert others == ({holder.account.lower()} if how == "as it is" else set())

@@ -213,7 +213,7 @@ def test_a_share_released_for_another_attempt_or_slot_is_no_use(simulate: Simula
     for slot, attempt in ((2, 2), (3, 1)):
         other = custody.prefix(steps.any, 1, "releases", f"{slot}-{attempt}", holder.account)
         steps.any.store.put(other, replayed)
-        gathered = opening.gather(site, 1, record, slot=slot, attempt=attempt)
+        gathered, *_ = opening.gather(site, 1, record, slot=slot, attempt=attempt)
         assert gathered.bad == (holder.account.lower(),)
         assert not gathered.enough
 
@@ -247,7 +247,7 @@ def test_a_dealer_whose_shares_do_not_fit_each_other_is_noticed(simulate: Simula
     release = {name: steps.sites[name] for name in ("hospital-1", "hospital-3", "hospital-4")}
     for holder in release.values():
         release_share(holder, steps.view())
-    gathered = opening.gather(site, 1, head, slot=2, attempt=1)
+    gathered, *_ = opening.gather(site, 1, head, slot=2, attempt=1)
     odd = sorted(gathered.good)[0]
     wrong = dict(gathered.good)
     wrong[odd] = type(wrong[odd])(wrong[odd].index, bytes(32), wrong[odd].salt)

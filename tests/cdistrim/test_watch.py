@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from cdistrim.custody import ciphertext
 from cdistrim.protocol import BallotKind, SlotState
 from cdistrim.releasing import release_share
 from cdistrim.spec import DeadlineSpec
@@ -52,13 +53,17 @@ def test_nobody_waits_beyond_the_deadline_of_the_chain(simulate: Simulate) -> No
 
 def test_shares_are_waited_for_until_there_are_enough(simulate: Simulate) -> None:
     steps = Stepper(simulate(size=5))
-    assert await_shares(steps.any, steps.session().ref)  # The genesis head needs none.
+    assert await_shares(steps.any, steps.session().ref, b"")  # The genesis head needs none.
     steps.accept()
     session = steps.session()
     session.request_token()
     steps.vote()
+    head = session.site.ledger.model(1, 1)
+    envelope = ciphertext(session.site, 1, head)
     found: list[bool] = []
-    waiting = threading.Thread(target=lambda: found.append(await_shares(session.site, session.ref)))
+    waiting = threading.Thread(
+        target=lambda: found.append(await_shares(session.site, session.ref, envelope))
+    )
     waiting.start()
     holders = [site for site in steps.sites.values() if site is not session.site]
     for holder in holders[:2]:  # With the owner's own share these are three of five.
@@ -78,7 +83,7 @@ def test_shares_are_not_waited_for_beyond_the_deadline(simulate: Simulate) -> No
     steps.vote()
     steps.simulated.travel(DeadlineSpec().opening + 1)
 
-    assert not await_shares(session.site, session.ref)
+    assert not await_shares(session.site, session.ref, b"")
 
 
 def test_an_evaluate_grant_is_waited_for_but_not_for_ever(simulate: Simulate) -> None:
