@@ -245,10 +245,17 @@ class Granting:
         return cls(site, keys[0], with_head)
 
     def answer(self, view: CampaignView, slot: SlotView) -> int:
-        """Seal what they need to all evaluators who have offered a key since; how many."""
+        """Seal what they need to all evaluators who have offered a key since; how many.
+
+        To those who will have a vote, that is: not to joiners before they have one. While somebody
+        who was removed is still a partner on the ledger, nobody is granted anything: it starts with
+        the next call after that is applied.
+        """
+        if view.removals_pending:
+            return 0
         context = _candidate_context(self._site, slot)
         count = 0
-        for evaluator in sorted(e.partner for e in view.enrolments if e.evaluator):
+        for evaluator in sorted(e.partner for e in view.enrolments if e.evaluator and e.voter):
             if evaluator == self._site.account:
                 continue
             where = prefix(
@@ -283,7 +290,7 @@ class Granting:
 
 def granting_path(site: Site, campaign: int, slot: int, attempt: int) -> Path:
     """Where a trainer keeps the keys that it grants, encrypted."""
-    return site.work / f"granting-{campaign}-{slot}-{attempt}.key"
+    return site.work / f"granting-{campaign}-{slot}-{attempt}.bin"
 
 
 def _granting_key(site: Site, slot: SlotView) -> DataKey:

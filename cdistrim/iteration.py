@@ -146,11 +146,22 @@ class IterationSession:
             leftovers.clear_ended_slots(self.site)
 
     def request_token(self) -> None:
-        """Ask for the fetch with a fresh one-time key; the request is this site's own yes."""
+        """Ask for the fetch with a fresh one-time key; the request is this site's own yes.
+
+        Raises:
+            OutOfOrderError: The slot is not open, or in another attempt. No key is made then:
+                whoever calls flows could else fill disk and store with keys of slots to come.
+        """
         self.spec()
         if self.slot().state is not SlotState.WAITING:
             return
         ref, view = self.ref, self.view()
+        open_slot = view.slot
+        if open_slot is None or (open_slot.number, open_slot.attempt) != (ref.slot, ref.attempt):
+            raise OutOfOrderError(
+                f"Slot {ref.slot} of campaign {ref.campaign} is not open in attempt {ref.attempt}.",
+                hint="Nothing was done. Read the campaign again.",
+            )
         if view.head != GENESIS:
             with self._opening_the_head(view):
                 record = self.site.ledger.model(view.number, view.head)

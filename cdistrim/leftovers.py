@@ -73,7 +73,7 @@ def clear_ended_slots(site: Site) -> None:
     for slot, attempt in _slots_of(site, "checkpoint-*-*-*.bin"):
         if slot.state.ended or slot.attempt > attempt:
             remove_checkpoint(site, slot.campaign, slot.number, attempt)
-    for slot, attempt in _slots_of(site, "granting-*-*-*.key"):
+    for slot, attempt in _slots_of(site, "granting-*-*-*.bin"):
         if slot.state.ended or slot.attempt > attempt:
             granting_path(site, slot.campaign, slot.number, attempt).unlink(missing_ok=True)
     for slot, attempt in _slots_of(site, "request-*-*-*.key"):

@@ -295,12 +295,19 @@ def find_key(
                     site.logger.warning("Shares of %s don't fit each other", record.name)
                 return key, gathered
         site.logger.warning(
-            "%d shares of %s fit capsule %s but don't open it: dealt badly",
+            "%d shares of %s fit their capsule but don't open it: %s dealt badly",
             len(gathered.good),
             record.name,
-            gathered.capsule.digest().hex(),
+            _dealer_of(site, campaign, record, gathered.capsule),
         )
     return None
+
+
+def _dealer_of(site: Site, campaign: int, record: ModelRecord, capsule: Capsule) -> str:
+    """Who put a capsule on the ledger: the model's trainer, or who shared its key anew."""
+    digest = capsule.digest()
+    added = site.ledger.added_capsules(campaign, record.slot)
+    return next((each.partner for each in added if each.capsule_hash == digest), record.partner)
 
 
 def dealt_badly(found: Sequence[Gathered]) -> bool:

@@ -215,8 +215,10 @@ def _too_few_released(site: Site, view: CampaignView, capsules: list[Capsule]) -
         return False
     if not half_time_is_over(site, view, slot):
         return False
+    # The owner's own share counts, if it was dealt one.
     return all(
-        len(_released_by(site, slot, capsule) | {account_of(slot.owner)}) < capsule.threshold
+        len(_released_by(site, slot, capsule) | ({account_of(slot.owner)} & set(capsule.holders)))
+        < capsule.threshold
         for capsule in capsules
     )
 
