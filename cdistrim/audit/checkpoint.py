@@ -239,7 +239,7 @@ def _file(site: Site, records: int | str) -> Path:
 
 
 def _files(site: Site) -> list[Path]:
-    pattern = _file(site, "*" * 9)
+    pattern = _file(site, "[0-9]" * 9)
     return sorted(pattern.parent.glob(pattern.name))
 
 

@@ -215,7 +215,14 @@ def read_export(file: Path) -> tuple[Header, Iterator[Record]]:
         IntegrityError: Its first line is no header.
     """
     lines = _lines(file)
-    header = Header.parse(next(lines, b""))
+    try:
+        header = Header.parse(next(lines, b""))
+    except IntegrityError as error:
+        raise IntegrityError(
+            f"{file} is no export of a ledger that can be used: its first line is no header of "
+            "version 1.",
+            hint=error.hint,
+        ) from None
     return header, _records(header.origin, lines, file)
 
 

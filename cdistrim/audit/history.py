@@ -20,10 +20,10 @@ __all__ = ["Finding", "Ground", "History", "first_of", "read_history"]
 class Ground(Enum):
     """By what a finding was found; the value begins its sentence. The surest comes first."""
 
-    HASH = "The running hash breaks"
-    EXPORT = "First record that differs"
-    CHECKPOINT = "First altered record"
-    RULES = "First record that can't follow from those before it"
+    HASH = "First broken"
+    CHECKPOINT = "First altered"
+    EXPORT = "First different"
+    RULES = "First impossible"
     STORE = "Not as recorded"
 
 

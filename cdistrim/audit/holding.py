@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cdistrim.audit.book import Member
-from cdistrim.audit.checkpoint import Held
+from cdistrim.audit.checkpoint import Checkpoint, Held
 from cdistrim.audit.history import Finding, Ground, History
 from cdistrim.envelope import account_of
 from cdistrim.errors import IntegrityError
@@ -71,7 +71,7 @@ def hold(history: History, held: Iterable[Held], ledger: Ledger | None = None) -
     strangers: dict[str, Finding] = {}
     passed_over: list[str] = []
     blocks: dict[str, BlockRef] = {}
-    for each in sorted(held, key=lambda one: (one.checkpoint.records, one.where)):
+    for each in _once(held):
         member = _signer_of(history, each)
         if member is None and not each.named:
             passed_over.append(each.where)
@@ -95,7 +95,18 @@ def hold(history: History, held: Iterable[Held], ledger: Ledger | None = None) -
                 f"no record up to {signer.confirmed} differs"
             )
             signer.finding = history.finding(Ground.CHECKPOINT, signer.confirmed, why)
-    return Holding(list(signers.values()), list(strangers.values()), passed_over)
+    in_order = [signers[one.account] for one in history.members if one.account in signers]
+    return Holding(in_order, list(strangers.values()), passed_over)
+
+
+def _once(held: Iterable[Held]) -> list[Held]:
+    """Each checkpoint once, however many copies there are, the fewest records first."""
+    copies: dict[Checkpoint, Held] = {}
+    for each in held:
+        former = copies.setdefault(each.checkpoint, each)
+        if each.named and not former.named:
+            copies[each.checkpoint] = each
+    return sorted(copies.values(), key=lambda one: (one.checkpoint.records, one.where))
 
 
 def _signer_of(history: History, held: Held) -> Member | None:
@@ -121,12 +132,16 @@ def _signer_of(history: History, held: Held) -> Member | None:
 
 
 def _stranger(history: History, held: Held) -> Finding:
+    """What to say of a checkpoint that was named and is by no member: where it differs, if so."""
+    account = held.checkpoint.account
     why = (
-        f"{held.where} is signed by {held.checkpoint.account}, who was no member then by this "
-        "history: either it is nobody's word, or the history leaves a member out"
+        f"{held.where} is signed by {account}, who was no member then by this history: either it "
+        "is nobody's word, or the history leaves a member out"
     )
-    number = min(held.checkpoint.records, history.records)
-    return history.finding(Ground.CHECKPOINT, number, why, earliest=1)
+    differs = _difference(history, held, Signer(account, account))
+    if differs is not None:
+        return replace(differs, why=f"{differs.why}; {why}")
+    return history.finding(Ground.CHECKPOINT, held.checkpoint.records, why, earliest=1)
 
 
 def _difference(history: History, held: Held, signer: Signer) -> Finding | None:

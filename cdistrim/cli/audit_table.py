@@ -41,7 +41,7 @@ def show_audit(audit: Audit, stream: TextIO) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("checked", no_wrap=True, max_width=32, overflow="ellipsis")
     table.add_column("", no_wrap=True)
-    table.add_column("found")
+    table.add_column("found", overflow="fold")
     for what, mark, found in _rows(audit):
         table.add_row(Text(what), Text(mark.value, style=_STYLES[mark]), Text(_printable(found)))
     console.print(table)
@@ -62,14 +62,15 @@ def _rows(audit: Audit) -> Iterator[Row]:
     if history.broken is not None and not wrong:
         rules = f"records 1 to {history.records} follow from those before them"
     yield _row("rules of the protocol", wrong, rules)
-    models = f"{history.campaigns} campaigns, {len(history.accepted)} accepted models"
-    yield "campaigns", _Mark.OPEN, models
+    models = _count(len(history.accepted), "accepted model")
+    yield "campaigns", _Mark.OPEN, f"{history.campaigns}, with {models}"
     for member in history.members:
         yield _of_member(member, audit.signer(member.account))
     for stranger in audit.holding.strangers:
         yield "a checkpoint of nobody", _Mark.BAD, stranger.why
     if audit.junk:
-        found = f"{len(audit.junk)} objects that are no member's, passed over, e.g. {audit.junk[0]}"
+        junk = _count(len(audit.junk), "object")
+        found = f"passed over, since no member signed them: {junk}, first {audit.junk[0]}"
         yield "checkpoints in the store", _Mark.OPEN, found
     if audit.compared is not None:
         compared = audit.compared
@@ -100,7 +101,7 @@ def _of_member(member: Member, signer: Signer | None) -> Row:
     what = f"signed by {member.name}"
     if signer is None:
         return what, _Mark.OPEN, "no checkpoint"
-    agreed = f"{len(signer.agreed)} checkpoints agree, the latest with {signer.confirmed} records"
+    agreed = f"agrees up to record {signer.confirmed} ({_count(len(signer.agreed), 'checkpoint')})"
     if signer.finding is None:
         return what, _Mark.GOOD, agreed
     wrong = f"{signer.finding.where}: {signer.finding.why}"
@@ -112,7 +113,7 @@ def _of_member(member: Member, signer: Signer | None) -> Row:
 def _verdict(audit: Audit) -> str:
     records, confirmed = audit.history.records, audit.confirmed
     if audit.first is not None:
-        return str(audit.first)
+        return f"NOT VERIFIED: see record {audit.first.number}."
     if not confirmed:
         return (
             "CONSISTENT, and no more: the contract could have written this. Without a checkpoint "
@@ -124,6 +125,10 @@ def _verdict(audit: Audit) -> str:
     if confirmed < records:
         verdict += f" The {records - confirmed} behind them are newer than every checkpoint."
     return verdict
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _printable(text: str) -> str:
