@@ -121,8 +121,8 @@ class Minder:
         self._signed_at = now
         try:
             keep_checkpoint(self._site)
-        except CDistriMError as error:
-            self._site.logger.error("No checkpoint of the ledger was signed: %s", error)
+        except (CDistriMError, OSError) as error:
+            self._site.logger.error("The checkpoint of the ledger failed: %s", error)
 
     def _command(self, key: str) -> list[str]:
         act = ["-P", "-m", "cdistrim", "site", "act", str(self._site.directory)]

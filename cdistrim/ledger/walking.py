@@ -20,6 +20,7 @@ from cdistrim.ledger.reading import ReadOnlyLedger
 __all__ = ["HistoryReads"]
 
 _PAGE_BLOCKS = 5_000
+_PAGES_BEFORE_GROWTH = 8
 
 
 class HistoryReads(ReadOnlyLedger):
@@ -53,7 +54,7 @@ class HistoryReads(ReadOnlyLedger):
 
 def _logs(node: Node, address: str, first: int, to: BlockRef) -> Iterator[dict[str, Any]]:
     """Logs in their order; what was given out is of the chain that ends with ``to``."""
-    page = _PAGE_BLOCKS
+    page, served = _PAGE_BLOCKS, 0
     while first <= to.number:
         last = min(first + page - 1, to.number)
         try:
@@ -62,7 +63,7 @@ def _logs(node: Node, address: str, first: int, to: BlockRef) -> Iterator[dict[s
             # Nodes limit the range, or the number or size of results.
             if not error.is_limit or last == first:
                 raise
-            page = (last - first + 1) // 2
+            page, served = (last - first + 1) // 2, 0
             continue
         if not node.has(to):
             raise Reorganised(node.name, to.number)
@@ -70,7 +71,9 @@ def _logs(node: Node, address: str, first: int, to: BlockRef) -> Iterator[dict[s
         if found and not first <= found[0]["blockNumber"] <= found[-1]["blockNumber"] <= last:
             raise _foreign(f"of a block outside {first} to {last}, which were asked for")
         yield from found
-        first, page = last + 1, min(_PAGE_BLOCKS, 2 * page)
+        first, served = last + 1, served + 1
+        if served % _PAGES_BEFORE_GROWTH == 0:  # the crowded stretch may be over
+            page = min(_PAGE_BLOCKS, 2 * page)
 
 
 def _event(node: Node, log: dict[str, Any], seconds: dict[int, int]) -> LoggedEvent:
