@@ -45,11 +45,11 @@ class Replay(Deeds):
         }
         # Of these the first event is a consequence already: of time, or of a removal.
         self._follows: dict[str, Callable[[Arguments], None]] = {
-            "CampaignStarted": lambda found: self.close_expired(found["campaign"]),
-            "CampaignCompleted": lambda found: self.close_expired(found["campaign"]),
-            "SlotSkipped": lambda found: self.close_expired(found["campaign"]),
-            "BallotClosed": lambda found: self.close_expired(found["ballot"]["campaign"]),
-            "PartnersRemoved": lambda found: self.apply_removals(found["campaign"]),
+            "CampaignStarted": self._expired,
+            "CampaignCompleted": self._expired,
+            "SlotSkipped": self._expired,
+            "BallotClosed": self._ballot_expired,
+            "PartnersRemoved": self._removals_applied,
         }
 
     # --- reading ---
@@ -126,6 +126,15 @@ class Replay(Deeds):
             raise Objection(f"its time does not fit {last.timestamp} of the record before")
         if not same and event.transaction == last.transaction:
             raise Objection("its transaction was in another block")
+
+    def _expired(self, found: Arguments) -> None:
+        self.close_expired(found["campaign"])
+
+    def _ballot_expired(self, found: Arguments) -> None:
+        self.close_expired(found["ballot"]["campaign"])
+
+    def _removals_applied(self, found: Arguments) -> None:
+        self.apply_removals(found["campaign"])
 
     # --- votes ---
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 
 from cdistrim.ledger import LoggedEvent
@@ -11,11 +12,11 @@ from cdistrim.ledger.plain import plain_event
 from cdistrim.ledger.words import name_word
 from tests.contracts.player import Player
 from tests.contracts.real import log_of
-from tests.contracts.reference import Event, Reference, Refused
+from tests.contracts.reference import Action, Event, Reference, Refused
 from tests.contracts.signing import people
 from tests.contracts.spoiler import Spoiler
 
-__all__ = ["game"]
+__all__ = ["game", "logged", "moves_of"]
 
 _START = 1_700_000_000
 _CONTRACT = "0x" + 40 * "c"
@@ -31,6 +32,16 @@ def game(seed: str, size: int, moves: int) -> tuple[LoggedEvent, ...]:
         size: Number of founders.
         moves: Moves that are tried; some of them are against the rules.
     """
+    return tuple(event for _, _, events, _ in moves_of(seed, size, moves) for event in events)
+
+
+def moves_of(
+    seed: str, size: int, moves: int
+) -> Iterator[tuple[Reference, Action | None, list[LoggedEvent], int]]:
+    """The moves of a game one by one: the contract after it, the move, what it told, and when.
+
+    The founding is the first, without a move; what is refused tells nothing.
+    """
     rng = random.Random(seed)  # noqa: S311 - no secret
     accounts = [str(account.address) for account in people()]
     founders = [(one, name_word(f"hospital-{i}")) for i, one in enumerate(accounts[:size])]
@@ -38,22 +49,23 @@ def game(seed: str, size: int, moves: int) -> tuple[LoggedEvent, ...]:
     player = Player(rng, reference, _CONTRACT, Counter())
     player.now = _START
     spoiler = Spoiler(rng, reference, player)
-    history = _logged(reference.events, 1, _START)
-    latest = _START
+    yield reference, None, logged(reference.events, 1, _START), _START
+    latest, block = _START, 1
     for _ in range(moves):
         action = spoiler.move()
         player.now = max(player.now, latest + 1)
         try:
             events = reference.act(action, player.now)
         except Refused:
+            yield reference, action, [], player.now
             continue
         latest = player.now
-        if events:
-            history += _logged(events, history[-1].block + 1, latest)
-    return tuple(history)
+        block += bool(events)
+        yield reference, action, logged(events, block, latest), latest
 
 
-def _logged(events: list[Event], block: int, now: int) -> list[LoggedEvent]:
+def logged(events: list[Event], block: int, now: int) -> list[LoggedEvent]:
+    """Events as a chain has them, all in one transaction."""
     found = []
     for index, event in enumerate(events):
         topics, data = log_of(event)
