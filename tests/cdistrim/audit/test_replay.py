@@ -217,7 +217,15 @@ def test_blocks_logs_and_transactions_are_in_order() -> None:
         assert number == place + 1, change
         assert word in why
     old = replace(events[-1], transaction=events[0].transaction)
-    assert objection([*events[:-1], old])[0] == len(events)
+    assert objection([*events[:-1], old]) == (len(events), "its transaction was over before")
+
+
+def test_what_follows_from_an_action_stands_in_its_transaction(histories: list[Events]) -> None:
+    events, place = _consequence(histories, "BallotClosed")
+    later = [replace(events[place], transaction="0x" + 64 * "8"), *events[place + 1 :]]
+    number, why = objection([*events[:place], *later])
+    assert number == place + 1
+    assert why.startswith("BallotClosed is missing before it")
 
 
 ANYTHING = st.recursive(
