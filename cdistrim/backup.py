@@ -19,7 +19,6 @@ passphrase; and a document, unlike an archive of files, has no paths that could 
 from __future__ import annotations
 
 import base64
-import errno
 import os
 import re
 import secrets
@@ -37,6 +36,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cdistrim.data.commitment import SALT_BYTES, SALT_FILE, load_salts, write_salts
 from cdistrim.envelope import account_of, canonical_json
 from cdistrim.errors import ConfigurationError, IntegrityError, KeyFileError, UsageError
+from cdistrim.files import appear
 from cdistrim.passphrase import read_passphrase
 from cdistrim.sealing import SealingKey
 from cdistrim.site import PASSPHRASE_FILE, Site, SiteSettings
@@ -197,7 +197,7 @@ def _write_new(file: Path, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        _appear(part, file)
+        appear(part, file)
     except FileExistsError:
         raise _there_already(file) from None
     except OSError as error:
@@ -207,17 +207,6 @@ def _write_new(file: Path, content: bytes) -> None:
         ) from error
     finally:
         part.unlink(missing_ok=True)
-
-
-def _appear(part: Path, file: Path) -> None:
-    try:
-        file.hardlink_to(part)
-    except OSError as error:
-        # A memory stick's file system knows no second names: somebody else's file of the same name
-        # that appears this very moment would be lost there.
-        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS) or file.exists():
-            raise
-        part.rename(file)
 
 
 def _there_already(file: Path) -> UsageError:

@@ -19,6 +19,7 @@ from cdistrim.envelope import Context, DataKey, account_of, decrypt
 from cdistrim.errors import BadDealingError, IntegrityError, SealError, UntrustedDataError
 from cdistrim.messages import Shares
 from cdistrim.model import initial_weights
+from cdistrim.places import campaign_place
 from cdistrim.protocol import GENESIS, CampaignView, ModelRecord, quorum_of
 from cdistrim.site import write_atomically
 from cdistrim.weights import Weights, from_bytes, weights_hash
@@ -68,8 +69,7 @@ class SealedModel:
 
 def prefix(site: Site, campaign: int, *parts: object) -> str:
     """Where a campaign's objects of one kind lie in the store; unique to chain and contract."""
-    consortium = f"{site.settings.chain_id}-{site.contract.lower()}"
-    return "/".join((consortium, f"campaign-{campaign}", *(str(part).lower() for part in parts)))
+    return campaign_place(site.settings.chain_id, site.contract, campaign, *parts)
 
 
 def context_of(site: Site, campaign: int, slot: int, attempt: int, partner: str) -> Context:

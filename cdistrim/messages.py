@@ -20,20 +20,17 @@ message            under                                      from, to
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
 from cdistrim.capsule import Capsule, open_with_any
 from cdistrim.documents import Account, Document, Encoded
 from cdistrim.envelope import Context, DataKey, account_of
-from cdistrim.errors import IntegrityError, SealError
+from cdistrim.errors import SealError
 from cdistrim.sealing import PUBLIC_KEY_SIZE, Purpose, SealingKey, open_sealed, seal
 from cdistrim.shares import MAX_HOLDERS, Share
-from cdistrim.signing import signer_of
-
-if TYPE_CHECKING:
-    from cdistrim.site_keys import SiteKeys
+from cdistrim.signing import SignedDocument
 
 __all__ = ["Grant", "OfferedKey", "OpeningReport", "Release", "Shares"]
 
@@ -43,38 +40,7 @@ Sealed = Annotated[Encoded, Field(max_length=4096)]
 Accounts = Annotated[tuple[Account, ...], Field(max_length=MAX_HOLDERS, strict=False)]
 
 
-class _Signed(Document):
-    """A message with its author's signature over all the rest."""
-
-    signature: Annotated[Encoded, Field(max_length=65)] = b""
-
-    def author(self) -> str:
-        """The account that signed, in lower case.
-
-        Raises:
-            IntegrityError: The signature is none.
-        """
-        unsigned = self.model_copy(update={"signature": b""})
-        return account_of(signer_of(unsigned.to_bytes(), self.signature))
-
-    def signed(self, keys: SiteKeys) -> Self:
-        """The same with this site's signature."""
-        return self.model_copy(update={"signature": keys.sign(self.to_bytes())})
-
-    def require_author(self, account: str) -> None:
-        """See that somebody signed this.
-
-        Raises:
-            IntegrityError: Somebody else did, or nobody.
-        """
-        if self.author() != account_of(account):
-            raise IntegrityError(
-                f"The {self.kind} in the name of {account} is signed by {self.author()}.",
-                hint="Somebody who can write to the store put it there; it is not used.",
-            )
-
-
-class OfferedKey(_Signed):
+class OfferedKey(SignedDocument):
     """An evaluator's one-time key, to which the trainer of ``model`` seals the evaluate grant.
 
     ``head`` asks for the head's key as well, by an evaluator that has never measured the head.
@@ -187,7 +153,7 @@ class Shares(Document):
         return capsule.accept(account, opened)
 
 
-class Release(_Signed):
+class Release(SignedDocument):
     """A holder's share, sealed to the one-time key of whoever was granted the fetch.
 
     ``slot`` and ``attempt`` are the grant's; ``capsule`` says which dealing the share is of.
@@ -257,7 +223,7 @@ class Release(_Signed):
         return capsule.accept(self.holder, content)
 
 
-class OpeningReport(_Signed):
+class OpeningReport(SignedDocument):
     """What a requester says of the shares that it was sent: whose were good, junk, or missing."""
 
     kind: Literal["opening"] = "opening"

@@ -9,6 +9,7 @@
       data/              train.npz, holdout.npz: never leave this directory
       memory/            scores of models, objects found whole: spares work, can be deleted
       approved/          one empty file a campaign spec that the local operator approved, by hash
+      checkpoints/       what the site has signed of the ledger's history; kept for ever
       work/              of the slot at hand: its one-time key and, encrypted, the checkpoint of its
                          training; the leases
       log/               full texts of failures and the seconds of each step; never sent anywhere
@@ -242,13 +243,25 @@ class Site:
             ForeignContractError: The address does not hold the contract of this release.
             ConfigurationError: The site has joined no consortium yet.
         """
+        return self._connect(self.keys.private_key)
+
+    @cached_property
+    def readable_ledger(self) -> EthereumLedger:
+        """The ledger, only to be read: no key is unlocked for it.
+
+        Raises:
+            CDistriMError: As of :attr:`ledger`.
+        """
+        return self._connect(None)
+
+    def _connect(self, account: bytes | None) -> EthereumLedger:
         from cdistrim.ledger import EthereumLedger
 
         return EthereumLedger.connect(
             self.settings.ledger_url,
             self.contract,
             chain_id=self.settings.chain_id,
-            account=self.keys.private_key,
+            account=account,
             confirmations=self.settings.confirmations,
             first_block=self.settings.first_block,
             max_fee_gwei=self.settings.max_fee_gwei,

@@ -1,4 +1,7 @@
-"""The minder: what nobody had the site do in time, it has done by itself."""
+"""The minder: what nobody had the site do in time, it has done by itself.
+
+It also signs what the site sees of the ledger's history, so that nobody can rewrite that unnoticed.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cdistrim.audit import keep_checkpoint
 from cdistrim.errors import CDistriMError
 from cdistrim.lease import is_held
 from cdistrim.leftovers import forget_evaluations
@@ -18,12 +22,15 @@ from cdistrim.site import Site
 from cdistrim.watch import observe, poll_seconds
 from flows.dispatch import done_along_the_way
 
-__all__ = ["Minder", "standing_duties"]
+__all__ = ["CHECKPOINT_S", "LONGEST_BACKOFF", "Minder", "standing_duties"]
 
 HELPERS_AT_ONCE = 2
 """One may wait in a partner iteration while the other votes."""
 
 LONGEST_BACKOFF = 2**7
+
+CHECKPOINT_S = 600.0
+"""Seconds between two looks whether there is something new to sign, at least."""
 
 
 def standing_duties(site: Site) -> Iterator[Duty]:
@@ -64,6 +71,7 @@ class Minder:
         self._clock = clock
         self._standing: dict[str, _Standing] = {}
         self._helpers: dict[str, subprocess.Popen[bytes]] = {}
+        self._signed_at = -CHECKPOINT_S
 
     def mind(self, stop: threading.Event) -> None:
         """Look ten times in a time of grace, until told to stop."""
@@ -72,6 +80,7 @@ class Minder:
                 self.look()
                 # Old candidates stay shut even if the machine is stolen tonight.
                 forget_evaluations(self._site)
+                self.sign()
             except CDistriMError as error:
                 self._site.logger.warning("The minder can't read the ledger: %s", error)
             except Exception:
@@ -99,6 +108,20 @@ class Minder:
                 duty.since = now
                 self._site.logger.warning("Nobody called for %s; acting without the server", key)
                 self._helpers[key] = self._start(self._command(key))
+
+    def sign(self) -> None:
+        """Keep a signed checkpoint if there is something new, at most every ten minutes.
+
+        What goes wrong is logged, and tried again after that time: no duty waits for it.
+        """
+        now = self._clock()
+        if now - self._signed_at < CHECKPOINT_S:
+            return
+        self._signed_at = now
+        try:
+            keep_checkpoint(self._site)
+        except (CDistriMError, OSError) as error:
+            self._site.logger.error("The checkpoint of the ledger failed: %s", error)
 
     def _command(self, key: str) -> list[str]:
         act = ["-P", "-m", "cdistrim", "site", "act", str(self._site.directory)]

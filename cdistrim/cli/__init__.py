@@ -15,7 +15,7 @@ from typing import NoReturn
 import typer
 
 from cdistrim import __version__
-from cdistrim.cli import campaign, consortium, demo, devnet, endings, member, site
+from cdistrim.cli import campaign, consortium, demo, devnet, endings, ledger, member, site, verify
 from cdistrim.errors import CDistriMError, ConfigurationError
 
 __all__ = ["app", "main"]
@@ -29,11 +29,13 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("up")(consortium.up)
+app.command("verify")(verify.verify)
 app.add_typer(consortium.app, name="consortium")
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(member.app, name="member")
 app.add_typer(site.app, name="site")
 app.add_typer(site.coordinator_app, name="coordinator")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(devnet.app, name="devnet")
 
 

@@ -37,7 +37,7 @@ from cdistrim.protocol import (
     SlotState,
 )
 
-__all__ = ["ENUMS", "Artifact", "artifact", "candidate_fields", "views_artifact"]
+__all__ = ["ENUMS", "Artifact", "Spec", "artifact", "candidate_fields", "views_artifact"]
 
 Spec = dict[str, Any]
 """One entry of a Solidity ABI in JSON, or one input of an entry."""
@@ -134,16 +134,24 @@ class Artifact:
 
     def decode_event(self, topics: Sequence[bytes], data: bytes) -> tuple[str, dict[str, Any]]:
         """Name and arguments of a log. What a ballot's id says counts as arguments, too."""
+        spec, raw = self.raw_event(topics, data)
+        values = {entry["name"]: _value(entry, raw[entry["name"]]) for entry in spec["inputs"]}
+        ballot = values.get("ballot")
+        about = vars(ballot) if isinstance(ballot, BallotId) else {}
+        return spec["name"], values | about
+
+    def raw_event(self, topics: Sequence[bytes], data: bytes) -> tuple[Spec, dict[str, Any]]:
+        """The ABI's entry of a log, and its arguments as eth_abi decodes them."""
         spec = self._events[bytes(topics[0])]
         indexed = [entry for entry in spec["inputs"] if entry["indexed"]]
         others = [entry for entry in spec["inputs"] if not entry["indexed"]]
-        values = _named(indexed, _decode(indexed, b"".join(bytes(topic) for topic in topics[1:])))
-        values |= _named(others, _decode(others, data))
-        ballot = values.get("ballot")
-        about = vars(ballot) if isinstance(ballot, BallotId) else {}
-        return spec["name"], {
-            entry["name"]: values[entry["name"]] for entry in spec["inputs"]
-        } | about
+        first = eth_abi.decode(_types(indexed), b"".join(bytes(topic) for topic in topics[1:]))
+        second = eth_abi.decode(_types(others), data)
+        return spec, _named(indexed, first) | _named(others, second)
+
+    def event(self, name: str) -> Spec | None:
+        """The ABI's entry of an event; None if the contract has none of this name."""
+        return next((each for each in self._events.values() if each["name"] == name), None)
 
     def decode_error(self, data: bytes) -> tuple[str, dict[str, Any]] | None:
         """Name and arguments of a custom error; None if it is none of this contract's."""

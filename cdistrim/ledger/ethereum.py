@@ -15,12 +15,15 @@ from cdistrim.ledger.node import Node
 from cdistrim.ledger.sending import Sender
 from cdistrim.ledger.slots import SlotWrites
 from cdistrim.ledger.votes import VoteWrites
+from cdistrim.ledger.walking import HistoryReads
 from cdistrim.ledger.words import account_word
 
 __all__ = ["EthereumLedger"]
 
 
-class EthereumLedger(MemberWrites, CampaignWrites, SlotWrites, VoteWrites, ModelWrites):
+class EthereumLedger(
+    MemberWrites, CampaignWrites, SlotWrites, VoteWrites, ModelWrites, HistoryReads
+):
     """The contract at one address, seen and moved by one account. See :class:`Ledger`.
 
     Threads may share it. Make it with :meth:`connect`.

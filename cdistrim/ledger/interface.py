@@ -5,7 +5,7 @@ Accounts are checksum addresses (EIP-55) everywhere in Python.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, Protocol
 
@@ -32,10 +32,12 @@ __all__ = [
     "MAX_FEE_GWEI",
     "NO_EVIDENCE",
     "NO_HASH",
+    "BlockRef",
     "Candidate",
     "Confirmations",
     "Deployment",
     "Ledger",
+    "LoggedEvent",
     "Member",
     "Receipt",
     "SignedVote",
@@ -138,6 +140,32 @@ class SignedVote:
 
 
 @dataclass(frozen=True)
+class BlockRef:
+    """One block, and no other one of the same number."""
+
+    number: int
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class LoggedEvent:
+    """An event exactly as the chain has it: nothing in it depends on who reads, or when.
+
+    ``arguments`` are the contract's own, by its names, as JSON can have them (see
+    :mod:`cdistrim.ledger.plain`); ``timestamp`` is the block's, in seconds; ``block_hash`` and
+    ``transaction`` are 32 bytes in hexadecimal; ``index`` is the log's in its block.
+    """
+
+    name: str
+    arguments: dict[str, object] = field(hash=False)
+    block: int
+    block_hash: str
+    timestamp: int
+    transaction: str
+    index: int
+
+
+@dataclass(frozen=True)
 class Receipt:
     """What a write cost and where it is. ``gas`` is the transaction's, ``timestamp`` in seconds.
 
@@ -167,6 +195,11 @@ class Ledger(Protocol):
     @property
     def address(self) -> str:
         """The contract's address."""
+        ...
+
+    @property
+    def views(self) -> str:
+        """Address of the contract with the derived views."""
         ...
 
     @property
@@ -228,6 +261,18 @@ class Ledger(Protocol):
 
     def history(self, campaign: int) -> tuple[LedgerEvent, ...]:
         """All events of a campaign, oldest first."""
+        ...
+
+    def final_block(self) -> BlockRef:
+        """The last block that counts."""
+        ...
+
+    def has_block(self, block: BlockRef) -> bool:
+        """Whether the chain has this very block."""
+        ...
+
+    def logged(self, to: BlockRef, *, after: int = -1) -> Iterator[LoggedEvent]:
+        """All events in the blocks behind number ``after`` up to ``to``, as the chain has them."""
         ...
 
     def open_campaign(

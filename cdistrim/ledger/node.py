@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -30,7 +29,7 @@ from web3.exceptions import (
 from web3.types import BlockIdentifier, FilterParams, RPCEndpoint, TxParams
 
 from cdistrim.errors import CDistriMError, ConfigurationError, LedgerUnavailableError
-from cdistrim.ledger.interface import MAX_FEE_GWEI
+from cdistrim.ledger.interface import MAX_FEE_GWEI, BlockRef
 from cdistrim.ledger.refusals import one_line, refusal
 
 __all__ = ["BlockRef", "Node", "NodeRefusal", "Reorganised", "TransportFault"]
@@ -98,14 +97,6 @@ class Reorganised(_Unavailable):
             f"The chain at {name} was reorganised at or below block {block} while it was read.",
             hint="Run the same again.",
         )
-
-
-@dataclass(frozen=True)
-class BlockRef:
-    """One block, and no other one of the same number."""
-
-    number: int
-    digest: bytes
 
 
 class _TooLarge(Exception):

@@ -123,6 +123,7 @@ class ReadOnlyLedger:
         self._views = views
         self._chain_id = chain_id
         self._finality = Finality(node, confirmations)
+        self._first_block = first_block
         self._events = EventLog(node, address, first_block)
         self._latest = _Present(BlockRef(0, b""), None)
 

@@ -29,6 +29,7 @@ from cdistrim.errors import (
     KeyFileError,
     UsageError,
 )
+from cdistrim.files import appear
 from cdistrim.sealing import Purpose, open_sealed, seal
 from cdistrim.site import Site, SiteSettings
 from cdistrim.site_keys import KEY_FILES, create_site_keys
@@ -239,13 +240,11 @@ class TestMakingOne:
     def test_one_that_appears_meanwhile_is_not_overwritten_either(
         self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        appear = backup._appear
-
         def late(part: Path, file: Path) -> None:
             file.write_text("precious")
             appear(part, file)
 
-        monkeypatch.setattr(backup, "_appear", late)
+        monkeypatch.setattr(backup, "appear", late)
         with pytest.raises(UsageError, match="exists already"):
             back_up(site, tmp_path / "backup")
         assert (tmp_path / "backup").read_text() == "precious"

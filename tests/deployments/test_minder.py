@@ -12,7 +12,7 @@ import pytest
 from cdistrim.lease import Lease
 from cdistrim.protocol import CampaignState, Deed
 from cdistrim.site import Site
-from deployments.minder import LONGEST_BACKOFF, Minder, standing_duties
+from deployments.minder import CHECKPOINT_S, LONGEST_BACKOFF, Minder, standing_duties
 from tests.simulated import SimulatedConsortium
 
 GRACE = 30.0
@@ -97,6 +97,42 @@ def test_nobody_acts_for_another_site(running: SimulatedConsortium) -> None:
         helpers.now = second
         minder.look()
     assert helpers.commands == []
+
+
+def _signed(site: Site) -> int:
+    return len(list((site.directory / "checkpoints").glob("*")))
+
+
+def test_what_is_new_on_the_ledger_is_signed_at_most_every_ten_minutes(
+    running: SimulatedConsortium,
+) -> None:
+    helpers, site = _Helpers(), running.site("hospital-1")
+    minder = helpers.minder(site)
+    minder.sign()
+    assert _signed(site) == 1, "at the start at once"
+    owner = site.ledger
+    owner.request_fetch(campaign=1, slot=1, attempt=1, request_key_digest=b"\1" * 32)
+    helpers.now = CHECKPOINT_S - 1
+    minder.sign()
+    assert _signed(site) == 1
+    helpers.now = CHECKPOINT_S
+    minder.sign()
+    assert _signed(site) == 2
+    helpers.now = 2 * CHECKPOINT_S
+    minder.sign()
+    assert _signed(site) == 2, "nothing is new"
+
+
+def test_a_checkpoint_that_fails_keeps_the_minder_from_no_duty(
+    running: SimulatedConsortium,
+) -> None:
+    site = running.site("hospital-1")
+    (site.directory / "checkpoints").write_text("in the way")
+    helpers = _Helpers()
+    minder = helpers.minder(site)
+    minder.sign()
+    log = (site.directory / "log" / "site.log").read_text()
+    assert "The checkpoint of the ledger failed" in log
 
 
 @pytest.mark.slow

@@ -161,6 +161,33 @@ def test_history_is_in_order_and_has_what_the_receipts_say(hospitals: Consortium
     assert history[0].timestamp <= history[-1].timestamp <= hospitals.ledgers[0].now()
 
 
+def test_the_whole_history_is_the_same_for_everybody_and_can_be_gone_on_with(seen: Seen) -> None:
+    hospitals = seen.members
+    number = hospitals.open()
+    run_slot(hospitals, number, 1)
+    final = seen.reader.final_block()
+    whole = list(seen.reader.logged(final))
+    assert [event.name for event in whole[:SIZE]] == ["MemberAdmitted"] * SIZE
+    assert [(e.block, e.index) for e in whole] == sorted((e.block, e.index) for e in whole)
+    for ledger in hospitals.ledgers:
+        assert list(ledger.logged(final)) == whole
+        assert ledger.has_block(final)
+        assert not ledger.has_block(replace(final, digest=bytes(32)))
+    middle = whole[len(whole) // 2].block
+    rest = list(seen.reader.logged(final, after=middle))
+    assert rest == [event for event in whole if event.block > middle]
+    told = [(event.name, event.block, event.index) for event in seen.reader.history(number)]
+    counted = {event.block for event in whole}
+    assert [one for one in told if one[1] in counted] == [
+        (e.name, e.block, e.index) for e in whole if _campaign_of(e.arguments) == number
+    ]
+
+
+def _campaign_of(arguments: Mapping[str, object]) -> object:
+    ballot = arguments.get("ballot")
+    return ballot["campaign"] if isinstance(ballot, dict) else arguments.get("campaign")
+
+
 def test_every_write_done_twice_is_done_once(hospitals: Consortium) -> None:
     owner, voter, _ = hospitals.ledgers
     number = hospitals.open(mode=Mode.REPORTED)

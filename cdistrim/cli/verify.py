@@ -1,0 +1,83 @@
+"""``cdistrim verify``: a history, checked without trusting anybody."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from cdistrim.errors import IntegrityError, UsageError
+
+if TYPE_CHECKING:
+    from cdistrim.audit import Held, Source
+    from cdistrim.store import ObjectStore
+
+__all__ = ["verify"]
+
+
+def verify(
+    site: Path | None = typer.Argument(
+        None, help="A site's directory: its chain, its checkpoints and the store are checked."
+    ),
+    export: Path | None = typer.Option(None, help="Check this export instead of a chain."),
+    checkpoint: list[Path] = typer.Option(
+        [], help="A signed checkpoint, or a directory of them; may be given several times."
+    ),
+    against: Path | None = typer.Option(
+        None, help="Another export of the same contract: name the first record that differs."
+    ),
+    store: str = typer.Option(
+        "", help="URL of the consortium's store: take its checkpoints and look for the models."
+    ),
+) -> None:
+    """Check the ledger's history: rules, signed checkpoints, another export, models in the store.
+
+    Ends with exit code 7 if something is wrong, and names the first record. What is checked and
+    what can't be: docs/audit.md.
+    """
+    if (site is None) == (export is None):
+        raise UsageError(
+            "What is to be checked is not clear.",
+            hint="Give a site's directory, or --export FILE.",
+        )
+    source, own, shop = _of_site(site) if site is not None else (_of_export(export), [], None)
+    if store:
+        from cdistrim.store import ObjectStore
+
+        shop = ObjectStore(store)
+    from cdistrim.audit import Source, audit, checkpoints_at
+    from cdistrim.cli.audit_table import show_audit
+
+    result = audit(
+        source,
+        held=[*own, *checkpoints_at(checkpoint)],
+        other=None if against is None else Source.of_export(against),
+        store=shop,
+    )
+    show_audit(result, sys.stdout)
+    if result.first is not None:
+        raise IntegrityError(
+            str(result.first),
+            hint="Compare with the partners' exports: cdistrim verify --export FILE --against "
+            "OTHER. What each line means is in docs/audit.md.",
+        )
+
+
+def _of_site(directory: Path) -> tuple[Source, list[Held], ObjectStore]:
+    """A site's chain, what it has signed itself, and its store."""
+    from cdistrim.site import Site
+
+    site = Site(directory)
+    ledger = site.readable_ledger
+    from cdistrim.audit import Source
+    from cdistrim.audit.checkpoint import kept_by
+
+    return Source.of_ledger(ledger), list(kept_by(site)), site.store
+
+
+def _of_export(file: Path | None) -> Source:
+    from cdistrim.audit import Source
+
+    return Source.of_export(file or Path())
