@@ -123,7 +123,7 @@ def test_a_grant_of_somebodys_own_key_is_not_used(simulate: Simulate) -> None:
     session.close()
 
 
-def test_it_cannot_open_after_its_vote_what_it_saw_before(simulate: Simulate) -> None:
+def test_it_cannot_open_after_the_slot_what_it_saw_before(simulate: Simulate) -> None:
     steps = Stepper(simulate(size=3))
     session = trained(steps)
     steps.ask_upload(session)
