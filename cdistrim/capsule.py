@@ -66,6 +66,9 @@ class Capsule(Document):
     ) -> Self:
         """Share a data key among holders.
 
+        A holder whose key is malformed gets a share that nobody can open: that is its own trouble
+        and must not keep the others from sealing.
+
         Args:
             holders: Public sealing keys (1216 bytes) by account.
             threshold: How many of them open the model.
@@ -73,7 +76,6 @@ class Capsule(Document):
 
         Raises:
             UsageError: That threshold is not possible, or an account is malformed.
-            SealError: A public key is malformed.
         """
         public = {account_of(account): key for account, key in holders.items()}
         accounts = sorted(public)
@@ -82,7 +84,7 @@ class Capsule(Document):
             account: SealedShare(
                 digest=share.digest(context, account),
                 key=public_digest(public[account]),
-                sealed=seal(share.to_bytes(), public[account], context, Purpose.CAPSULE, account),
+                sealed=_sealed(share, public[account], context, account),
             )
             for account, share in zip(accounts, shares, strict=True)
         }
@@ -197,6 +199,14 @@ class Capsule(Document):
             ) from None
         check_dealing(data_key, list(dealt.values()), self.threshold)
         return dealt
+
+
+def _sealed(share: Share, public: bytes, context: Context, holder: str) -> bytes:
+    try:
+        return seal(share.to_bytes(), public, context, Purpose.CAPSULE, holder)
+    except SealError:
+        nobodys = SealingKey.generate().public_bytes
+        return seal(share.to_bytes(), nobodys, context, Purpose.CAPSULE, holder)
 
 
 def open_with_any(

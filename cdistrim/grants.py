@@ -283,7 +283,11 @@ class Granting:
             keys[self._head[0]] = self._head[1]
         where = grants_prefix(self._site, slot, offer.evaluator)
         for model, key in keys.items():
-            grant = Grant.seal(key, offer, model, slot=slot.number, attempt=slot.attempt)
+            try:
+                grant = Grant.seal(key, offer, model, slot=slot.number, attempt=slot.attempt)
+            except SealError as error:
+                self._site.logger.warning("%s offered no key: %s", offer.evaluator, error)
+                break
             self._site.store.put(where, grant.to_bytes())
         self._answered.add(offer.public)
 

@@ -149,7 +149,7 @@ class IterationSession:
         """Ask for the fetch with a fresh one-time key; the request is this site's own yes.
 
         Raises:
-            OutOfOrderError: The slot is not open, or in another attempt. No key is made then:
+            ConfigurationError: The slot is not open, or in another attempt. No key is made then:
                 whoever calls flows could else fill disk and store with keys of slots to come.
         """
         self.spec()
@@ -158,7 +158,7 @@ class IterationSession:
         ref, view = self.ref, self.view()
         open_slot = view.slot
         if open_slot is None or (open_slot.number, open_slot.attempt) != (ref.slot, ref.attempt):
-            raise OutOfOrderError(
+            raise ConfigurationError(
                 f"Slot {ref.slot} of campaign {ref.campaign} is not open in attempt {ref.attempt}.",
                 hint="Nothing was done. Read the campaign again.",
             )

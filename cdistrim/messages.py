@@ -19,6 +19,7 @@ message            under                                      from, to
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
@@ -120,22 +121,19 @@ class Shares(Document):
         """Seal shares that :meth:`Capsule.shares` gave.
 
         Args:
-            public: Public sealing keys by account; holders who have none there are left out.
+            public: Public sealing keys by account; holders without a usable one are left out.
         """
         keys = {account_of(account): key for account, key in public.items()}
         digest = capsule.digest()
         about = {"capsule": digest.hex()}
-        return cls(
-            model=capsule.context,
-            capsule=digest,
-            sealed={
-                account: seal(
-                    share.to_bytes(), keys[account], capsule.context, Purpose.SHARES, account, about
+        sealed = {}
+        for account in shares.keys() & keys.keys():
+            content, key = shares[account].to_bytes(), keys[account]
+            with contextlib.suppress(SealError):
+                sealed[account] = seal(
+                    content, key, capsule.context, Purpose.SHARES, account, about
                 )
-                for account, share in shares.items()
-                if account in keys
-            },
-        )
+        return cls(model=capsule.context, capsule=digest, sealed=sealed)
 
     def open_share(self, capsule: Capsule, holder: str, keys: Sequence[SealingKey]) -> Share:
         """A holder's own share, which fits the capsule.

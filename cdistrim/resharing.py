@@ -31,7 +31,13 @@ from cdistrim.custody import (
     threshold_of,
 )
 from cdistrim.envelope import DataKey, account_of
-from cdistrim.errors import BadDealingError, IntegrityError, SealError, UntrustedDataError
+from cdistrim.errors import (
+    BadDealingError,
+    IntegrityError,
+    LedgerRefusal,
+    SealError,
+    UntrustedDataError,
+)
 from cdistrim.messages import OpeningReport
 from cdistrim.opening import find_key, gather
 from cdistrim.protocol import (
@@ -279,8 +285,11 @@ def _suspects(site: Site, view: CampaignView) -> dict[str, bytes]:
 
 
 def _capsule_in(site: Site, campaign: int, report: OpeningReport) -> Capsule | None:
-    """The capsule that an opening was of."""
-    record = site.ledger.model(campaign, report.model.slot)
+    """The capsule that an opening was of; None if the report says what can't be."""
+    try:
+        record = site.ledger.model(campaign, report.model.slot)
+    except LedgerRefusal:
+        return None
     found = capsules(site, campaign, record)
     return next((each for each in found if each.digest() == report.capsule), None)
 

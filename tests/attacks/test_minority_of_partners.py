@@ -18,7 +18,9 @@ from cdistrim.errors import LedgerRefusal, NotReleasedError
 from cdistrim.iteration import IterationRef, IterationSession
 from cdistrim.ledger import EthereumLedger
 from cdistrim.leftovers import clear_when_idle
+from cdistrim.messages import OfferedKey
 from cdistrim.opening import Gathered, gather, open_together
+from cdistrim.policy import KEY_REST_S
 from cdistrim.protocol import (
     BallotId,
     BallotKind,
@@ -433,3 +435,34 @@ def test_more_than_a_minority_can_refuse_a_fetch(simulate: Simulate) -> None:
     say_no(steps, steps.sites["hospital-4"])
     assert session.slot().skip_reason is SkipReason.FETCH_REFUSED
     session.close()
+
+
+def test_keys_that_are_none_keep_nobody_from_sealing_or_granting(simulate: Simulate) -> None:
+    """What a partner publishes and offers only it has to be able to use."""
+    steps = Stepper(simulate(size=4))
+    mallory = steps.sites["hospital-4"]
+    mallory.ledger.publish_key(sealing_key=b"this is no key")
+    steps.simulated.travel(KEY_REST_S + 1)
+    session = steps.open_head()
+    session.train()
+    slot = session.slot()
+    where = custody.prefix(mallory, 1, "offers", "1-1", mallory.account)
+    for public in (bytes(1216), b"\xff" * 1216):
+        offer = OfferedKey(
+            model=custody.context_of(mallory, 1, slot.number, slot.attempt, slot.owner),
+            evaluator=mallory.account,
+            public=public,
+            head=True,
+        )
+        mallory.store.put(where, offer.signed(mallory.keys).to_bytes())
+    del steps.sites["hospital-4"]
+
+    steps.ask_upload(session)
+    steps.vote()
+
+    assert session.slot().state is SlotState.ACCEPTED
+    session.close()
+    steps.accept()
+    head = steps.any.ledger.model(1, 2)
+    trio = list(steps.sites.values())
+    assert weights_hash(open_together(trio, 1, head)) == head.weights_hash

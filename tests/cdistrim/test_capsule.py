@@ -14,6 +14,7 @@ from cdistrim.capsule import Capsule, SealedShare
 from cdistrim.documents import MAX_DOCUMENT
 from cdistrim.envelope import Context, encrypt, new_data_key
 from cdistrim.errors import BadDealingError, IntegrityError, SealError, UsageError
+from cdistrim.messages import Shares
 from cdistrim.sealing import Purpose, SealingKey, public_digest, seal
 from cdistrim.shares import deal, recover
 
@@ -40,6 +41,18 @@ def test_each_holder_opens_its_share_and_two_of_three_give_the_key() -> None:
     shares = [read.open_share(each, [KEYS[each]], MODEL) for each in PUBLIC]
     assert recover(shares[:2], 2) == recover(shares[1:], 2) == DATA_KEY
     assert [share.index for share in shares] == [1, 2, 3]
+
+
+def test_a_holder_with_a_key_that_is_none_keeps_nobody_from_sealing() -> None:
+    for malformed in (b"", b"key", bytes(1216), b"\xff" * 1216):
+        made = Capsule.seal(DATA_KEY, PUBLIC | {THIRD: malformed}, 2, MODEL)
+        shares = [made.open_share(each, [KEYS[each]], MODEL) for each in (UPLOADER, HOLDER)]
+        assert recover(shares, 2) == DATA_KEY
+        assert set(made.shares(DATA_KEY)) == set(PUBLIC)
+        with pytest.raises(SealError):
+            made.open_share(THIRD, [KEYS[THIRD]], MODEL)
+        published = Shares.seal(made, made.shares(DATA_KEY), PUBLIC | {THIRD: malformed})
+        assert set(published.sealed) == {UPLOADER, HOLDER}
 
 
 def test_nobody_else_opens_a_share() -> None:
