@@ -9,7 +9,7 @@ the same weights. Each step first asks the ledger whether its effect is there al
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -86,7 +86,7 @@ class IterationSession:
         self.head: Weights | None = None
         self.candidate: Trained | None = None
         self.evidence: Evidence | None = None
-        self._head_envelope = b""
+        self._head_envelope = self._fetched = b""
         self._head_key: DataKey | None = None
         self._sealed: custody.SealedModel | None = None
         self._granting: Granting | None = None
@@ -184,9 +184,23 @@ class IterationSession:
         if view.head == GENESIS:
             return "genesis"
         record = self.site.ledger.model(view.number, view.head)
-        with self._opening_the_head(view):
-            self._head_envelope = custody.ciphertext(self.site, view.number, record)
+        if not self._head_envelope or self._fetched != record.ciphertext_hash:
+            with self._opening_the_head(view):
+                self._head_envelope = custody.ciphertext(self.site, view.number, record)
+            self._fetched = record.ciphertext_hash
         return record.ciphertext_hash.hex()
+
+    def while_waiting(self, slot: SlotView) -> None:
+        """What an owner does while its ballot is open.
+
+        It brings the head's ciphertext here, which anybody may read and which opens only after the
+        grant; or it grants the candidate to evaluators who come late.
+        """
+        if slot.state is SlotState.UPLOAD_REQUESTED:
+            self.answer_offers(slot)
+        elif not self._head_envelope:
+            with suppress(UntrustedDataError):  # The fetch itself will say so.
+                self.fetch()
 
     def await_shares(self) -> None:
         """Wait until enough holders have released good shares of the head's key.

@@ -7,7 +7,6 @@ from prefect import flow
 from cdistrim.iteration import IterationRef
 from flows.parameters import Number, run_name
 from tasks.answer_requests import answer_requests
-from tasks.await_grant import await_grant
 from tasks.offer_key import offer_key
 from tasks.release_share import release_share
 from tasks.vote import vote
@@ -28,9 +27,8 @@ def cast_votes(campaign: Number, slot: Number, attempt: Number) -> bool | None:
     """
     ref = IterationRef(campaign, slot, attempt)
     offer_key(ref)
-    await_grant(ref)
     answer = vote(ref)
-    answer_requests(ref)
     # The vote itself may have granted the fetch.
     release_share(ref)
+    answer_requests(ref)
     return answer

@@ -15,6 +15,7 @@ __all__ = ["await_ballot"]
 def await_ballot(ref: IterationRef, ballot: BallotKind) -> SlotState:
     """The slot's state once the ballot is decided, or its deadline has passed.
 
-    Evaluators who come late are granted the candidate meanwhile.
+    Meanwhile the owner fetches the head's ciphertext, or grants the candidate to late evaluators.
     """
-    return wait(bound_site(), ref, ballot, session_of(bound_site(), ref).answer_offers).state
+    session = session_of(bound_site(), ref)
+    return wait(bound_site(), ref, ballot, session.while_waiting).state

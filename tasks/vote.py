@@ -6,7 +6,7 @@ from cdistrim import progress
 from cdistrim.iteration import IterationRef
 from cdistrim.site import bound_site
 from cdistrim.voting import answer_ballot
-from cdistrim.watch import observe
+from cdistrim.watch import await_grant, observe
 from tasks.boundary import step
 
 __all__ = ["vote"]
@@ -16,6 +16,8 @@ __all__ = ["vote"]
 def vote(ref: IterationRef) -> bool | None:
     """The vote that was cast; None if no ballot waits for this site."""
     site = bound_site()
+    # An evaluator votes on what it was granted; that may take the trainer a moment.
+    await_grant(site, ref)
     answer = answer_ballot(site, observe(site.ledger, ref.campaign))
     if answer is None:
         return None
