@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,10 +38,12 @@ from cdistrim.errors import (
     SealError,
     UntrustedDataError,
 )
-from cdistrim.messages import OpeningReport
+from cdistrim.messages import OfferedKey, OpeningReport
 from cdistrim.opening import find_key, gather
 from cdistrim.protocol import (
     GENESIS,
+    BallotId,
+    BallotKind,
     CampaignState,
     CampaignView,
     ModelRecord,
@@ -200,10 +202,9 @@ class Custody:
     Args:
         model: Its name.
         threshold: How many holders have to release their shares.
-        able: Holders who are partners, whose key is the one that the share is sealed to, and of
-            whom the latest report on an opening says nothing bad.
-        doubtful: Holders who are partners but have replaced their key since (an old one may still
-            open the share), or whose share was junk or missing at the latest opening.
+        able: Holders who are partners, and nothing below is so.
+        doubtful: Holders who are partners but have replaced the key that their share is sealed to
+            (an old one may still open it), sent junk at the latest opening, or were not there.
         gone: Holders who are no partners any more.
     """
 
@@ -261,7 +262,10 @@ def _custody(
 
 
 def _suspects(site: Site, view: CampaignView) -> dict[str, bytes]:
-    """Holders whose share was junk or missing at the campaign's latest opening, says its owner.
+    """Holders whose share was junk at the campaign's latest opening, or who were not there.
+
+    Who opens a head does not wait for more shares than it takes. So it is no fault to be missing
+    for who showed in that slot that it is there: by a vote, or by offering a key.
 
     Returns:
         By account, the digest of the sealing key that the share was sealed to: who has replaced
@@ -279,9 +283,33 @@ def _suspects(site: Site, view: CampaignView) -> dict[str, bytes]:
                 continue
             reported = _capsule_in(site, view.number, report)
             if reported is not None:
-                failed = {*report.bad, *report.missing} & set(reported.holders)
+                absent = set(report.missing) - _seen_in(site, slot, report.missing)
+                failed = {*report.bad, *absent} & set(reported.holders)
                 return {each: reported.holders[each].key for each in failed}
     return {}
+
+
+def _seen_in(site: Site, slot: SlotView, accounts: Iterable[str]) -> set[str]:
+    """Which of these accounts (in lower case) voted in a slot, or offered a key for it."""
+    fetch = BallotId(BallotKind.FETCH, slot.campaign, slot.number, slot.fetch_attempt, slot.owner)
+    ballots = (site.ledger.ballot(fetch), slot.ballot)
+    seen = {
+        account_of(vote.partner)
+        for ballot in ballots
+        if ballot is not None
+        for vote in ballot.votes
+    }
+    for account in set(accounts) - seen:
+        place = f"{slot.number}-{slot.attempt}"
+        where = prefix(site, slot.campaign, "offers", place, account)
+        for offer in read_messages(site, where, OfferedKey):
+            try:
+                offer.require_author(account)
+            except IntegrityError:
+                continue
+            seen.add(account)
+            break
+    return seen & set(accounts)
 
 
 def _capsule_in(site: Site, campaign: int, report: OpeningReport) -> Capsule | None:

@@ -23,7 +23,7 @@ def custody_lines(models: Sequence[Custody], names: Mapping[str, str]) -> Iterat
     for each in models:
         yield (f"  {each.model:<{width}}  {_sure(each)}, {each.threshold} needed: {_verdict(each)}")
         for accounts, told in (
-            (each.doubtful, "has replaced its key, or its share was junk or missing last time"),
+            (each.doubtful, "has replaced its key, sent junk last time, or was not there"),
             (each.gone, "is no partner any more"),
         ):
             for account in sorted(accounts):
