@@ -8,29 +8,26 @@ the same weights. Each step first asks the ledger whether its effect is there al
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cdistrim import custody, leftovers, opening, progress, resharing, watch
-from cdistrim.envelope import Context, DataKey, encrypt, new_data_key
+from cdistrim import custody, leftovers, opening, progress
+from cdistrim.envelope import encrypt, new_data_key
 from cdistrim.errors import (
     CDistriMError,
     ConfigurationError,
     IntegrityError,
     OutOfOrderError,
-    SealError,
-    UnopenableHeadError,
     UntrustedDataError,
 )
 from cdistrim.grants import Granting
+from cdistrim.head import HeadFetch
 from cdistrim.lease import Lease
 from cdistrim.ledger import Candidate
 from cdistrim.measurements import Measurer
 from cdistrim.protocol import (
-    GENESIS,
     CampaignView,
     Evidence,
     Mode,
@@ -39,7 +36,7 @@ from cdistrim.protocol import (
     SlotView,
     model_name,
 )
-from cdistrim.restore import remember_failure, skip_sentence
+from cdistrim.restore import skip_sentence
 from cdistrim.sealing import public_digest
 from cdistrim.statistics import delong_test
 from cdistrim.weights import Weights, to_bytes, weights_hash
@@ -86,8 +83,7 @@ class IterationSession:
         self.head: Weights | None = None
         self.candidate: Trained | None = None
         self.evidence: Evidence | None = None
-        self._head_envelope = self._fetched = b""
-        self._head_key: DataKey | None = None
+        self._fetch = HeadFetch(site, ref)
         self._sealed: custody.SealedModel | None = None
         self._granting: Granting | None = None
         self._requested = b""
@@ -162,10 +158,7 @@ class IterationSession:
                 f"Slot {ref.slot} of campaign {ref.campaign} is not open in attempt {ref.attempt}.",
                 hint="Nothing was done. Read the campaign again.",
             )
-        if view.head != GENESIS:
-            with self._opening_the_head(view):
-                record = self.site.ledger.model(view.number, view.head)
-                custody.see_whole(self.site, view.number, record)
+        self._fetch.see_whole(view)
         key = opening.request_key(self.site, ref.campaign, ref.slot, ref.attempt)
         self.site.ledger.request_fetch(
             campaign=ref.campaign,
@@ -180,15 +173,7 @@ class IterationSession:
         Raises:
             UnopenableHeadError: It is missing, truncated or altered in the store.
         """
-        view = self.view()
-        if view.head == GENESIS:
-            return "genesis"
-        record = self.site.ledger.model(view.number, view.head)
-        if not self._head_envelope or self._fetched != record.ciphertext_hash:
-            with self._opening_the_head(view):
-                self._head_envelope = custody.ciphertext(self.site, view.number, record)
-            self._fetched = record.ciphertext_hash
-        return record.ciphertext_hash.hex()
+        return self._fetch.fetch(self.view())
 
     def while_waiting(self, slot: SlotView) -> None:
         """What an owner does while its ballot is open.
@@ -198,7 +183,7 @@ class IterationSession:
         """
         if slot.state is SlotState.UPLOAD_REQUESTED:
             self.answer_offers(slot)
-        elif not self._head_envelope:
+        elif not self._fetch.fetched:
             with suppress(UntrustedDataError):  # The fetch itself will say so.
                 self.fetch()
 
@@ -209,13 +194,7 @@ class IterationSession:
             UnopenableHeadError: Half of the time is over, and there are too few; or no capsule can
                 be read.
         """
-        view = self.view()
-        with self._opening_the_head(view):
-            if not watch.await_shares(self.site, self.ref, self._head_envelope):
-                raise SealError(
-                    f"Too few holders have released a good share of head {view.head} in time.",
-                    hint="Look at their logs; the partners can go back to the head before it.",
-                )
+        self._fetch.await_shares(self.view())
 
     def lock(self) -> None:
         """Take the site's lease: from here to :meth:`close` weights may be in memory.
@@ -242,23 +221,7 @@ class IterationSession:
             UnopenableHeadError: The shares don't open it, or it is not what its record says.
         """
         self._need_lease()
-        view, slot = self.view(), self.slot()
-        if view.head != GENESIS and not self._head_envelope:
-            raise OutOfOrderError(f"decrypt was called before fetch in slot {self.ref.slot}.")
-        with self._opening_the_head(view):
-            opened = opening.open_granted_head(self.site, view, slot, self._head_envelope)
-        if slot.state is SlotState.FETCH_GRANTED:
-            self.site.ledger.report_opened(
-                campaign=self.ref.campaign,
-                slot=self.ref.slot,
-                attempt=self.ref.attempt,
-                **opened.counts,
-            )
-            if opened.gathered is not None:
-                opening.report_opening(self.site, slot, opened.gathered, opened=True)
-        self.head = opened.weights
-        self._head_key = opened.key
-        self._head_envelope = b""
+        self.head = self._fetch.open(self.view(), self.slot())
 
     def reshare(self) -> list[str]:
         """Share the keys of head and ancestors anew if members came, went or replaced their keys.
@@ -266,10 +229,7 @@ class IterationSession:
         Returns:
             Names of the models whose keys were shared anew.
         """
-        view = self.view()
-        if view.head == GENESIS or self._head_key is None:
-            return []
-        return resharing.reshare(self.site, view, self.slot(), self._head_key)
+        return self._fetch.reshare(self.view(), self.slot())
 
     # --- train ---
 
@@ -347,7 +307,7 @@ class IterationSession:
         capsule = custody.share_key(self.site, view, key, context)
         self._sealed = custody.SealedModel(envelope, capsule.to_bytes())
         if view.mode is Mode.HOLDOUT:
-            self._granting = Granting(self.site, key, self._head_with_key(view))
+            self._granting = Granting(self.site, key, self._fetch.context_and_key(view))
             self._granting.keep(self.slot())
         return self._sealed.ciphertext_hash.hex()
 
@@ -369,7 +329,7 @@ class IterationSession:
             return
         view = self.view()
         if self._granting is None:
-            self._granting = Granting.kept(self.site, slot, self._head_context(view))
+            self._granting = Granting.kept(self.site, slot, self._fetch.context(view))
         if self._granting is not None:
             self._granting.answer(view, slot)
 
@@ -439,8 +399,7 @@ class IterationSession:
         """
         self.head = None
         self.candidate = None
-        self._head_envelope = b""
-        self._head_key = None
+        self._fetch.forget()
         self._sealed = None
         if self.lease is not None:
             self.lease.release()
@@ -464,22 +423,6 @@ class IterationSession:
 
     # --- inside ---
 
-    @contextmanager
-    def _opening_the_head(self, view: CampaignView) -> Iterator[None]:
-        """What is wrong with somebody else's head is remembered, and is a ground for a restore."""
-        try:
-            yield
-        except UntrustedDataError as error:
-            if view.head == GENESIS:
-                raise  # Nothing in the store is wrong: this machine makes other weights.
-            told = (
-                error
-                if isinstance(error, UnopenableHeadError)
-                else UnopenableHeadError(error.what, hint=error.hint)
-            )
-            remember_failure(self.site, view.number, view.head, told)
-            raise told from error
-
     def _remove_checkpoint(self) -> None:
         ref = self.ref
         leftovers.remove_checkpoint(self.site, ref.campaign, ref.slot, ref.attempt)
@@ -497,18 +440,6 @@ class IterationSession:
         if self.candidate is None:
             raise OutOfOrderError(f"{step} was called before train in slot {self.ref.slot}.")
         return self.candidate
-
-    def _head_context(self, view: CampaignView) -> Context | None:
-        if view.head == GENESIS:
-            return None
-        record = self.site.ledger.model(view.number, view.head)
-        return custody.record_context(self.site, view.number, record)
-
-    def _head_with_key(self, view: CampaignView) -> tuple[Context, DataKey] | None:
-        context = self._head_context(view)
-        if context is None or self._head_key is None:
-            return None
-        return context, self._head_key
 
     def _candidate(self) -> Candidate:
         candidate = self._trained("request_upload")

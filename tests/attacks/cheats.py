@@ -76,5 +76,5 @@ def deposit_dealt(session: IterationSession, deal: Dealing) -> None:
     capsule = deal(session, key, context)
     session._sealed = custody.SealedModel(envelope, capsule.to_bytes())
     if session.view().mode is Mode.HOLDOUT:
-        session._granting = Granting(site, key, session._head_with_key(session.view()))
+        session._granting = Granting(site, key, session._fetch.context_and_key(session.view()))
     session.deposit()
