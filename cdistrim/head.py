@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cdistrim import custody, opening, resharing, watch
+from cdistrim import custody, opening, progress, resharing, watch
 from cdistrim.errors import OutOfOrderError, SealError, UnopenableHeadError, UntrustedDataError
 from cdistrim.protocol import GENESIS, CampaignView, ModelRecord, SlotState, SlotView
 from cdistrim.restore import remember_failure
@@ -107,7 +107,16 @@ class HeadFetch:
         """
         if view.head == GENESIS or self._key is None:
             return []
-        return resharing.reshare(self._site, view, slot, self._key)
+        done = resharing.reshare(self._site, view, slot, self._key)
+        custody_of_head = next(resharing.custody_of(self._site, view))
+        if custody_of_head.spare < 1:
+            text = (
+                f"{custody_of_head.model}: {len(custody_of_head.able)} sure holders are left, "
+                f"{custody_of_head.threshold} have to answer; see `cdistrim site doctor`."
+            )
+            self._site.logger.warning(text)
+            progress.listener().note(text)
+        return done
 
     def context(self, view: CampaignView) -> Context | None:
         """The head's context; None for genesis."""

@@ -326,6 +326,9 @@ def test_of_five_partners_one_is_silent_one_sends_junk_one_rotated_one_joined_la
     assert session.head is not None
     assert weights_hash(session.head) == late.ledger.model(1, 2).weights_hash
     assert session.slot().state is SlotState.TRAINING
+    session.reshare()
+    log = (leaving.directory / "log" / "site.log").read_text()
+    assert "3 sure holders are left, 3 have to answer" in log
     opened = [event for event in late.ledger.history(1) if event.name == "ModelOpened"][-1]
     assert [opened.arguments[word] for word in ("good", "bad", "missing")] == [3, 1, 1]
 
