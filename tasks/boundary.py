@@ -20,7 +20,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from cdistrim import progress
-from cdistrim.errors import CDistriMError, SealError, UnavailableError
+from cdistrim.errors import CDistriMError, UnavailableError
 from cdistrim.iteration import IterationRef
 from cdistrim.site import bound_site
 
@@ -72,8 +72,7 @@ def guarded(where: str, call: Callable[[], R]) -> R:
             where,
             error.code,
             exit_code=error.exit_code,
-            # A missing release is waited for: custodians may still be at it.
-            retryable=isinstance(error, UnavailableError | SealError),
+            retryable=isinstance(error, UnavailableError),
         )
     except Exception as error:  # noqa: BLE001  anything may come out of a third party's code
         origin = error

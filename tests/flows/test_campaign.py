@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from cdistrim.devnet import Devnet
-from cdistrim.errors import IntegrityError, SealError
+from cdistrim.errors import IntegrityError, NotReleasedError
 from cdistrim.iteration import IterationRef, IterationSession, Trained
 from cdistrim.lease import Lease
 from cdistrim.protocol import BallotKind, CampaignState
@@ -133,7 +133,7 @@ def push(change: Callable[[Weights], Weights]) -> Callable[[Site, IterationRef],
         deadline = time.monotonic() + 60
         while session.head is None and time.monotonic() < deadline:
             time.sleep(0.2)
-            with suppress(SealError):
+            with suppress(NotReleasedError):
                 session.decrypt()
         assert session.head is not None
         weights = {name: value.clone() for name, value in session.head.items()}

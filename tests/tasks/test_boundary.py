@@ -14,6 +14,7 @@ from cdistrim.errors import (
     IntegrityError,
     LedgerRefusal,
     LedgerUnavailableError,
+    NotReleasedError,
     SealError,
     StoreUnavailableError,
 )
@@ -60,7 +61,8 @@ def raising(error: Exception) -> Callable[[], None]:
         (IntegrityError(SECRET), "IntegrityError", 7, False),
         (LedgerRefusal(SECRET, name="NotYourTurn"), "LedgerRefusal", 13, False),
         (LedgerUnavailableError(SECRET), "LedgerUnavailableError", 11, True),
-        (SealError(SECRET), "SealError", 7, True),
+        (SealError(SECRET), "SealError", 7, False),
+        (NotReleasedError(SECRET), "NotReleasedError", 16, True),
         (ValueError(SECRET), "ValueError", 1, False),
     ],
 )
