@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cdistrim.custody import ciphertext
+from cdistrim.custody import ciphertext, see_whole
 from cdistrim.errors import LedgerRefusal, NotReleasedError, UsageError
 from cdistrim.lease import Lease
 from cdistrim.opening import (
@@ -64,11 +64,14 @@ def fetch_final_model(
         UsageError: The file exists, or the campaign has no final model.
         NotReleasedError: The partners have not decided, or too few have released, in time.
         LedgerRefusal: The partners refused.
+        IntegrityError: Its objects are missing or altered in the store; nothing was asked for.
         UnopenableHeadError: The model can't be opened: a restore ballot is due.
         LeaseHeldError: Another process of this site has weights in memory.
     """
     if file.exists():
         raise UsageError(f"{file} is there already.", hint="Nothing is overwritten.")
+    if not file.absolute().parent.is_dir():
+        raise UsageError(f"There is no directory {file.parent}.", hint="Make it, or correct it.")
     view = observe(site.ledger, campaign)
     if view.state is not CampaignState.COMPLETED:
         raise UsageError(
@@ -76,6 +79,7 @@ def fetch_final_model(
             hint="Wait until it is completed.",
         )
     record = site.ledger.model(campaign, view.head)
+    see_whole(site, campaign, record)  # Nobody need vote on what can't be opened anyway.
     number = _standing_round(site, campaign)
     if number is None:
         # Only now: a request gives up what was granted before.

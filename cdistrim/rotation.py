@@ -58,11 +58,17 @@ def publish_after_loss(site: Site) -> Rotation:
     """Publish this site's sealing key in the place of one that is lost; made if there is none.
 
     Raises:
+        ConfigurationError: It is not lost.
         KeyFileError: The account's key does not open.
     """
     directory = site.directory / "keys"
     if not (directory / "sealing.key").exists():
         replace_lost_key(directory, site.passphrase())
+    if _on_ledger(site) == site.keys.sealing_key.public_bytes:
+        raise ConfigurationError(
+            f"The sealing key of {site.name} on the ledger is not lost: it is in its key file.",
+            hint=f"Nothing was done. To replace it: cdistrim site rotate-key {site.directory}",
+        )
     site.ledger.publish_key(sealing_key=site.keys.sealing_key.public_bytes)
     return Rotation.PUBLISHED
 

@@ -52,7 +52,7 @@ def deploy(
 ) -> None:
     """Deploy the contract of a new consortium; it belongs to nobody, the deployer included.
 
-    One of the founders deploys, the others join. Its same command again, whenever, finishes what
+    One of the founders deploys, the others join. The same command again, whenever, finishes what
     was interrupted and finds what is there.
     """
     from cdistrim.ledger import EthereumLedger

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from cdistrim.errors import UsageError
+
 __all__ = ["app"]
 
 app = typer.Typer(help="Members: list, admit and remove them by ballot.", no_args_is_help=True)
@@ -41,8 +43,15 @@ def admit(
     from cdistrim.ledger.words import account_word
     from cdistrim.site import Site
 
+    if account_word(account) != account:
+        raise UsageError(
+            f"{account} has no upper and lower case that would show a typing error (EIP-55).",
+            hint="Write the account as `cdistrim site init` printed it.",
+        )
     site = Site(directory)
-    site.ledger.propose_admission(account=account_word(account), name=name)
+    if any(account == each.account for each in site.ledger.members()):
+        raise UsageError(f"{account} is a member already.", hint="Nothing was proposed.")
+    site.ledger.propose_admission(account=account, name=name)
     typer.echo(f"The admission of {name} is proposed. Members: cdistrim member approve SITE {name}")
 
 

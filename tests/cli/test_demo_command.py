@@ -115,7 +115,7 @@ def test_a_loss_that_is_not_finite(run: Run) -> None:
 def test_heads_that_are_truncated_are_left_behind_and_the_run_goes_on(tmp_path: Path) -> None:
     run = Run(tmp_path)
 
-    ended = run.go_on("alter-models@3:fetch")
+    ended = run.go_on("alter-models@3:request_token")
 
     assert ended.code == CampaignIncomplete.exit_code, ended.err
     view = _ledger_now(run.directory)
