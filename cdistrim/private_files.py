@@ -79,7 +79,8 @@ def read_private(path: Path, what: str, *, forbidden: int = 0o077) -> bytes:
     except FileNotFoundError:
         raise KeyFileError(
             f"The {what} {path} is missing.",
-            hint="Restore it from a backup, or make keys for a new site.",
+            hint="Restore it from a backup. If a sealing key is lost for good: `cdistrim site "
+            "rotate-key SITE --lost`.",
         ) from None
     except OSError as error:
         raise KeyFileError(
