@@ -85,6 +85,8 @@ def approve(
     proposal = open_proposal(site, name)
     answer_proposal(site, proposal, approve=True, anyway=anyway)
     typer.echo(f"{site.name} approves the {proposal.ballot.kind.name.lower()} of {name}.")
+    if not any(each.account == proposal.account for each in site.ledger.proposals()):
+        typer.echo("With that it is decided.")
 
 
 @app.command()

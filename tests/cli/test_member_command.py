@@ -51,6 +51,7 @@ def test_a_member_is_admitted_joins_a_campaign_and_is_removed_again(steps: Stepp
         assert f"open: admission of hospital-4 {account}: 1 yes, 0 no, 2 needed" in listed
         approved = fine(call("member", "approve", at(steps, "hospital-2"), "hospital-4"))
         assert "hospital-2 approves the admission" in approved
+        assert "it is decided" in approved
         fine(call("site", "join", new, settings.contract))
 
         assert_explained(call("campaign", "join", new, 1), 3, "has not approved")
