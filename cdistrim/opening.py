@@ -55,6 +55,7 @@ __all__ = [
     "open_together",
     "open_with_shares",
     "place_of",
+    "place_of_slot",
     "report_opening",
     "request_key",
 ]
@@ -66,6 +67,11 @@ _TRIES = 500
 def place_of(fetch: GrantedFetch) -> str:
     """Where messages of a fetch lie in the store, e.g. ``2-1`` for slot 2, attempt 1."""
     return _place(fetch.slot, fetch.attempt, fetch.requester)
+
+
+def place_of_slot(slot: SlotView) -> str:
+    """The same for the slot's owner, whose request it was: releases carry the attempt of that."""
+    return _place(slot.number, slot.fetch_attempt, slot.owner)
 
 
 def _place(slot: int, attempt: int, requester: str) -> str:
@@ -358,7 +364,7 @@ def report_opening(site: Site, slot: SlotView, gathered: Gathered, *, opened: bo
         bad=gathered.bad,
         missing=gathered.missing,
     ).signed(site.keys)
-    where = prefix(site, slot.campaign, "openings", f"{slot.number}-{slot.fetch_attempt}")
+    where = prefix(site, slot.campaign, "openings", place_of_slot(slot))
     site.store.put(where, report.to_bytes())
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cdistrim.errors import KeyFileError
+from cdistrim.files import appear
 
 __all__ = [
     "damaged",
@@ -114,7 +115,7 @@ def place_private(path: Path, content: bytes) -> None:
         for left in path.parent.glob(f".{path.name}.*.part"):
             left.unlink()  # By a process that was killed.
         write_private(part, content)
-        os.link(part, path)
+        appear(part, path)
         sync_directory(path.parent)
     except OSError as error:
         raise KeyFileError(

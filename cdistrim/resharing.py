@@ -39,7 +39,7 @@ from cdistrim.errors import (
     UntrustedDataError,
 )
 from cdistrim.messages import OfferedKey, OpeningReport
-from cdistrim.opening import find_key, gather
+from cdistrim.opening import find_key, gather, place_of_slot
 from cdistrim.protocol import (
     GENESIS,
     BallotId,
@@ -275,7 +275,7 @@ def _suspects(site: Site, view: CampaignView) -> dict[str, bytes]:
         slot = site.ledger.slot(view.number, number)
         if not slot.fetch_attempt:
             continue
-        where = prefix(site, view.number, "openings", f"{number}-{slot.fetch_attempt}")
+        where = prefix(site, view.number, "openings", place_of_slot(slot))
         for report in read_messages(site, where, OpeningReport):
             try:
                 report.require_author(slot.owner)

@@ -23,6 +23,7 @@ from cdistrim.errors import (
     UntrustedDataError,
 )
 from cdistrim.messages import Release
+from cdistrim.opening import place_of_slot
 from cdistrim.policy import RestoreFacts
 from cdistrim.protocol import (
     GENESIS,
@@ -227,8 +228,7 @@ def _released_by(site: Site, slot: SlotView, capsule: Capsule) -> set[str]:
     """Holders other than the requester who have signed a release of a capsule's share."""
     found = set()
     for holder in capsule.holders:
-        at = f"{slot.number}-{slot.fetch_attempt}"
-        where = custody.prefix(site, slot.campaign, "releases", at, holder)
+        where = custody.prefix(site, slot.campaign, "releases", place_of_slot(slot), holder)
         for release in custody.read_messages(site, where, Release):
             if release.capsule != capsule.digest():
                 continue

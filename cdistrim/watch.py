@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cdistrim.custody import prefix
 from cdistrim.grants import grants_prefix, has_offered
-from cdistrim.opening import dealt_badly, find_key, gather
+from cdistrim.opening import dealt_badly, find_key, gather, place_of_slot
 from cdistrim.protocol import GENESIS, BallotKind, CampaignView, SlotState, SlotView
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def await_shares(site: Site, ref: IterationRef, envelope: bytes) -> bool:
         if view.head == GENESIS:
             return True
         slot = site.ledger.slot(ref.campaign, ref.slot)
-        where = prefix(site, ref.campaign, "releases", f"{ref.slot}-{slot.fetch_attempt}")
+        where = prefix(site, ref.campaign, "releases", place_of_slot(slot))
         released = len(site.store.list(where))
         if released != seen:
             seen = released

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from cdistrim.capsule import Capsule
 from cdistrim.data.cases import SiteData
 from cdistrim.enrolment import enrol
 from cdistrim.grants import offer_key
 from cdistrim.iteration import IterationRef, IterationSession
 from cdistrim.membership import answer_proposal
-from cdistrim.protocol import CampaignView
+from cdistrim.messages import Release
+from cdistrim.protocol import CampaignView, SlotView
 from cdistrim.releasing import release_share
 from cdistrim.requests import answer_requests
 from cdistrim.site import PASSPHRASE_FILE, Site, write_atomically
@@ -16,7 +18,20 @@ from cdistrim.voting import Answer, answer_ballot
 from cdistrim.watch import observe
 from tests.simulated import SimulatedConsortium
 
-__all__ = ["Stepper"]
+__all__ = ["Stepper", "junk_release"]
+
+
+def junk_release(holder: Site, capsule: Capsule, slot: SlotView) -> Release:
+    """A release, signed by its holder, whose share is none."""
+    return Release(
+        model=capsule.context,
+        capsule=capsule.digest(),
+        holder=holder.account,
+        requester=slot.owner,
+        slot=slot.number,
+        attempt=slot.attempt,
+        sealed=bytes(1200),
+    ).signed(holder.keys)
 
 
 class Stepper:

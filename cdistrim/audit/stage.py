@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class _Due:
     check: Check | None
 
 
-class Stage:
+class Stage(ABC):
     """Members and ballots, and the queue of what the contract does as a consequence.
 
     ``number`` is the present record's, ``now`` its block's time in seconds.
@@ -241,13 +242,13 @@ class Stage:
 
     # --- what campaigns know of ballots ---
 
+    @abstractmethod
     def deadline_of(self, ballot: Ballot) -> int:
         """A ballot's last second."""
-        raise NotImplementedError
 
+    @abstractmethod
     def holds(self, ballot: Ballot) -> bool:
         """Whether everything that a ballot presupposes is still so."""
-        raise NotImplementedError
 
 
 def require_same(found: Arguments, expected: Arguments) -> None:

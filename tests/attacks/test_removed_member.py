@@ -16,7 +16,6 @@ from cdistrim.errors import LedgerRefusal
 from cdistrim.grants import has_offered, offer_key
 from cdistrim.iteration import IterationSession
 from cdistrim.leftovers import clear_when_idle, forget_evaluations
-from cdistrim.messages import Release
 from cdistrim.opening import gather
 from cdistrim.protocol import BallotId, BallotKind, SkipReason, SlotState
 from cdistrim.releasing import release_share
@@ -24,7 +23,7 @@ from cdistrim.site import Site
 from tests.attacks.burglars import Burglar, stolen
 from tests.factories import make_site_data
 from tests.simulated import SimulatedConsortium
-from tests.stepping import Stepper
+from tests.stepping import Stepper, junk_release
 
 Simulate = Callable[..., SimulatedConsortium]
 LEAVING = "hospital-4"
@@ -181,15 +180,7 @@ def test_what_it_releases_is_not_counted_once_keys_are_shared_anew(simulate: Sim
     newest = next(custody.capsules(gone, 1, head))
     assert not newest.holds(gone.account)
     slot = session.slot()
-    forged = Release(
-        model=newest.context,
-        capsule=newest.digest(),
-        holder=gone.account,
-        requester=slot.owner,
-        slot=slot.number,
-        attempt=slot.attempt,
-        sealed=bytes(1200),
-    ).signed(gone.keys)
+    forged = junk_release(gone, newest, slot)
     where = custody.prefix(gone, 1, "releases", f"{slot.number}-{slot.attempt}", gone.account)
     gone.store.put(where, forged.to_bytes())
     gathered, *_ = gather(session.site, 1, head, slot=slot.number, attempt=slot.attempt)

@@ -12,8 +12,7 @@ from cdistrim.enrolment import join
 from cdistrim.envelope import DataKey
 from cdistrim.errors import BadDealingError, SealError, UsageError, WaitingError
 from cdistrim.membership import answer_proposal, member_named, open_proposal
-from cdistrim.messages import Release
-from cdistrim.opening import open_together
+from cdistrim.opening import open_together, place_of_slot
 from cdistrim.policy import KEY_REST_S
 from cdistrim.protocol import SkipReason, SlotState
 from cdistrim.releasing import release_share
@@ -25,7 +24,7 @@ from cdistrim.voting import answer_ballot
 from cdistrim.weights import weights_hash
 from tests.factories import make_site_data
 from tests.simulated import SimulatedConsortium
-from tests.stepping import Stepper
+from tests.stepping import Stepper, junk_release
 
 Simulate = Callable[..., SimulatedConsortium]
 
@@ -318,7 +317,7 @@ def test_of_five_partners_one_is_silent_one_sends_junk_one_rotated_one_joined_la
         answer_ballot(voter, steps.view())
     for holder in (steps.sites["hospital-1"], late):
         assert release_share(holder, steps.view())
-    put_junk(liar, steps, session.slot().owner)
+    put_junk(liar, steps)
     session.fetch()
     session.lock()
     session.await_shares()
@@ -364,20 +363,11 @@ def test_of_five_partners_one_is_silent_one_sends_junk_one_rotated_one_joined_la
         assert weights_hash(open_together(others, 1, model)) == model.weights_hash
 
 
-def put_junk(liar: Site, steps: Stepper, requester: str) -> None:
+def put_junk(liar: Site, steps: Stepper) -> None:
     """A signed release that is no share."""
     view = steps.view()
     assert view.slot is not None
-    number, attempt = view.slot.number, view.slot.attempt
+    place = place_of_slot(view.slot)
     for capsule in custody.capsules(liar, 1, liar.ledger.model(1, view.head)):
-        junk = Release(
-            model=capsule.context,
-            capsule=capsule.digest(),
-            holder=liar.account,
-            requester=requester,
-            slot=number,
-            attempt=attempt,
-            sealed=bytes(1200),
-        ).signed(liar.keys)
-        where = custody.prefix(liar, 1, "releases", f"{number}-{attempt}", liar.account)
-        liar.store.put(where, junk.to_bytes())
+        where = custody.prefix(liar, 1, "releases", place, liar.account)
+        liar.store.put(where, junk_release(liar, capsule, view.slot).to_bytes())

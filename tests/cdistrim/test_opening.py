@@ -18,7 +18,7 @@ from cdistrim.site import Site
 from cdistrim.spec import DeadlineSpec
 from cdistrim.weights import weights_hash
 from tests.simulated import SimulatedConsortium
-from tests.stepping import Stepper
+from tests.stepping import Stepper, junk_release
 
 Simulate = Callable[..., SimulatedConsortium]
 
@@ -53,16 +53,7 @@ def junk_of(site: Site, session: IterationSession) -> Release:
     """A signed release whose share is none."""
     head = site.ledger.model(1, 1)
     (capsule,) = custody.capsules(site, 1, head)
-    slot = session.slot()
-    return Release(
-        model=capsule.context,
-        capsule=capsule.digest(),
-        holder=site.account,
-        requester=slot.owner,
-        slot=slot.number,
-        attempt=slot.attempt,
-        sealed=bytes(1200),
-    ).signed(site.keys)
+    return junk_release(site, capsule, session.slot())
 
 
 def test_shares_are_released_after_the_grant_only_and_open_the_head(simulate: Simulate) -> None:
