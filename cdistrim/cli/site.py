@@ -267,6 +267,7 @@ def rotate_key(
 def doctor(directory: Path = SITE) -> None:
     """Look who could open the models of all campaigns, and warn while there is time.
 
+    Looks at shares and members; that the models lie whole in the store is for `cdistrim verify`.
     Ends with exit code 7 if there is a model that those who are partners now can't open.
     """
     from cdistrim.cli.custody_table import custody_lines
