@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdistrim.errors import ConfigurationError
+from cdistrim.places import SPECS
 from cdistrim.protocol import Mode
 from cdistrim.spec import CampaignSpec, VotingMode
 
@@ -53,7 +54,7 @@ def open_campaign(site: Site, spec: CampaignSpec) -> int:
             f"The spec's order names {', '.join(strangers)}, no member of the consortium.",
             hint=f"Members are {', '.join(sorted(accounts))}.",
         )
-    site.store.put("specs", spec.canonical())
+    site.store.put(SPECS, spec.canonical())
     site.approve_spec(spec.digest())
     mode = Mode.HOLDOUT if spec.voting.mode is VotingMode.HOLDOUT else Mode.REPORTED
     number, _receipt = site.ledger.open_campaign(

@@ -67,9 +67,9 @@ class SealedModel:
         self.envelope = self.capsule = b""
 
 
-def prefix(site: Site, campaign: int, *parts: object) -> str:
-    """Where a campaign's objects of one kind lie in the store; unique to chain and contract."""
-    return campaign_place(site.settings.chain_id, site.contract, campaign, *parts)
+def prefix(site: Site, author: str, campaign: int, *parts: object) -> str:
+    """Where an account's objects of one kind lie in the store; unique to chain and contract."""
+    return campaign_place(site.settings.chain_id, site.contract, author, campaign, *parts)
 
 
 def context_of(site: Site, campaign: int, slot: int, attempt: int, partner: str) -> Context:
@@ -98,7 +98,7 @@ def ciphertext(site: Site, campaign: int, record: ModelRecord) -> bytes:
     Raises:
         IntegrityError: It is missing, truncated or altered.
     """
-    where = prefix(site, campaign, "models", record.name)
+    where = prefix(site, record.partner, campaign, "models", record.name)
     fingerprint = site.store.fingerprint(where, record.ciphertext_hash)
     envelope = site.store.get(where, record.ciphertext_hash, limit=MODEL_LIMIT)
     _remember_whole(site, record.ciphertext_hash, fingerprint)
@@ -106,16 +106,16 @@ def ciphertext(site: Site, campaign: int, record: ModelRecord) -> bytes:
 
 
 def deposit(site: Site, campaign: int, name: str, sealed: SealedModel) -> None:
-    """Put a model's envelope and capsule into the store.
+    """Put a model of this site into the store: its envelope and its capsule.
 
     Raises:
         IntegrityError: Other bytes lie there under a name of theirs.
     """
-    where = prefix(site, campaign, "models", name)
+    where = prefix(site, site.account, campaign, "models", name)
     site.store.put(where, sealed.envelope, digest=sealed.ciphertext_hash)
     fingerprint = site.store.fingerprint(where, sealed.ciphertext_hash)
     _remember_whole(site, sealed.ciphertext_hash, fingerprint)
-    where = prefix(site, campaign, "capsules", name)
+    where = prefix(site, site.account, campaign, "capsules", name)
     site.store.put(where, sealed.capsule, digest=sealed.capsule_hash)
 
 
@@ -130,7 +130,7 @@ def see_whole(site: Site, campaign: int, record: ModelRecord) -> None:
     """
     if not any(capsules(site, campaign, record)):
         raise no_capsule(record)
-    where = prefix(site, campaign, "models", record.name)
+    where = prefix(site, record.partner, campaign, "models", record.name)
     path = _whole_path(site, record.ciphertext_hash)
     seen = path.read_bytes() if path.exists() else b""
     if seen != site.store.fingerprint(where, record.ciphertext_hash).encode():
@@ -252,10 +252,11 @@ def capsules(site: Site, campaign: int, record: ModelRecord) -> Iterator[Capsule
 
     The first one came with the model; partners add others when its key was shared anew.
     """
-    added = site.ledger.added_capsules(campaign, record.slot)
-    where = prefix(site, campaign, "capsules", record.name)
+    added = reversed(site.ledger.added_capsules(campaign, record.slot))
     context = record_context(site, campaign, record)
-    for digest in (*(each.capsule_hash for each in reversed(added)), record.capsule_hash):
+    by_author = [(each.partner, each.capsule_hash) for each in added]
+    for author, digest in (*by_author, (record.partner, record.capsule_hash)):
+        where = prefix(site, author, campaign, "capsules", record.name)
         try:
             content = site.store.get(where, digest, limit=MAX_DOCUMENT)
             capsule = Capsule.parse_recorded(content, digest)
@@ -287,12 +288,23 @@ def own_share(site: Site, campaign: int, record: ModelRecord, capsule: Capsule) 
         if not capsule.holds(site.account):
             raise
         missing = error
-    for found in read_messages(site, prefix(site, campaign, "shares", record.name), Shares):
-        try:
-            return found.open_share(capsule, site.account, keys)
-        except SealError:
-            continue
+    for evaluator in _evaluators_of(site, campaign, record):
+        where = prefix(site, evaluator, campaign, "shares", record.name)
+        for found in read_messages(site, where, Shares):
+            try:
+                return found.open_share(capsule, site.account, keys)
+            except SealError:
+                continue
     raise missing
+
+
+def _evaluators_of(site: Site, campaign: int, record: ModelRecord) -> list[str]:
+    """Who has published a model's shares again: who approved it, since that comes before the yes.
+
+    The ledger remembers them, also if they are no members any more.
+    """
+    ballot = site.ledger.slot(campaign, record.slot).ballot
+    return [vote.partner for vote in ballot.votes if vote.approve] if ballot is not None else []
 
 
 # --- messages -------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ __all__ = [
     "grants_prefix",
     "has_offered",
     "offer_key",
+    "offers_prefix",
     "publish_shares",
 ]
 
@@ -82,7 +83,7 @@ def has_offered(site: Site, campaign: int, slot: int, attempt: int) -> bool:
     mark = _mark_path(site, campaign, slot, attempt)
     if not mark.exists() or not _offered_path(site, campaign, slot, attempt).exists():
         return False
-    where = prefix(site, campaign, "offers", f"{slot}-{attempt}", site.account)
+    where = offers_prefix(site, site.account, campaign, slot, attempt)
     return site.store.exists(where, mark.read_bytes())
 
 
@@ -109,7 +110,7 @@ def offer_key(site: Site, view: CampaignView) -> bool:
         public=key.public_bytes,
         head=_needs_head(site, view, slot),
     ).signed(site.keys)
-    where = prefix(site, view.number, "offers", f"{slot.number}-{slot.attempt}", site.account)
+    where = offers_prefix(site, site.account, view.number, slot.number, slot.attempt)
     put = site.store.put(where, offer.to_bytes())
     mark = _mark_path(site, view.number, slot.number, slot.attempt)
     write_atomically(mark, put.digest, durable=False)
@@ -169,7 +170,7 @@ def checked_shares(
         IntegrityError: The capsule is not the recorded one.
     """
     context = record_context(site, view.number, record)
-    where = prefix(site, view.number, "capsules", record.name)
+    where = prefix(site, record.partner, view.number, "capsules", record.name)
     content = site.store.get(where, record.capsule_hash, limit=MAX_DOCUMENT)
     capsule = Capsule.parse_recorded(content, record.capsule_hash)
     require_dealing(site, view, capsule, context)
@@ -191,7 +192,8 @@ def publish_shares(
     """Seal checked shares to all holders once more, whatever the dealer sealed to them."""
     public = {member.account: member.sealing_key for member in site.ledger.members()}
     document = Shares.seal(capsule, shares, public)
-    site.store.put(prefix(site, campaign, "shares", record.name), document.to_bytes())
+    where = prefix(site, site.account, campaign, "shares", record.name)
+    site.store.put(where, document.to_bytes())
 
 
 # --- the trainer: granting ------------------------------------------------------------------------
@@ -258,9 +260,7 @@ class Granting:
         for evaluator in sorted(e.partner for e in view.enrolments if e.evaluator and e.voter):
             if evaluator == self._site.account:
                 continue
-            where = prefix(
-                self._site, slot.campaign, "offers", f"{slot.number}-{slot.attempt}", evaluator
-            )
+            where = offers_prefix(self._site, evaluator, slot.campaign, slot.number, slot.attempt)
             for offer in read_messages(self._site, where, OfferedKey):
                 if self._is_new(offer, evaluator, context):
                     self._grant(offer, slot, context)
@@ -306,6 +306,12 @@ def _candidate_context(site: Site, slot: SlotView) -> Context:
     return context_of(site, slot.campaign, slot.number, slot.attempt, slot.owner)
 
 
+def offers_prefix(site: Site, evaluator: str, campaign: int, slot: int, attempt: int) -> str:
+    """Where the keys lie in the store that an evaluator offered for a slot."""
+    return prefix(site, evaluator, campaign, "offers", f"{slot}-{attempt}")
+
+
 def grants_prefix(site: Site, slot: SlotView, evaluator: str) -> str:
-    """Where the grants of a slot to one evaluator lie in the store."""
-    return prefix(site, slot.campaign, "grants", f"{slot.number}-{slot.attempt}", evaluator)
+    """Where the grants of a slot's owner to one evaluator lie in the store."""
+    at = f"{slot.number}-{slot.attempt}"
+    return prefix(site, slot.owner, slot.campaign, "grants", at, evaluator)

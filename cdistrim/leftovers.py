@@ -50,7 +50,8 @@ def clear_slot(site: Site, slot: SlotView) -> None:
         else set(),
     }
     for kind, recorded in objects.items():
-        site.store.sweep(custody.prefix(site, slot.campaign, kind, name), keep=recorded)
+        where = custody.prefix(site, site.account, slot.campaign, kind, name)
+        site.store.sweep(where, keep=recorded)
     remove_checkpoint(site, slot.campaign, slot.number, slot.attempt)
     granting_path(site, slot.campaign, slot.number, slot.attempt).unlink(missing_ok=True)
     erase_request_key(site, slot.campaign, slot.number, slot.fetch_attempt)

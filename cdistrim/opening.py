@@ -99,7 +99,7 @@ def request_key(site: Site, campaign: int, slot: int, attempt: int) -> SealingKe
     else:
         key = SealingKey.generate()
         write_atomically(path, site.keys.protect_one_time_key(key))
-    where = prefix(site, campaign, "requests", _place(slot, attempt, site.account))
+    where = prefix(site, site.account, campaign, "requests", _place(slot, attempt, site.account))
     site.store.put(where, key.public_bytes)
     return key
 
@@ -179,7 +179,7 @@ def _gather_of(
     for holder in sorted(set(capsule.holders) - {me}):
         junk = False
         place = _place(slot, attempt, site.account)
-        where = prefix(site, campaign, "releases", place, holder)
+        where = prefix(site, holder, campaign, "releases", place)
         for release in read_messages(site, where, Release):
             if release.capsule != capsule.digest():
                 continue
@@ -364,7 +364,7 @@ def report_opening(site: Site, slot: SlotView, gathered: Gathered, *, opened: bo
         bad=gathered.bad,
         missing=gathered.missing,
     ).signed(site.keys)
-    where = prefix(site, slot.campaign, "openings", place_of_slot(slot))
+    where = prefix(site, site.account, slot.campaign, "openings", place_of_slot(slot))
     site.store.put(where, report.to_bytes())
 
 

@@ -46,14 +46,14 @@ def _release(site: Site, view: CampaignView, fetch: GrantedFetch) -> bool:
     if fetch.requester == site.account or has_released(site, view.number, fetch):
         return False
     public = site.store.get(
-        prefix(site, view.number, "requests", place_of(fetch)),
+        prefix(site, fetch.requester, view.number, "requests", place_of(fetch)),
         fetch.request_key_digest,
         limit=MAX_DOCUMENT,
     )
     model = site.ledger.model(view.number, fetch.model)
     due = due_for_resharing(site, view) if fetch.slot else []
     ancestors = [record for record in reversed(due) if record.slot != fetch.model]
-    where = prefix(site, view.number, "releases", place_of(fetch), site.account)
+    where = prefix(site, site.account, view.number, "releases", place_of(fetch))
     # The model's own last: once the requester has that, it does not wait for the others.
     released = [
         site.store.put(where, release.to_bytes()).digest
@@ -92,7 +92,7 @@ def has_released(site: Site, campaign: int, fetch: GrantedFetch) -> bool:
     if not path.exists():
         return False
     digests = path.read_bytes()
-    where = prefix(site, campaign, "releases", place_of(fetch), site.account)
+    where = prefix(site, site.account, campaign, "releases", place_of(fetch))
     return all(site.store.exists(where, digests[i : i + 32]) for i in range(0, len(digests), 32))
 
 

@@ -38,6 +38,7 @@ from cdistrim.errors import (
     SealError,
     UntrustedDataError,
 )
+from cdistrim.grants import offers_prefix
 from cdistrim.messages import OfferedKey, OpeningReport
 from cdistrim.opening import find_key, gather, place_of_slot
 from cdistrim.protocol import (
@@ -153,7 +154,7 @@ def reshare(site: Site, view: CampaignView, slot: SlotView, head: DataKey) -> li
             continue
         context = record_context(site, view.number, record)
         capsule = Capsule.seal(key, holders, threshold_of(view, len(holders)), context)
-        where = prefix(site, view.number, "capsules", record.name)
+        where = prefix(site, site.account, view.number, "capsules", record.name)
         put = site.store.put(where, capsule.to_bytes())
         site.ledger.add_capsule(campaign=view.number, slot=record.slot, capsule_hash=put.digest)
         done.append(record.name)
@@ -275,7 +276,7 @@ def _suspects(site: Site, view: CampaignView) -> dict[str, bytes]:
         slot = site.ledger.slot(view.number, number)
         if not slot.fetch_attempt:
             continue
-        where = prefix(site, view.number, "openings", place_of_slot(slot))
+        where = prefix(site, slot.owner, view.number, "openings", place_of_slot(slot))
         for report in read_messages(site, where, OpeningReport):
             try:
                 report.require_author(slot.owner)
@@ -300,8 +301,7 @@ def _seen_in(site: Site, slot: SlotView, accounts: Iterable[str]) -> set[str]:
         for vote in ballot.votes
     }
     for account in set(accounts) - seen:
-        place = f"{slot.number}-{slot.attempt}"
-        where = prefix(site, slot.campaign, "offers", place, account)
+        where = offers_prefix(site, account, slot.campaign, slot.number, slot.attempt)
         for offer in read_messages(site, where, OfferedKey):
             try:
                 offer.require_author(account)

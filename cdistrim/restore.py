@@ -228,7 +228,7 @@ def _released_by(site: Site, slot: SlotView, capsule: Capsule) -> set[str]:
     """Holders other than the requester who have signed a release of a capsule's share."""
     found = set()
     for holder in capsule.holders:
-        where = custody.prefix(site, slot.campaign, "releases", place_of_slot(slot), holder)
+        where = custody.prefix(site, holder, slot.campaign, "releases", place_of_slot(slot))
         for release in custody.read_messages(site, where, Release):
             if release.capsule != capsule.digest():
                 continue

@@ -36,6 +36,7 @@ from pydantic import Field, ValidationError
 
 from cdistrim.errors import ConfigurationError, UsageError
 from cdistrim.ledger.interface import MAX_FEE_GWEI, NAME_PATTERN, NAME_RULE, Confirmations
+from cdistrim.places import SPECS
 from cdistrim.settings import ContractAddress, LedgerUrl, Settings, matching
 from cdistrim.spec import CampaignSpec
 
@@ -297,7 +298,7 @@ class Site:
             SpecMismatchError: The document is a spec, but not the one on the ledger.
             IntegrityError: It is missing or altered.
         """
-        document = self.store.get("specs", view.spec_hash)
+        document = self.store.get(SPECS, view.spec_hash)
         return CampaignSpec.parse(document, expected=view.spec_hash)
 
     def approve_spec(self, digest: bytes) -> None:

@@ -182,6 +182,22 @@ class ObjectStore:
             if _NAME.fullmatch(name := path.rpartition("/")[2])
         )
 
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """What prefixes go on one segment below a prefix, sorted; claims, like all names.
+
+        Raises:
+            StoreUnavailableError: The store can't be reached.
+            UsageError: The prefix is malformed.
+        """
+        top = self._at(self._checked(prefix))
+        with self._mapped("list", prefix):
+            try:
+                found = self._fs.ls(top, detail=True)
+            except (FileNotFoundError, NotADirectoryError):
+                return ()
+        below = (info["name"] for info in found if info["type"] == "directory")
+        return tuple(sorted(name.rstrip("/").rpartition("/")[2] for name in below))
+
     def sweep(self, prefix: str, keep: Collection[bytes]) -> int:
         """Delete what nothing refers to under a prefix that is the caller's own.
 
@@ -214,8 +230,8 @@ class ObjectStore:
             swept += 1
         return swept
 
-    def check_writable(self, prefix: str = "probe") -> None:
-        """Write, read and remove a small object.
+    def check_writable(self, prefix: str) -> None:
+        """Write, read and remove a small object under a prefix.
 
         A site without delete rights leaves it behind.
 

@@ -8,10 +8,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cdistrim.custody import prefix
+from cdistrim.custody import capsules, prefix
 from cdistrim.grants import grants_prefix, has_offered
 from cdistrim.opening import dealt_badly, find_key, gather, place_of_slot
-from cdistrim.protocol import GENESIS, BallotKind, CampaignView, SlotState, SlotView
+from cdistrim.protocol import (
+    GENESIS,
+    BallotKind,
+    CampaignView,
+    ModelRecord,
+    SlotState,
+    SlotView,
+)
 
 if TYPE_CHECKING:
     from cdistrim.iteration import IterationRef
@@ -94,17 +101,16 @@ def await_shares(site: Site, ref: IterationRef, envelope: bytes) -> bool:
         nothing to wait for where the head is genesis. In the second half a restore ballot still has
         time to pass.
     """
-    seen = -1
+    seen: list[str] | None = None
     while True:
         view = site.ledger.campaign(ref.campaign)
         if view.head == GENESIS:
             return True
         slot = site.ledger.slot(ref.campaign, ref.slot)
-        where = prefix(site, ref.campaign, "releases", place_of_slot(slot))
-        released = len(site.store.list(where))
+        record = site.ledger.model(view.number, view.head)
+        released = _released(site, slot, record)
         if released != seen:
             seen = released
-            record = site.ledger.model(view.number, view.head)
             at = {"slot": ref.slot, "attempt": slot.fetch_attempt}
             found = gather(site, view.number, record, **at)
             if find_key(site, view.number, record, found, envelope) or dealt_badly(found):
@@ -112,6 +118,18 @@ def await_shares(site: Site, ref: IterationRef, envelope: bytes) -> bool:
         if slot.state is not SlotState.FETCH_GRANTED or half_time_is_over(site, view, slot):
             return False
         time.sleep(poll_seconds())
+
+
+def _released(site: Site, slot: SlotView, head: ModelRecord) -> list[str]:
+    """What lies in the store, by its path, where the head's holders release their shares."""
+    holders = {holder for each in capsules(site, slot.campaign, head) for holder in each.holders}
+    return [
+        reference.path
+        for holder in sorted(holders)
+        for reference in site.store.list(
+            prefix(site, holder, slot.campaign, "releases", place_of_slot(slot))
+        )
+    ]
 
 
 def await_restart(site: Site, ref: IterationRef) -> SlotView:

@@ -16,7 +16,14 @@ from tests.prefect_server import PrefectServer
 if TYPE_CHECKING:
     from tests.simulated import SimulatedConsortium
 
-__all__ = ["consortium", "devnet", "prefect_process", "prefect_server", "simulate"]
+__all__ = [
+    "consortium",
+    "devnet",
+    "prefect_process",
+    "prefect_server",
+    "rights_by_prefix",
+    "simulate",
+]
 
 # Looks at the ledger are cheap on a chain of our own, waiting is not.
 os.environ.setdefault("CDISTRIM_POLL_SECONDS", "0.05")
@@ -46,3 +53,12 @@ def simulate(tmp_path: Path, devnet: Devnet) -> Callable[..., SimulatedConsortiu
         return SimulatedConsortium(tmp_path / "consortium", devnet.url, size=size, **changes)
 
     return make
+
+
+@pytest.fixture
+def rights_by_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All sites of the test may write below their own account only, and delete nothing."""
+    from cdistrim.site import Site
+    from tests.rights import store_with_rights
+
+    monkeypatch.setattr(Site, "store", property(store_with_rights))

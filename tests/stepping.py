@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from cdistrim import custody
 from cdistrim.capsule import Capsule
 from cdistrim.data.cases import SiteData
 from cdistrim.enrolment import enrol
 from cdistrim.grants import offer_key
 from cdistrim.iteration import IterationRef, IterationSession
 from cdistrim.membership import answer_proposal
-from cdistrim.messages import Release
+from cdistrim.messages import Release, Shares
 from cdistrim.protocol import CampaignView, SlotView
 from cdistrim.releasing import release_share
 from cdistrim.requests import answer_requests
@@ -53,6 +54,17 @@ class Stepper:
     def any(self) -> Site:
         """Some site."""
         return next(iter(self.sites.values()))
+
+    def place(self, author: str, *parts: object) -> str:
+        """Where a hospital's objects of one kind lie in the store."""
+        site = self.sites[author]
+        return custody.prefix(site, site.account, self.campaign, *parts)
+
+    def published_shares(self, model: str) -> list[Shares]:
+        """A model's shares as evaluators have published them again."""
+        places = [self.place(name, "shares", model) for name in self.sites]
+        found = [custody.read_messages(self.any, place, Shares) for place in places]
+        return [document for documents in found for document in documents]
 
     def owner(self) -> Site:
         """Whose slot is open."""

@@ -207,12 +207,13 @@ class Campaign:
 class Accepted:
     """A model that was accepted in record ``number``, and where the store has to have it.
 
-    ``partner`` is a name; hashes are the record's, in hexadecimal.
+    ``partner`` is the name of its ``account``; hashes are the record's, in hexadecimal.
     """
 
     number: int
     campaign: int
     slot: int
+    account: str
     partner: str
     ciphertext_hash: str
     capsule_hash: str

@@ -8,6 +8,7 @@ checkpoints for ever (``<site>/checkpoints/``) and deposits them in the store, u
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from cdistrim.documents import MAX_DOCUMENT, Account, Encoded
 from cdistrim.envelope import account_of
 from cdistrim.errors import IntegrityError, LedgerUnavailableError, UntrustedDataError, UsageError
 from cdistrim.ledger import BlockRef
-from cdistrim.places import checkpoint_place
+from cdistrim.places import checkpoint_place, consortium_place
 from cdistrim.signing import SignedDocument
 from cdistrim.site import write_atomically
 
@@ -47,7 +48,9 @@ TRAIL_PIECE = 8
 
 _LONGEST_TRAIL = 2048
 _MOST_IN_STORE = 10_000
-"""Objects that are read: more would be junk that shall keep an auditor busy."""
+"""Objects of an account that are read: more would be junk that shall keep an auditor busy."""
+_MOST_AUTHORS = 1000
+_ACCOUNT = re.compile(r"0x[0-9a-f]{40}")
 
 Number = Annotated[int, Field(ge=0, lt=1 << 63)]
 Digest = Annotated[Encoded, Field(min_length=32, max_length=32)]
@@ -284,12 +287,21 @@ def _content(file: Path) -> bytes:
 def checkpoints_in(store: ObjectStore, origin: Origin) -> tuple[list[Held], list[str]]:
     """Checkpoints of a contract in the store, and where there is something else.
 
+    Taken are those of all accounts that have a place there, whatever history says who was a member:
+    history is what they are held against.
+
     Raises:
         StoreUnavailableError: The store can't be reached.
     """
     found, junk = [], []
-    listed = store.list(checkpoint_place(origin.chain_id, origin.contract))
-    for reference in listed[:_MOST_IN_STORE]:
+    at = (origin.chain_id, origin.contract)
+    authors = [name for name in store.names(consortium_place(*at)) if _ACCOUNT.fullmatch(name)]
+    listed = [
+        reference
+        for author in authors[:_MOST_AUTHORS]
+        for reference in store.list(checkpoint_place(*at, author))[:_MOST_IN_STORE]
+    ]
+    for reference in listed:
         try:
             content = store.get(reference.prefix, reference.digest, limit=MAX_DOCUMENT)
             held = Held(_parsed(content, reference.path), reference.path, named=False)
@@ -297,7 +309,6 @@ def checkpoints_in(store: ObjectStore, origin: Origin) -> tuple[list[Held], list
             junk.append(reference.path)
         else:
             found.append(held)
-    junk += [reference.path for reference in listed[_MOST_IN_STORE:]]
     return found, junk
 
 

@@ -290,6 +290,7 @@ class Turns(Stage):
                     self.number,
                     arguments["campaign"],
                     arguments["slot"],
+                    arguments["account"],
                     self.name_of(arguments["account"]),
                     arguments["ciphertextHash"],
                     arguments["capsuleHash"],

@@ -232,9 +232,9 @@ def look_into(store: ObjectStore, history: History) -> Stored:
                 ("models", model.ciphertext_hash, _MODEL_LIMIT),
                 ("capsules", model.capsule_hash, _CAPSULE_LIMIT),
             ):
+                at = (history.origin.chain_id, history.origin.contract, model.account)
                 name = model_name(model.partner, model.slot)
-                origin = history.origin
-                place = campaign_place(origin.chain_id, origin.contract, model.campaign, kind, name)
+                place = campaign_place(*at, model.campaign, kind, name)
                 store.get(place, bytes.fromhex(digest.removeprefix("0x")), limit=limit)
         except IntegrityError as error:
             why = error.what.rstrip(".")

@@ -132,7 +132,13 @@ def _check_data(site: Site) -> list[str]:
 
 
 def _check_store(site: Site) -> list[str]:
-    site.store.check_writable()
+    from cdistrim.places import SPECS, author_place
+
+    settings = site.settings
+    place = SPECS  # As long as no contract is named, there is no place of its own.
+    if settings.contract is not None:
+        place = author_place(settings.chain_id, settings.contract, site.account, "probe")
+    site.store.check_writable(place)
     return ["store: writable"]
 
 

@@ -27,6 +27,7 @@ from cdistrim.audit import (
 from cdistrim.audit.export import numbered
 from cdistrim.devnet.directory import call as rpc
 from cdistrim.ledger import LoggedEvent
+from cdistrim.places import checkpoint_place
 from cdistrim.protocol import BallotKind
 from tests.cdistrim.audit.played import (
     Played,
@@ -524,8 +525,8 @@ def test_junk_among_the_checkpoints_of_the_store_is_passed_over_and_said(
     site = campaign.site("hospital-1")
     store = tmp_path / "store"
     shutil.copytree(site.settings.store_url.removeprefix("file://"), store)
-    place = f"{site.settings.chain_id}-{site.contract.lower()}/checkpoints/{'0x' + 40 * 'e'}"
-    (store / place).mkdir()
+    place = checkpoint_place(site.settings.chain_id, site.contract, "0x" + 40 * "e")
+    (store / place).mkdir(parents=True)
     (store / place / hashlib.sha256(b"junk").hexdigest()).write_bytes(b"junk")
 
     ended = call("verify", "--export", honest, "--store", f"file://{store}")

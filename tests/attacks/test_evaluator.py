@@ -36,8 +36,7 @@ def offered(
         public=key.public_bytes,
         head=True,
     ).signed(site.keys)
-    at = f"{slot.number}-{slot.attempt}"
-    where = custody.prefix(site, 1, "offers", at, evaluator.account)
+    where = grants.offers_prefix(site, evaluator.account, 1, slot.number, slot.attempt)
     site.store.put(where, offer.to_bytes())
     return offer
 
@@ -60,7 +59,7 @@ def test_a_key_that_a_partner_offers_in_an_evaluators_name_opens_nothing(
     forged = offered(session, mallory, thief, as_site=victim)
     # It says whom it is for, too, or it would be mallory's own.
     unsigned = forged.model_copy(update={"signature": b""})
-    at = custody.prefix(mallory, 1, "offers", "2-1", victim.account)
+    at = grants.offers_prefix(mallory, victim.account, 1, 2, 1)
     mallory.store.put(at, unsigned.to_bytes())
 
     steps.ask_upload(session)
@@ -106,7 +105,7 @@ def test_a_grant_of_somebodys_own_key_is_not_used(simulate: Simulate) -> None:
     session = trained(steps)
     mallory, victim = steps.sites["hospital-3"], steps.sites["hospital-2"]
     slot = session.slot()
-    at = custody.prefix(mallory, 1, "offers", "1-1", victim.account)
+    at = grants.offers_prefix(mallory, victim.account, 1, 1, 1)
     (offer,) = custody.read_messages(mallory, at, OfferedKey)
     own = DataKey(bytes(32))
     false = Grant.seal(own, offer, offer.model, slot=slot.number, attempt=slot.attempt)

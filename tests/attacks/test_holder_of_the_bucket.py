@@ -16,7 +16,7 @@ from cdistrim import custody, grants
 from cdistrim.capsule import Capsule
 from cdistrim.devnet import Devnet
 from cdistrim.errors import CDistriMError, IntegrityError, NotReleasedError, UnopenableHeadError
-from cdistrim.grants import checked_shares, granted_key, publish_shares
+from cdistrim.grants import checked_shares, granted_key, grants_prefix, publish_shares
 from cdistrim.iteration import IterationSession
 from cdistrim.opening import gather, request_key
 from cdistrim.protocol import SkipReason, SlotState
@@ -52,8 +52,9 @@ def altered(path: Path) -> bytes:
 def swapped(path: Path) -> bytes:
     """Another object of the same kind, right in itself: an earlier one, or another partner's."""
     kind = next(part for part in path.parts if part in KINDS)
-    top = Path(*path.parts[: path.parts.index(kind) + 1])
-    others = [each for each in sorted(top.rglob("*")) if each.is_file() and each != path]
+    store = next(folder for folder in path.parents if folder.name == "store")
+    alike = sorted(store.glob(f"**/{kind}/**/*"))
+    others = [each for each in alike if each.is_file() and each != path]
     assert others, f"there is one object of {kind} only"
     return others[0].read_bytes()
 
@@ -102,9 +103,10 @@ class Midway:
         self.candidate = found
 
     def objects(self, *where: str) -> list[Path]:
-        """All objects under a prefix of the campaign."""
-        folder = self.steps.simulated.consortium.store / custody.prefix(self.owner, 1, *where)
-        return [path for path in folder.rglob("*") if path.is_file()]
+        """All objects of a kind in the campaign, or under a prefix of it, whoever is the author."""
+        kind = "/".join(where)
+        store = self.steps.simulated.consortium.store
+        return [path for path in store.glob(f"*/*/campaign-1/{kind}/**/*") if path.is_file()]
 
     def log(self, site: Site) -> str:
         """A site's own log."""
@@ -134,7 +136,8 @@ def use_capsule(midway: Midway) -> None:
 def use_request_key(midway: Midway) -> None:
     """A holder seals its share to the requester's one-time key."""
     slot = midway.session.slot()
-    where = custody.prefix(midway.evaluator, 1, "requests", f"{slot.number}-{slot.attempt}")
+    at = f"{slot.number}-{slot.attempt}"
+    where = custody.prefix(midway.evaluator, slot.owner, 1, "requests", at)
     midway.evaluator.store.get(where, slot.request_key_digest)
 
 
@@ -272,8 +275,7 @@ def test_the_store_alone_opens_nothing_and_shows_no_weights(midway: Midway) -> N
 
 def model_path(steps: Stepper, name: str) -> Path:
     """Where a model lies."""
-    where = custody.prefix(steps.any, 1, "models", name)
-    (path,) = (steps.simulated.consortium.store / where).iterdir()
+    (path,) = steps.simulated.consortium.store.glob(f"*/*/campaign-1/models/{name}/*")
     return path
 
 
@@ -332,7 +334,7 @@ def test_a_share_is_not_sealed_to_a_key_that_was_put_in_the_requesters_place(
     session = steps.session()
     session.request_token()
     steps.vote()
-    where = custody.prefix(session.site, 1, "requests", "2-1")
+    where = custody.prefix(session.site, session.site.account, 1, "requests", "2-1")
     (path,) = (steps.simulated.consortium.store / where).iterdir()
     whole, thief = path.read_bytes(), SealingKey.generate()
     path.write_bytes(thief.public_bytes)
@@ -354,10 +356,8 @@ def test_an_evaluator_whose_grant_is_withheld_waits_and_votes_once_it_is_back(
     session.train()
     steps.ask_upload(session)
     evaluator = steps.sites["hospital-2"]
-    where = custody.prefix(evaluator, 1, "grants", "1-1")
-    paths = [
-        path for path in (steps.simulated.consortium.store / where).rglob("*") if path.is_file()
-    ]
+    where = grants_prefix(evaluator, session.slot(), evaluator.account)
+    paths = list((steps.simulated.consortium.store / where).iterdir())
     with damaged(paths, removed), pytest.raises(NotReleasedError):
         answer_ballot(evaluator, steps.view())
     assert session.slot().state is SlotState.UPLOAD_REQUESTED

@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection
 import pytest
 from eth_account import Account
 
-from cdistrim import custody
+from cdistrim import custody, grants
 from cdistrim.capsule import Capsule
 from cdistrim.devnet import Devnet
 from cdistrim.envelope import belongs, new_data_key
-from cdistrim.errors import LedgerRefusal, NotReleasedError
+from cdistrim.errors import LedgerRefusal, NotReleasedError, StoreUnavailableError
 from cdistrim.iteration import IterationRef, IterationSession
 from cdistrim.ledger import EthereumLedger
 from cdistrim.leftovers import clear_when_idle
@@ -39,6 +39,7 @@ from cdistrim.rotation import publish_after_loss, rotate
 from cdistrim.shares import recover
 from cdistrim.site import Site
 from cdistrim.spec import DeadlineSpec
+from cdistrim.voting import answer_ballot
 from cdistrim.weights import weights_hash
 from tests.attacks.burglars import Burglar
 from tests.chain import BETTER, WORSE, Consortium, candidate, digest
@@ -137,7 +138,8 @@ def false_capsule(mallory: Site, holders: Collection[Site], threshold: int) -> C
     keys = {site.account: site.keys.sealing_key.public_bytes for site in holders}
     context = custody.record_context(mallory, 1, head)
     capsule = Capsule.seal(new_data_key(), keys, threshold, context)
-    put = mallory.store.put(custody.prefix(mallory, 1, "capsules", head.name), capsule.to_bytes())
+    where = custody.prefix(mallory, mallory.account, 1, "capsules", head.name)
+    put = mallory.store.put(where, capsule.to_bytes())
     mallory.ledger.add_capsule(campaign=1, slot=1, capsule_hash=put.digest)
     return capsule
 
@@ -231,30 +233,42 @@ def test_a_capsule_of_another_key_does_not_make_a_removal_look_harmless(
     assert [one.model for one in stranded(honest, leaving.account)] == ["hospital-1-1"]
 
 
-@pytest.mark.xfail(
-    reason="Of the objects under a prefix the first thousand are read, by name, and names are what "
-    "whoever writes to the store makes them; rights in the store can't be given by holder.",
-    strict=True,
-)
-def test_junk_in_a_holders_place_does_not_keep_the_head_closed(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
+@pytest.mark.usefixtures("rights_by_prefix")
+def test_junk_wherever_a_partner_may_write_keeps_nobody_from_anything(simulate: Simulate) -> None:
+    """A site reads of each author the first thousand objects of a kind; names are the author's."""
+    steps = Stepper(simulate(size=4))
     steps.accept()
+    mallory, holder = steps.sites["hospital-4"], steps.sites["hospital-1"]
     session = steps.session()
     session.request_token()
     steps.vote()
-    holder = steps.sites["hospital-1"]
-    where = custody.prefix(holder, 1, "releases", "2-1", holder.account)
-    folder = steps.simulated.consortium.store / where
-    folder.mkdir(parents=True)
-    for number in range(custody.MOST_MESSAGES):
-        (folder / f"{number:064x}").write_bytes(b"junk")
-    try:
-        assert release_share(holder, steps.view())
-        session.fetch()
-        session.lock()
-        session.decrypt()
-    finally:
-        session.close()
+    places = {
+        *("releases/2-1", "offers/2-1", "openings/2-1", "requests/2-1"),
+        *(f"grants/2-1/{site.account.lower()}" for site in steps.sites.values()),
+        *(f"{kind}/hospital-{n}-{n}" for kind in ("models", "capsules", "shares") for n in (1, 2)),
+    }
+    for place in places:
+        folder = steps.simulated.consortium.store / steps.place("hospital-4", place)
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(custody.MOST_MESSAGES + 1):
+            (folder / f"{number:064x}").write_bytes(b"junk")
+    elsewhere = steps.place("hospital-1", "releases", "2-1")
+    with pytest.raises(StoreUnavailableError, match="PermissionError"):
+        mallory.store.put(elsewhere, b"junk")
+
+    assert release_share(holder, steps.view())
+    steps.release()
+    steps.offer()
+    session.fetch()
+    session.lock()
+    session.await_shares()
+    session.decrypt()
+    session.train()
+    steps.ask_upload(session)
+    for name in ("hospital-1", "hospital-3"):
+        answer_ballot(steps.sites[name], steps.view())
+    assert session.slot().state is SlotState.ACCEPTED
+    session.close()
 
 
 # --- passing a vote -------------------------------------------------------------------------------
@@ -446,7 +460,7 @@ def test_keys_that_are_none_keep_nobody_from_sealing_or_granting(simulate: Simul
     session = steps.open_head()
     session.train()
     slot = session.slot()
-    where = custody.prefix(mallory, 1, "offers", "1-1", mallory.account)
+    where = grants.offers_prefix(mallory, mallory.account, 1, 1, 1)
     for public in (bytes(1216), b"\xff" * 1216):
         offer = OfferedKey(
             model=custody.context_of(mallory, 1, slot.number, slot.attempt, slot.owner),

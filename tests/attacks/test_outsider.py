@@ -179,8 +179,8 @@ def test_whatever_an_outsider_puts_into_the_store_a_slot_goes_its_way(simulate: 
     mallory = create_site_keys(steps.simulated.directory / "mallory", "quick", quick=True)
     candidate_to_be = custody.context_of(site, 1, slot.number, slot.attempt, slot.owner)
 
-    def put(what: bytes, *where: object) -> None:
-        site.store.put(custody.prefix(site, 1, *where), what)
+    def put(what: bytes, kind: str, *where: object, by: str = owner.account) -> None:
+        site.store.put(custody.prefix(site, by, 1, kind, *where), what)
 
     release = Release(
         model=capsule.context,
@@ -217,13 +217,13 @@ def test_whatever_an_outsider_puts_into_the_store_a_slot_goes_its_way(simulate: 
         model=capsule.context, capsule=capsule.digest(), sealed={holder.account: bytes(1200)}
     )
     put(thief.public_bytes, "requests", at)
-    put(nobody_else.to_bytes(), "capsules", head.name)
+    put(nobody_else.to_bytes(), "capsules", head.name, by=head.partner)
     put(published.to_bytes(), "shares", head.name)
-    put(own.signed(mallory).to_bytes(), "offers", at, mallory.account)
+    put(own.signed(mallory).to_bytes(), "offers", at, by=mallory.account)
     for forged in (release, release.signed(mallory)):
-        put(forged.to_bytes(), "releases", at, holder.account)
+        put(forged.to_bytes(), "releases", at, by=holder.account)
     for claimed in (offer, offer.signed(mallory)):
-        put(claimed.to_bytes(), "offers", at, holder.account)
+        put(claimed.to_bytes(), "offers", at, by=holder.account)
     for told in (report, report.signed(mallory)):
         put(told.to_bytes(), "openings", at)
     site.store.put(grants_prefix(site, slot, holder.account), grant.to_bytes())

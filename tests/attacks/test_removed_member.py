@@ -181,7 +181,7 @@ def test_what_it_releases_is_not_counted_once_keys_are_shared_anew(simulate: Sim
     assert not newest.holds(gone.account)
     slot = session.slot()
     forged = junk_release(gone, newest, slot)
-    where = custody.prefix(gone, 1, "releases", f"{slot.number}-{slot.attempt}", gone.account)
+    where = custody.prefix(gone, gone.account, 1, "releases", f"{slot.number}-{slot.attempt}")
     gone.store.put(where, forged.to_bytes())
     gathered, *_ = gather(session.site, 1, head, slot=slot.number, attempt=slot.attempt)
     assert gone.account.lower() not in {*gathered.good, *gathered.bad, *gathered.missing}

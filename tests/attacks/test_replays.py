@@ -16,6 +16,7 @@ from cdistrim import custody
 from cdistrim.devnet import CHAIN_ID, Devnet
 from cdistrim.devnet.directory import call
 from cdistrim.errors import LedgerRefusal, LedgerUnavailableError, SealError
+from cdistrim.grants import grants_prefix, offers_prefix
 from cdistrim.ledger import EthereumLedger, Member, SignedVote
 from cdistrim.ledger.words import ballot_word
 from cdistrim.messages import OfferedKey, Release
@@ -311,7 +312,7 @@ def test_a_share_opens_where_its_holder_released_it_and_nowhere_else(
     replayed = forged(release, **words).signed(signer.keys)
     # Everything else that was released goes, so that this alone could open.
     _forget_releases(steps)
-    where = custody.prefix(owner, 1, "releases", f"{slot.number}-{slot.attempt}", replayed.holder)
+    where = custody.prefix(owner, replayed.holder, 1, "releases", f"{slot.number}-{slot.attempt}")
     owner.store.put(where, replayed.to_bytes())
 
     gathered, *_ = gather(owner, 1, head, **at)
@@ -329,7 +330,7 @@ def test_a_share_opens_where_its_holder_released_it_and_nowhere_else(
     }
     assert gathered.bad == blamed.get(how, ())
     _forget_releases(steps)
-    put_back = custody.prefix(owner, 1, "releases", f"{slot.number}-{slot.attempt}", holder.account)
+    put_back = custody.prefix(owner, holder.account, 1, "releases", f"{slot.number}-{slot.attempt}")
     owner.store.put(put_back, release.to_bytes())
     assert capsule.holds(owner.account)
 
@@ -347,7 +348,7 @@ def granted(devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Stepper
 
 
 def _released(steps: Stepper, holder: str) -> list[Release]:
-    where = custody.prefix(steps.any, 1, "releases", "2-1", holder)
+    where = custody.prefix(steps.any, holder, 1, "releases", "2-1")
     return list(custody.read_messages(steps.any, where, Release))
 
 
@@ -383,7 +384,7 @@ def test_an_offer_of_another_slot_attempt_contract_or_chain_is_granted_nothing(
     session.evaluate()
     session.encrypt()
     evaluator = steps.sites["hospital-2"]
-    where = custody.prefix(evaluator, 1, "offers", "1-1", evaluator.account)
+    where = offers_prefix(evaluator, evaluator.account, 1, 1, 1)
     (offer,) = custody.read_messages(evaluator, where, OfferedKey)
     for path in (steps.simulated.consortium.store / where).iterdir():
         path.unlink()
@@ -398,10 +399,10 @@ def test_an_offer_of_another_slot_attempt_contract_or_chain_is_granted_nothing(
         replayed = offer.model_copy(update={"signature": b"", "model": elsewhere})
         evaluator.store.put(where, replayed.signed(evaluator.keys).to_bytes())
     session.deposit()
-    grants = custody.prefix(evaluator, 1, "grants", "1-1", evaluator.account)
-    assert evaluator.store.list(grants) == ()
+    assert evaluator.store.list(grants_prefix(evaluator, session.slot(), evaluator.account)) == ()
 
     evaluator.store.put(where, offer.to_bytes())
     session.answer_offers(session.slot())
-    assert len(evaluator.store.list(grants)) == 1
+    granted = grants_prefix(evaluator, session.slot(), evaluator.account)
+    assert len(evaluator.store.list(granted)) == 1
     session.close()

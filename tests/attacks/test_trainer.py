@@ -310,7 +310,7 @@ def test_a_record_of_model_a_with_model_b_in_the_envelope_is_refused(simulate: S
 
 def served(site: Site, name: str, digest: bytes, content: bytes) -> None:
     """The trainer controls the store, too: from now on these bytes lie under that name."""
-    where = custody.prefix(site, 1, "models", name)
+    where = custody.prefix(site, site.account, 1, "models", name)
     path = site.settings.store_url.removeprefix("file://")
     with open(f"{path}/{where}/{digest.hex()}", "wb") as stream:  # noqa: PTH123
         stream.write(content)
@@ -350,7 +350,7 @@ def test_another_key_for_one_evaluator_opens_nothing_else(simulate: Simulate) ->
     session = trained(steps)
     victim = steps.sites["hospital-2"]
     slot = session.slot()
-    at = custody.prefix(victim, 1, "offers", "1-1", victim.account)
+    at = grants.offers_prefix(victim, victim.account, 1, 1, 1)
     (offer,) = custody.read_messages(victim, at, OfferedKey)
     session.evaluate()
     session.encrypt()

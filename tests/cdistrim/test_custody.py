@@ -75,7 +75,7 @@ def test_a_whole_model_is_read_once_and_again_when_it_changed(
     accepted: Stepper, head: ModelRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = accepted.sites["hospital-3"]
-    where = custody.prefix(site, 1, "models", head.name)
+    where = custody.prefix(site, head.partner, 1, "models", head.name)
     reads: list[bytes] = []
     get = site.store.get
 
@@ -143,9 +143,8 @@ def test_a_share_that_the_dealer_sealed_badly_is_taken_from_what_an_evaluator_pu
         custody.own_share(victim, 1, head, spoiled)
 
     evaluator = steps.sites["hospital-3"]
-    (published,) = custody.read_messages(
-        victim, custody.prefix(victim, 1, "shares", head.name), Shares
-    )
+    where = steps.place("hospital-3", "shares", head.name)
+    (published,) = custody.read_messages(victim, where, Shares)
     again = published.open_share(capsule, evaluator.account, evaluator.keys.opening_keys)
     assert again == custody.own_share(evaluator, 1, head, capsule)
     all_shares = {

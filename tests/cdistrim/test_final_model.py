@@ -22,6 +22,8 @@ from cdistrim.weights import from_bytes, weights_hash
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
+pytestmark = pytest.mark.usefixtures("rights_by_prefix")
+
 Simulate = Callable[..., SimulatedConsortium]
 
 

@@ -14,7 +14,7 @@ from cdistrim.envelope import new_data_key
 from cdistrim.errors import NotReleasedError, SealError
 from cdistrim.iteration import IterationSession
 from cdistrim.leftovers import forget_evaluations
-from cdistrim.messages import Grant, OfferedKey, Shares
+from cdistrim.messages import Grant, OfferedKey
 from cdistrim.protocol import SkipReason, SlotState
 from cdistrim.sealing import SealingKey
 from cdistrim.site import Site
@@ -195,7 +195,7 @@ def test_a_key_that_somebody_offers_in_an_evaluators_name_is_granted_nothing(
     unsigned = OfferedKey(
         model=context, evaluator=victim.account, public=thief.public_bytes, head=True
     )
-    where = custody.prefix(mallory, 1, "offers", f"{slot.number}-{slot.attempt}", victim.account)
+    where = grants.offers_prefix(mallory, victim.account, 1, slot.number, slot.attempt)
     for forged in (unsigned, unsigned.signed(mallory.keys)):
         mallory.store.put(where, forged.to_bytes())
     mallory.store.put(where, b"junk")
@@ -219,7 +219,7 @@ def test_a_grant_of_another_key_is_passed_over(simulate: Simulate) -> None:
     slot = session.slot()
     (offer,) = custody.read_messages(
         evaluator,
-        custody.prefix(evaluator, 1, "offers", f"{slot.number}-{slot.attempt}"),
+        grants.offers_prefix(evaluator, evaluator.account, 1, slot.number, slot.attempt),
         OfferedKey,
     )
     wrong = Grant.seal(new_data_key(), offer, offer.model, slot=slot.number, attempt=slot.attempt)
@@ -234,8 +234,7 @@ def test_before_its_yes_an_evaluator_publishes_the_shares_again(simulate: Simula
     steps.accept()
     head = steps.any.ledger.model(1, 1)
     (capsule,) = custody.capsules(steps.any, 1, head)
-    where = custody.prefix(steps.any, 1, "shares", head.name)
-    published = list(custody.read_messages(steps.any, where, Shares))
+    published = steps.published_shares(head.name)
     assert len(published) == 1  # One of two evaluators was needed beside the trainer.
     for site in steps.sites.values():
         for each in published:
@@ -303,7 +302,7 @@ def test_an_evaluator_that_never_measured_the_head_is_granted_that_too(
     shutil.rmtree(late.memory)  # As if it had been away: it remembers no model.
     session = trained(steps)
     offers = custody.read_messages(
-        late, custody.prefix(late, 1, "offers", "2-1", late.account), OfferedKey
+        late, grants.offers_prefix(late, late.account, 1, 2, 1), OfferedKey
     )
     assert [offer.head for offer in offers] == [True]
     steps.ask_upload(session)

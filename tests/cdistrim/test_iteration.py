@@ -236,7 +236,7 @@ def test_what_killed_processes_left_goes_when_the_slot_is_over(simulate: Simulat
     for left in (checkpoint, former, *halves):
         left.write_bytes(content)
     steps.vote()
-    assert len(site.store.list(f"{steps_prefix(steps)}/models/hospital-1-1")) == 2
+    assert len(site.store.list(steps.place("hospital-1", "models", "hospital-1-1"))) == 2
 
     # That process was killed, too: nobody closed the slot. The site's next turn comes.
     steps.accept()
@@ -246,7 +246,7 @@ def test_what_killed_processes_left_goes_when_the_slot_is_over(simulate: Simulat
 
     record = steps.simulated.slots()[0].candidate
     assert record is not None
-    (kept,) = site.store.list(f"{steps_prefix(steps)}/models/hospital-1-1")
+    (kept,) = site.store.list(steps.place("hospital-1", "models", "hospital-1-1"))
     assert kept.digest == record.ciphertext_hash
     assert {path.name for path in site.work.iterdir() if path.is_file()} <= {"lease.lock"}
 
@@ -261,8 +261,3 @@ def test_a_checkpoint_goes_with_its_slot_also_where_its_key_is_gone(simulate: Si
     clear_ended_slots(ended)
     clear_ended_slots(open_one)
     assert [path.exists() for path in left] == [False, True]
-
-
-def steps_prefix(steps: Stepper) -> str:
-    settings = steps.any.settings
-    return f"{settings.chain_id}-{(settings.contract or '').lower()}/campaign-{steps.campaign}"

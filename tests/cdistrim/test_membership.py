@@ -26,6 +26,8 @@ from tests.factories import make_site_data
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper, junk_release
 
+pytestmark = pytest.mark.usefixtures("rights_by_prefix")
+
 Simulate = Callable[..., SimulatedConsortium]
 
 
@@ -369,5 +371,5 @@ def put_junk(liar: Site, steps: Stepper) -> None:
     assert view.slot is not None
     place = place_of_slot(view.slot)
     for capsule in custody.capsules(liar, 1, liar.ledger.model(1, view.head)):
-        where = custody.prefix(liar, 1, "releases", place, liar.account)
+        where = custody.prefix(liar, liar.account, 1, "releases", place)
         liar.store.put(where, junk_release(liar, capsule, view.slot).to_bytes())

@@ -45,7 +45,7 @@ def opens(session: IterationSession) -> bool:
 def put_release(site: Site, session: IterationSession, release: Release) -> None:
     """Where a holder's releases lie."""
     ref = session.ref
-    where = custody.prefix(site, 1, "releases", f"{ref.slot}-{ref.attempt}", site.account)
+    where = custody.prefix(site, site.account, 1, "releases", f"{ref.slot}-{ref.attempt}")
     site.store.put(where, release.to_bytes())
 
 
@@ -129,7 +129,7 @@ def test_junk_is_named_and_does_not_keep_the_head_from_being_opened(simulate: Si
         if event.name == "ModelOpened" and event.arguments["slot"] == 2
     )
     assert [opened.arguments[word] for word in ("good", "bad", "missing")] == [3, 1, 1]
-    where = custody.prefix(steps.any, 1, "openings", "2-1")
+    where = steps.place("hospital-2", "openings", "2-1")
     (report,) = custody.read_messages(steps.any, where, OpeningReport)
     report.require_author(session.site.account)
     assert report.bad == (liar.account.lower(),)
@@ -164,7 +164,7 @@ def test_junk_that_somebody_puts_in_a_holders_name_harms_nobody(simulate: Simula
     honest, mallory = steps.sites["hospital-1"], steps.sites["hospital-3"]
     forged = junk_of(honest, session).model_copy(update={"signature": b""}).signed(mallory.keys)
     put_release(honest, session, forged)
-    where = custody.prefix(steps.any, 1, "releases", "2-1", honest.account)
+    where = custody.prefix(steps.any, honest.account, 1, "releases", "2-1")
     steps.any.store.put(where, b"junk")
 
     (fetch,) = steps.view().granted_fetches()
@@ -174,9 +174,8 @@ def test_junk_that_somebody_puts_in_a_holders_name_harms_nobody(simulate: Simula
     assert release_share(honest, steps.view())
     assert has_released(honest, 1, fetch)
     assert opens(session)
-    (report,) = custody.read_messages(
-        steps.any, custody.prefix(steps.any, 1, "openings", "2-1"), OpeningReport
-    )
+    where = steps.place("hospital-2", "openings", "2-1")
+    (report,) = custody.read_messages(steps.any, where, OpeningReport)
     assert report.bad == ()
     session.close()
 
@@ -186,7 +185,7 @@ def test_a_share_that_the_store_lost_is_released_again(simulate: Simulate) -> No
     session = granted(steps)
     holder = steps.sites["hospital-1"]
     assert release_share(holder, steps.view())
-    where = custody.prefix(steps.any, 1, "releases", "2-1", holder.account)
+    where = custody.prefix(steps.any, holder.account, 1, "releases", "2-1")
     for path in (steps.simulated.consortium.store / where).iterdir():
         path.unlink()
 
@@ -200,13 +199,13 @@ def test_a_share_released_for_another_attempt_or_slot_is_no_use(simulate: Simula
     session = granted(steps)
     holder = steps.sites["hospital-1"]
     release_share(holder, steps.view())
-    where = custody.prefix(steps.any, 1, "releases", "2-1", holder.account)
+    where = custody.prefix(steps.any, holder.account, 1, "releases", "2-1")
     (reference,) = steps.any.store.list(where)
     replayed = steps.any.store.get(where, reference.digest)
     record = steps.any.ledger.model(1, 1)
     site = session.site
     for slot, attempt in ((2, 2), (3, 1)):
-        other = custody.prefix(steps.any, 1, "releases", f"{slot}-{attempt}", holder.account)
+        other = custody.prefix(steps.any, holder.account, 1, "releases", f"{slot}-{attempt}")
         steps.any.store.put(other, replayed)
         (gathered,) = opening.gather(site, 1, record, slot=slot, attempt=attempt)
         assert gathered.bad == (holder.account.lower(),)
@@ -273,13 +272,12 @@ def test_a_capsule_of_junk_that_a_partner_adds_closes_nothing(simulate: Simulate
         keys = {site.account: site.keys.sealing_key.public_bytes for site in names}
         threshold = 2 if len(names) == 2 else 3
         junk = Capsule.seal(new_data_key(), keys, threshold, original.context)
-        where = custody.prefix(liar, 1, "capsules", head.name)
+        where = custody.prefix(liar, liar.account, 1, "capsules", head.name)
         put = liar.store.put(where, junk.to_bytes())
         liar.ledger.add_capsule(campaign=1, slot=1, capsule_hash=put.digest)
         (fetch,) = steps.view().granted_fetches()
-        public = session.site.store.get(
-            custody.prefix(liar, 1, "requests", opening.place_of(fetch)), fetch.request_key_digest
-        )
+        where = custody.prefix(liar, fetch.requester, 1, "requests", opening.place_of(fetch))
+        public = session.site.store.get(where, fetch.request_key_digest)
         for site in (liar, friend):
             share = junk.open_share(site.account, site.keys.opening_keys, junk.context)
             released = Release.seal(

@@ -72,7 +72,7 @@ def test_the_restored_head_is_named_and_seen_to_be_whole(simulate: Simulate) -> 
     close_if_expired(steps.any, ref)
     assert verify_restored_head(steps.any, ref) == "hospital-1-1"
 
-    where = custody.prefix(steps.any, 1, "models", "hospital-1-1")
+    where = steps.place("hospital-1", "models", "hospital-1-1")
     (path,) = (steps.simulated.consortium.store / where).iterdir()
     path.unlink()
 
@@ -93,7 +93,8 @@ def test_every_reason_for_a_skip_has_a_sentence(simulate: Simulate) -> None:
 
 def damaged(steps: Stepper, kind: str = "models") -> None:
     """Somebody deletes the head's object, or its capsule."""
-    where = custody.prefix(steps.any, 1, kind, f"hospital-{steps.view().head}-{steps.view().head}")
+    head = steps.any.ledger.model(1, steps.view().head)
+    where = custody.prefix(steps.any, head.partner, 1, kind, head.name)
     for path in (steps.simulated.consortium.store / where).iterdir():
         path.unlink()
 

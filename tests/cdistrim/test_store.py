@@ -210,6 +210,15 @@ def test_listing_goes_deep_but_not_aside(backend: Backend) -> None:
         assert backend.store.get(reference.prefix, reference.digest) in (b"1", b"2")
 
 
+def test_the_names_below_a_prefix_are_one_segment_each(backend: Backend) -> None:
+    assert backend.store.names("contract") == ()
+    for place in ("contract/0xab/campaign-1/models", "contract/0xab", "contract/0xcd/x", "other/y"):
+        backend.store.put(place, DATA)
+    backend.store.put("contract", b"an object, and no prefix")
+    backend.attacker.pipe_file(f"{backend.root}/contract/readme", b"not ours")
+    assert backend.store.names("contract") == ("0xab", "0xcd")
+
+
 def test_sweeping_deletes_orphans_only(backend: Backend) -> None:
     kept = backend.store.put("mine/models", b"accepted")
     backend.store.put("mine/models", b"orphan")
@@ -239,18 +248,18 @@ def test_a_store_without_delete_rights_keeps_its_orphans(
     with caplog.at_level(logging.WARNING):
         assert backend.store.sweep("mine", keep=()) == 0
     assert "may not delete" in caplog.text
-    backend.store.check_writable()
+    backend.store.check_writable("probe")
 
 
 def test_a_writable_store_is_left_as_it_was(backend: Backend) -> None:
-    backend.store.check_writable()
+    backend.store.check_writable("probe")
     assert backend.store.list("probe") == ()
 
 
 def test_a_store_that_is_not_writable_is_named(backend: Backend) -> None:
     store = backend.reopen(backend.nowhere)
     with pytest.raises(StoreUnavailableError, match=backend.nowhere) as caught:
-        store.check_writable()
+        store.check_writable("probe")
     assert caught.value.hint
     with pytest.raises(StoreUnavailableError):
         store.put(WHERE, DATA)
@@ -337,7 +346,7 @@ def test_a_server_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPat
         lambda: store.get(WHERE, DIGEST),
         lambda: store.list(WHERE),
         lambda: store.exists(WHERE, DIGEST),
-        store.check_writable,
+        lambda: store.check_writable("probe"),
     ]
     for call in calls:
         with pytest.raises(StoreUnavailableError, match="gs://bucket/x"):

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from cdistrim import custody
 from cdistrim.errors import LeaseHeldError, UnopenableHeadError
 from cdistrim.iteration import Trained
 from cdistrim.lease import Lease
@@ -87,7 +86,7 @@ def test_a_candidate_that_fails_a_hard_check_is_voted_down(
 def test_a_candidate_whose_object_was_altered_is_voted_down(simulate: Simulate) -> None:
     steps = Stepper(simulate(size=2))
     asked_with(steps, lambda _: None)
-    where = custody.prefix(steps.any, 1, "models", "hospital-1-1")
+    where = steps.place("hospital-1", "models", "hospital-1-1")
     (path,) = (steps.simulated.consortium.store / where).iterdir()
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -130,7 +129,7 @@ def test_a_fetch_is_refused_where_the_head_is_damaged(
 ) -> None:
     steps = Stepper(simulate(size=2))
     steps.accept()
-    where = custody.prefix(steps.any, 1, "models", "hospital-1-1")
+    where = steps.place("hospital-1", "models", "hospital-1-1")
     (path,) = (steps.simulated.consortium.store / where).iterdir()
     path.chmod(0o600)
     damage(path)

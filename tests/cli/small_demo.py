@@ -74,7 +74,7 @@ def _kill_chain(run: Path) -> None:
 
 
 def _alter_models(run: Path) -> None:
-    for path in (run / "store").glob("*/*/models/*/*"):
+    for path in (run / "store").glob("*/*/*/models/*/*"):
         path.write_bytes(path.read_bytes()[:-1])
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from cdistrim import custody
 from cdistrim.protocol import CampaignState
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
@@ -24,7 +23,7 @@ def test_a_campaign_goes_on_from_the_head_before_one_that_can_not_be_opened(
     steps = Stepper(simulated)
     steps.accept()
     steps.accept()
-    where = custody.prefix(steps.any, 1, kind, "hospital-2-2")
+    where = steps.place("hospital-2", kind, "hospital-2-2")
     for path in (simulated.consortium.store / where).iterdir():
         path.unlink()
 

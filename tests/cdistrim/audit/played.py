@@ -76,9 +76,9 @@ class Played:
 
     def place(self, kind: str, slot: int) -> str:
         """Where the store has a slot's model or capsule."""
-        site = self.site(self.names[0])
-        name = model_name(self.names[slot - 1], slot)
-        return campaign_place(site.settings.chain_id, site.contract, 1, kind, name)
+        owner = self.site(self.names[slot - 1])
+        at = (owner.settings.chain_id, owner.contract, owner.account)
+        return campaign_place(*at, 1, kind, model_name(owner.name, slot))
 
     def sign(self, *names: str) -> None:
         """Some hospitals sign what they see."""

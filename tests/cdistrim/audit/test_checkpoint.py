@@ -72,7 +72,7 @@ def test_partners_hold_each_others_in_the_store(hospitals: Played) -> None:
     held, junk = checkpoints_in(one.store, origin)
     assert {each.checkpoint for each in held} == made
     assert not junk
-    assert {each.where.split("/")[2] for each in held} == {
+    assert {each.where.split("/")[1] for each in held} == {
         one.account.lower(),
         two.account.lower(),
     }
