@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cdistrim import custody, opening, progress, resharing, watch
+from cdistrim import custody, opening, openings, progress, resharing, watch
 from cdistrim.errors import OutOfOrderError, SealError, UnopenableHeadError, UntrustedDataError
 from cdistrim.protocol import GENESIS, CampaignView, ModelRecord, SlotState, SlotView
 from cdistrim.restore import remember_failure
@@ -94,7 +94,8 @@ class HeadFetch:
                 campaign=slot.campaign, slot=slot.number, attempt=slot.attempt, **opened.counts
             )
             if opened.gathered is not None:
-                opening.report_opening(self._site, slot, opened.gathered, opened=True)
+                record = self._record(view)
+                openings.report_opening(self._site, slot, record, opened.gathered, opened.key)
         self._key = opened.key
         self._envelope = b""
         return opened.weights
@@ -142,7 +143,7 @@ class HeadFetch:
         at = {"slot": slot.number, "attempt": slot.fetch_attempt}
         found = opening.gather(self._site, view.number, self._record(view), **at)
         best = next((each for each in found if each.recorded), found[0])
-        opening.report_opening(self._site, slot, best, opened=False)
+        openings.report_opening(self._site, slot, self._record(view), best, None)
 
     @contextmanager
     def _opening(self, view: CampaignView) -> Iterator[None]:

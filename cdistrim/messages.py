@@ -33,11 +33,15 @@ from cdistrim.sealing import PUBLIC_KEY_SIZE, Purpose, SealingKey, open_sealed, 
 from cdistrim.shares import MAX_HOLDERS, Share
 from cdistrim.signing import SignedDocument
 
-__all__ = ["Grant", "OfferedKey", "OpeningReport", "Release", "Shares"]
+__all__ = ["MOST_VOUCHED", "Grant", "OfferedKey", "OpeningReport", "Release", "Shares"]
+
+MOST_VOUCHED = 100
+"""Capsules for which a report vouches: a document has a bound."""
 
 Number = Annotated[int, Field(ge=0, lt=1 << 32)]
 Digest = Annotated[Encoded, Field(min_length=32, max_length=32)]
 Sealed = Annotated[Encoded, Field(max_length=4096)]
+Digests = Annotated[tuple[Digest, ...], Field(max_length=MOST_VOUCHED, strict=False)]
 Accounts = Annotated[tuple[Account, ...], Field(max_length=MAX_HOLDERS, strict=False)]
 
 
@@ -222,10 +226,13 @@ class Release(SignedDocument):
 
 
 class OpeningReport(SignedDocument):
-    """What a requester says of the shares that it was sent: whose were good, junk, or missing."""
+    """What a requester says of the shares that it was sent: whose were good, junk, or missing.
+
+    ``sound`` are the model's capsules whose dealing it has checked with the key, and found right.
+    """
 
     kind: Literal["opening"] = "opening"
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     model: Context
     capsule: Digest
     requester: Account
@@ -235,6 +242,7 @@ class OpeningReport(SignedDocument):
     good: Accounts
     bad: Accounts
     missing: Accounts
+    sound: Digests
 
 
 def _release_binding(capsule: bytes, holder: str, slot: int, attempt: int) -> dict[str, int | str]:

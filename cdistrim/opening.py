@@ -33,7 +33,7 @@ from cdistrim.errors import (
     UnopenableHeadError,
     UntrustedDataError,
 )
-from cdistrim.messages import OpeningReport, Release
+from cdistrim.messages import Release
 from cdistrim.protocol import GENESIS, CampaignView, GrantedFetch, ModelRecord, SlotView
 from cdistrim.sealing import SealingKey
 from cdistrim.shares import Share, recover
@@ -56,7 +56,6 @@ __all__ = [
     "open_with_shares",
     "place_of",
     "place_of_slot",
-    "report_opening",
     "request_key",
 ]
 
@@ -348,24 +347,6 @@ def open_together(sites: Sequence[Site], campaign: int, record: ModelRecord) -> 
         f"{len(sites)} sites together hold too few shares of {record.name}'s key.",
         hint="As many holders as the campaign's quorum open a model, and no fewer.",
     )
-
-
-def report_opening(site: Site, slot: SlotView, gathered: Gathered, *, opened: bool) -> None:
-    """Tell all partners, through the store, whose shares were good, junk or missing."""
-    capsule = gathered.capsule
-    report = OpeningReport(
-        model=capsule.context,
-        capsule=capsule.digest(),
-        requester=site.account,
-        slot=slot.number,
-        attempt=slot.fetch_attempt,
-        opened=opened,
-        good=tuple(sorted(gathered.good)),
-        bad=gathered.bad,
-        missing=gathered.missing,
-    ).signed(site.keys)
-    where = prefix(site, site.account, slot.campaign, "openings", place_of_slot(slot))
-    site.store.put(where, report.to_bytes())
 
 
 def _named(accounts: tuple[str, ...]) -> str:

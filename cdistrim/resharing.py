@@ -40,7 +40,8 @@ from cdistrim.errors import (
 )
 from cdistrim.grants import offers_prefix
 from cdistrim.messages import OfferedKey, OpeningReport
-from cdistrim.opening import find_key, gather, place_of_slot
+from cdistrim.opening import find_key, gather
+from cdistrim.openings import reports_on, vouched_capsules
 from cdistrim.protocol import (
     GENESIS,
     BallotId,
@@ -231,10 +232,12 @@ def custody_of(site: Site, view: CampaignView, *, without: str = "") -> Iterator
     keys = {account: public_digest(key) for account, key in members.items() if account in partners}
     suspects = _suspects(site, view)
     for record in site.ledger.lineage(view.number, view.head):
-        found = [
-            _custody(view.number, record, capsule, keys, suspects)
-            for capsule in capsules(site, view.number, record)
-        ]
+        counting = (
+            vouched_capsules(site, view, record)
+            if record.slot == view.head
+            else capsules(site, view.number, record)
+        )
+        found = [_custody(view.number, record, capsule, keys, suspects) for capsule in counting]
         if found:
             yield max(found, key=lambda one: one.spare)
         else:
@@ -276,12 +279,7 @@ def _suspects(site: Site, view: CampaignView) -> dict[str, bytes]:
         slot = site.ledger.slot(view.number, number)
         if not slot.fetch_attempt:
             continue
-        where = prefix(site, slot.owner, view.number, "openings", place_of_slot(slot))
-        for report in read_messages(site, where, OpeningReport):
-            try:
-                report.require_author(slot.owner)
-            except IntegrityError:
-                continue
+        for report in reports_on(site, slot):
             reported = _capsule_in(site, view.number, report)
             if reported is not None:
                 absent = set(report.missing) - _seen_in(site, slot, report.missing)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cdistrim import custody
 from cdistrim.capsule import Capsule
 from cdistrim.data.cases import SiteData
 from cdistrim.enrolment import enrol
+from cdistrim.envelope import new_data_key
 from cdistrim.grants import offer_key
 from cdistrim.iteration import IterationRef, IterationSession
 from cdistrim.membership import answer_proposal
@@ -19,7 +22,7 @@ from cdistrim.voting import Answer, answer_ballot
 from cdistrim.watch import observe
 from tests.simulated import SimulatedConsortium
 
-__all__ = ["Stepper", "junk_release"]
+__all__ = ["Stepper", "false_capsule", "junk_release"]
 
 
 def junk_release(holder: Site, capsule: Capsule, slot: SlotView) -> Release:
@@ -155,3 +158,18 @@ class Stepper:
         self.vote()
         session.confirm()
         session.close()
+
+
+def false_capsule(mallory: Site, holders: Iterable[Site], threshold: int) -> Capsule:
+    """Shares of a key that is no model's, on the ledger as if the first model's were shared anew.
+
+    Any partner may add a capsule; it needs no key for it, and the shares fit their digests.
+    """
+    head = mallory.ledger.model(1, 1)
+    keys = {site.account: site.keys.sealing_key.public_bytes for site in holders}
+    context = custody.record_context(mallory, 1, head)
+    capsule = Capsule.seal(new_data_key(), keys, threshold, context)
+    where = custody.prefix(mallory, mallory.account, 1, "capsules", head.name)
+    put = mallory.store.put(where, capsule.to_bytes())
+    mallory.ledger.add_capsule(campaign=1, slot=1, capsule_hash=put.digest)
+    return capsule

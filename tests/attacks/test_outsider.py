@@ -212,6 +212,7 @@ def test_whatever_an_outsider_puts_into_the_store_a_slot_goes_its_way(simulate: 
         good=(),
         bad=(holder.account,),
         missing=(site.account,),
+        sound=(),
     )
     published = Shares(
         model=capsule.context, capsule=capsule.digest(), sealed={holder.account: bytes(1200)}

@@ -208,12 +208,15 @@ def test_a_report_says_who_sent_what(people: People) -> None:
         good=(people.carol.account,),
         bad=(people.bob.account,),
         missing=(people.alice.account,),
+        sound=(people.capsule.digest(),),
     ).signed(people.carol)
     read = OpeningReport.parse(report.to_bytes())
     read.require_author(people.carol.account)
     assert read.bad == (people.bob.account.lower(),)
     with pytest.raises(IntegrityError):
         read.model_copy(update={"bad": ()}).require_author(people.carol.account)
+    with pytest.raises(IntegrityError):
+        read.model_copy(update={"sound": ()}).require_author(people.carol.account)
 
 
 def test_malformed_messages_are_refused(people: People) -> None:

@@ -163,6 +163,7 @@ def _documents(people: dict[str, SiteKeys]) -> list[Specimen]:
                 good=(UPLOADER,),
                 bad=bad,
                 missing=(),
+                sound=(of.digest(),),
             ).signed(uploader)
 
     offer = next(offers())

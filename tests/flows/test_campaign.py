@@ -90,7 +90,7 @@ def test_the_store_keeps_one_candidate_and_one_capsule_a_slot(
     finished: SimulatedConsortium,
 ) -> None:
     for kind in ("models", "capsules"):
-        found = finished.consortium.store.glob(f"*/campaign-1/{kind}/*/*")
+        found = finished.consortium.store.glob(f"*/*/campaign-1/{kind}/*/*")
         assert len(list(found)) == 6
 
 
