@@ -9,7 +9,7 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,10 +131,7 @@ class Embedded:
                 guarded("clearing up", lambda: clear_when_idle(bound_site()))
 
     def _run(self, duty: Duty) -> None:
-        # Heartbeats tell a server that a flow's process lives. Here all flows share this process,
-        # and stopping a heartbeat costs every flow a second.
-        heartbeats_off = temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
-        with heartbeats_off, site_bound_to(self._sites[duty.partner]):
+        with site_bound_to(self._sites[duty.partner]):
             if self._done(duty):
                 return
             DEED_FLOWS[duty.deed](duty.campaign, duty.slot, duty.attempt)
@@ -240,10 +237,21 @@ _dispatcher: ContextVar[Dispatcher | None] = ContextVar("cdistrim_dispatcher", d
 
 @contextmanager
 def dispatching_with(dispatcher: Dispatcher) -> Iterator[None]:
-    """Make ``dispatcher`` the one that campaign flows in this context use."""
+    """Make ``dispatcher`` the one that campaign flows in this context use.
+
+    Heartbeats tell a server that a flow's process lives. Where all flows share this process they
+    are off: stopping one costs every flow a second. (So does reading Prefect's settings again a
+    tenth, hence once and not for each flow; the threads of :class:`Embedded` take on the context.)
+    """
     token = _dispatcher.set(dispatcher)
+    heartbeats_off = (
+        temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+        if isinstance(dispatcher, Embedded)
+        else nullcontext()
+    )
     try:
-        yield
+        with heartbeats_off:
+            yield
     finally:
         _dispatcher.reset(token)
 

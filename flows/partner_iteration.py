@@ -77,13 +77,26 @@ def _ask_and_train(ref: IterationRef) -> SlotState:
         guarded("partner_iteration", session_of(bound_site(), ref).release_weights)
         return SlotState.WAITING if await_restart(ref) else SlotState.SKIPPED
     train(ref)
-    evaluate(ref)
-    if not _reported(ref):
-        # The candidate lies in quarantine before anybody is asked: evaluators open it.
-        encrypt(ref)
-        deposit(ref)
+    if _reported(ref):
+        evaluate(ref)
+    else:
+        _evaluate_and_deposit(ref)
     request_upload(ref)
     return SlotState.UPLOAD_REQUESTED
+
+
+def _evaluate_and_deposit(ref: IterationRef) -> None:
+    """Both at once, since neither needs the other: the partners wait for less.
+
+    The candidate lies in quarantine before anybody is asked: evaluators open it.
+    """
+    measured = evaluate.submit(ref)
+    try:
+        encrypt(ref)
+        deposit(ref)
+    finally:
+        measured.wait()  # What measures needs the weights: they don't leave memory before.
+    measured.result()
 
 
 def _see_it_decided(ref: IterationRef) -> SlotState:

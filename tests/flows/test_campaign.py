@@ -15,11 +15,12 @@ from cdistrim.devnet import Devnet
 from cdistrim.errors import IntegrityError, NotReleasedError
 from cdistrim.iteration import IterationRef, IterationSession, Trained
 from cdistrim.lease import Lease
-from cdistrim.protocol import BallotKind, CampaignState
+from cdistrim.protocol import BallotKind, CampaignState, SlotState
 from cdistrim.site import Site, site_bound_to
 from cdistrim.spec import VotingMode, VotingSpec
 from cdistrim.watch import await_ballot
 from cdistrim.weights import Weights, from_bytes
+from tasks.boundary import SiteFailure
 from tests.prefect_server import PrefectServer
 from tests.simulated import SimulatedConsortium, flipped
 
@@ -102,6 +103,32 @@ def test_a_campaign_in_the_papers_way_completes(simulate: Simulate) -> None:
     assert view.state is CampaignState.COMPLETED
     assert view.accepted == 3
     assert all(slot.candidate and any(slot.candidate.capsule_hash) for slot in simulated.slots())
+
+
+def test_a_site_that_fails_to_measure_asks_for_no_vote_and_goes_on_from_there(
+    simulate: Simulate,
+) -> None:
+    """It encrypts and deposits at the same time: that is no reason to ask."""
+    simulated = simulate()
+    simulated.found()
+    number = simulated.open_campaign()
+    site = simulated.site("hospital-1")
+    in_the_way = site.memory / "measured"
+    in_the_way.parent.mkdir(exist_ok=True)
+    in_the_way.write_bytes(b"")
+
+    with pytest.raises(SiteFailure, match="evaluate of slot 1"):
+        simulated.run()
+
+    slot = site.ledger.slot(number, 1)
+    assert slot.state is SlotState.TRAINING
+    assert len(list(simulated.consortium.store.glob("*/*/campaign-1/models/*/*"))) == 1
+    for directory in (site.work, site.turn):
+        with Lease(directory, campaign=1, slot=1, purpose="test"):
+            pass
+
+    in_the_way.unlink()
+    assert simulated.run().accepted == 3
 
 
 # --- what damaging, malicious and absent ones get -------------------------------------------------
@@ -216,7 +243,6 @@ def test_a_hospital_that_never_enrols_is_skipped(simulate: Simulate) -> None:
 def test_the_server_learns_a_failures_code_and_nothing_else(
     simulate: Simulate, prefect_server: PrefectServer
 ) -> None:
-    from tasks.boundary import SiteFailure
 
     simulated = simulate()
     simulated.found()
