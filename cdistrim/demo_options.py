@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cdistrim.errors import ConfigurationError, UsageError
 from cdistrim.site import write_atomically
 from cdistrim.spec import PolicyName, VotingMode
+from cdistrim.store import STORE_URL, STORE_URL_RULE, ObjectStore
 
 __all__ = ["CYCLES", "HOSPITALS", "DemoOptions", "continuation", "new_run_id", "run_directory"]
 
@@ -79,15 +80,13 @@ class DemoOptions(BaseModel):
                 f"--sabotage {self.sabotage!r} is no hospital of the demo.",
                 hint=f"Choose one of {', '.join(HOSPITALS)}.",
             )
-        if self.store and not re.fullmatch(r"[a-z0-9+]+://.+", self.store):
+        if self.store and not re.fullmatch(STORE_URL, self.store):
             raise UsageError(
-                f"--store {self.store!r} is no store URL.",
+                f"--store {self.store!r} is no store URL: {STORE_URL_RULE}.",
                 hint="Write it like gs://bucket/path or file:///path.",
             )
         if self.store:
             # Before the run remembers it: a run goes on with the store that it began with.
-            from cdistrim.store import ObjectStore
-
             ObjectStore(self.store)
 
     def save(self, directory: Path) -> None:

@@ -9,8 +9,9 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from cdistrim.errors import ConfigurationError
+from cdistrim.store import STORE_URL, STORE_URL_RULE
 
-__all__ = ["ContractAddress", "LedgerUrl", "Settings", "matching", "problem_of"]
+__all__ = ["ContractAddress", "LedgerUrl", "Settings", "StoreUrl", "matching", "problem_of"]
 
 
 class Settings(BaseModel):
@@ -57,6 +58,8 @@ LedgerUrl = Annotated[str, matching(r"https?://.+", "it begins with http:// or h
 ContractAddress = Annotated[
     str, matching(r"0x[0-9a-fA-F]{40}", "it has 0x and 40 hexadecimal digits")
 ]
+StoreUrl = Annotated[str, matching(STORE_URL, STORE_URL_RULE)]
+"""Where the common store is."""
 
 
 _IN_OUR_WORDS = {

@@ -37,7 +37,7 @@ from pydantic import Field, ValidationError
 from cdistrim.errors import ConfigurationError, UsageError
 from cdistrim.ledger.interface import MAX_FEE_GWEI, NAME_PATTERN, NAME_RULE, Confirmations
 from cdistrim.places import SPECS
-from cdistrim.settings import ContractAddress, LedgerUrl, Settings, matching
+from cdistrim.settings import ContractAddress, LedgerUrl, Settings, StoreUrl, matching
 from cdistrim.spec import CampaignSpec
 
 if TYPE_CHECKING:
@@ -79,10 +79,7 @@ class SiteSettings(Settings):
     ledger_url: LedgerUrl
     chain_id: Annotated[int, Field(gt=0)]
     contract: ContractAddress | None = None
-    store_url: Annotated[
-        str,
-        matching(r"[a-z0-9+]+://.+", "it begins with file:// or the scheme of a cloud, as gs://"),
-    ]
+    store_url: StoreUrl
     passphrase_file: str | None = PASSPHRASE_FILE
     confirmations: Confirmations = 0
     first_block: Annotated[int, Field(ge=0)] = 0

@@ -6,7 +6,7 @@ what fits its name. The ledger says which names count: the store is trusted with
 bytes.
 
 fsspec speaks to the backends: ``file://`` (embedded), ``gs://`` (production), ``memory://``
-(tests); others work if they are installed. Their exceptions are mapped here, to
+(tests). Its others, with which nothing was tried, are refused. What they raise is mapped here, to
 :class:`~cdistrim.errors.StoreUnavailableError` (trying again may help) or
 :class:`~cdistrim.errors.IntegrityError` (it will not).
 """
@@ -30,7 +30,14 @@ from cdistrim.errors import ConfigurationError, IntegrityError, StoreUnavailable
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-__all__ = ["DEFAULT_LIMIT", "ObjectStore", "Reference"]
+__all__ = ["DEFAULT_LIMIT", "STORE_URL", "STORE_URL_RULE", "ObjectStore", "Reference"]
+
+_TEXT = r"[^\0-\x1f\x7f\ud800-\udfff]*"
+STORE_URL = rf"file:///(?=/*[^/]){_TEXT}|gs://[a-z0-9][a-z0-9._-]*(/{_TEXT})?"
+"""What a site's store may be called: a relative path would be another store in each directory."""
+STORE_URL_RULE = (
+    "it is file:/// and a directory's path, or gs:// and a bucket, with a path if need be"
+)
 
 DEFAULT_LIMIT = 1 << 22
 """Bytes that :meth:`ObjectStore.get` accepts unless told otherwise: enough for any document."""
@@ -65,18 +72,20 @@ class ObjectStore:
         options: For the fsspec filesystem, e.g. ``token`` or ``endpoint_url`` of gcsfs.
 
     Raises:
-        ConfigurationError: The URL is malformed, or no package for its scheme is installed.
+        ConfigurationError: The URL is malformed, or of a kind that is not supported.
+        StoreUnavailableError: There are no credentials for it.
     """
 
     def __init__(self, url: str, **options: object) -> None:
-        scheme, separator, root = url.partition("://")
-        if not separator or not root.strip("/"):
+        if not re.fullmatch(rf"{STORE_URL}|memory://.+", url):
             raise ConfigurationError(
-                f"{url!r} is no store URL.", hint="Write it like gs://bucket/path or file:///path."
+                f"{url!r} is no store URL: {STORE_URL_RULE}.",
+                hint="Write it like gs://bucket/path or file:///path.",
             )
+        scheme = url.partition("://")[0]
         self.url = url.rstrip("/")
         self._fs, self._errors = _filesystem(scheme, options)
-        self._local = scheme in ("file", "local")
+        self._local = scheme == "file"
         self._root: str = self._fs._strip_protocol(self.url)
 
     def put(self, prefix: str, data: bytes, *, digest: bytes = b"") -> Reference:
@@ -377,7 +386,7 @@ def _filesystem(
     options = {**options, "use_listings_cache": False}
     errors: tuple[type[Exception], ...] = (OSError, TimeoutError, FSTimeoutError)
     try:
-        if scheme in ("gs", "gcs"):
+        if scheme == "gs":
             from aiohttp import ClientError
             from gcsfs.core import GCSFileSystem
             from gcsfs.retry import ChecksumError, HttpError
@@ -391,11 +400,6 @@ def _filesystem(
             options = {"consistency": "md5", **options}
             return GCSFileSystem(**options), errors
         return fsspec.filesystem(scheme, **options), errors
-    except (ImportError, ValueError) as error:
-        raise ConfigurationError(
-            f"Stores of the kind {scheme}:// can't be used here: {error}.",
-            hint="Use gs:// or file://, or install the fsspec package of that kind.",
-        ) from error
     except errors as error:
         raise StoreUnavailableError(
             f"The store could not be opened: {_brief(error)}.",

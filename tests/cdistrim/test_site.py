@@ -24,7 +24,7 @@ def make(directory: Path, name: str) -> Site:
         ledger_url="http://127.0.0.1:1",
         chain_id=1,
         contract="0x" + "0" * 40,
-        store_url="memory://store",
+        store_url="file:///srv/store",
     )
     return Site.create(directory / name, settings)
 

@@ -360,9 +360,17 @@ def test_a_large_object_goes_through_a_resumable_upload(emulator: str) -> None:
     assert store.get(WHERE, reference.digest, limit=len(data)) == data
 
 
-@pytest.mark.parametrize("url", ["", "store", "/srv/store", "gs://", "file:///", "nope://x/y"])
+KINDS = sorted({*fsspec.available_protocols(), "nope"} - {"file", "gs", "memory"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "store", "/srv/store", "gs://", "gs:///path", "gs://Bucket/path", "gs://b/\0", "file:///"]
+    + ["file:////", "file://store", "file://host/store", "file:///a\nb", "file:///\udcff"]
+    + [f"{kind}://{path}" for kind in KINDS for path in ("x", "/x/y")],
+)
 def test_a_url_that_is_no_store_is_a_configuration_error(url: str) -> None:
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match="is no store URL"):
         ObjectStore(url)
 
 

@@ -225,6 +225,10 @@ def test_keys_are_never_made_twice(tmp_path: Path) -> None:
         ("ledger-url", "127.0.0.1:8545"),
         ("contract", "0x12"),
         ("store-url", "/srv/store"),
+        ("store-url", "ftp://host/store"),
+        ("store-url", "https://host/store"),
+        ("store-url", "file://store"),
+        ("store-url", "memory://store"),
         ("chain-id", "0"),
     ],
 )

@@ -33,7 +33,7 @@ def directory(tmp_path: Path) -> Path:
         ledger_url="http://127.0.0.1:1",
         chain_id=1,
         contract="0x" + "0" * 40,
-        store_url="memory://store",
+        store_url="file:///srv/store",
     )
     return Site.create(tmp_path / "hospital-1", settings).directory
 

@@ -242,7 +242,7 @@ def test_a_sites_highest_fee_is_its_settings(devnet: Devnet, tmp_path: Path) -> 
             ledger_url=line.url,
             chain_id=CHAIN_ID,
             contract=contract,
-            store_url="memory://store",
+            store_url="file:///srv/store",
             max_fee_gwei=1.5,
         )
         site = Site.create(tmp_path, settings)
