@@ -340,11 +340,12 @@ def _refuse_others(kept: Kept, directory: Path) -> None:
 
 def _write_contents(kept: Kept, directory: Path) -> None:
     """Everything but the keys. What is there already is the same."""
-    site = Site.create(directory, kept.contents.settings)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     for part in (directory, *directory.iterdir()):
         # What is a link leads to a place of the operator's own, e.g. to a volume for the cases.
         if part.is_dir() and not part.is_symlink():
             part.chmod(0o700)
+    site = Site.create(directory, kept.contents.settings)
     for name in kept.contents.approved:
         site.approve_spec(bytes.fromhex(name))
     if kept.contents.salts:

@@ -94,12 +94,7 @@ def read_private(path: Path, what: str, *, forbidden: int = 0o077) -> bytes:
 
 
 def refuse_foreign_writers(directory: Path) -> None:
-    """Who can write to the directory can exchange the keys in it."""
-    if not directory.is_dir():
-        raise KeyFileError(
-            f"There are no keys at {directory}.",
-            hint="Give the directory of a site that has keys, or make them.",
-        )
+    """Who can write to a directory can exchange what lies in it."""
     mode = stat.S_IMODE(directory.stat().st_mode)
     if mode & 0o022:
         raise KeyFileError(

@@ -37,6 +37,7 @@ from pydantic import Field, ValidationError
 from cdistrim.errors import ConfigurationError, UsageError
 from cdistrim.ledger.interface import MAX_FEE_GWEI, NAME_PATTERN, NAME_RULE, Confirmations
 from cdistrim.places import SPECS
+from cdistrim.private_files import refuse_foreign_writers
 from cdistrim.settings import ContractAddress, LedgerUrl, Settings, StoreUrl, matching
 from cdistrim.spec import CampaignSpec
 
@@ -61,6 +62,9 @@ SITE_VARIABLE = "CDISTRIM_SITE"
 """Environment variable that binds a process to one site directory."""
 
 PASSPHRASE_FILE = "passphrase"  # noqa: S105  a file's name
+
+_TRUSTED = (".", "approved", "memory", "work")
+"""Directories whose content a site believes: settings, approvals, what it has found out."""
 
 _bound: ContextVar[Path | None] = ContextVar("cdistrim_site", default=None)
 
@@ -122,10 +126,14 @@ class Site:
 
     Raises:
         ConfigurationError: ``site.json`` is missing or invalid.
+        KeyFileError: Others may write to the directory, or to one in it that the site believes.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
+        for part in _TRUSTED:
+            if (self.directory / part).is_dir():
+                refuse_foreign_writers(self.directory / part)
         self.settings = SiteSettings.read(
             self.directory / "site.json",
             missing=ConfigurationError(

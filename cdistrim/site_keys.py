@@ -210,7 +210,7 @@ def load_site_keys(directory: Path, passphrase: str) -> SiteKeys:
     Raises:
         KeyFileError: A file is missing, readable by others or damaged, or the passphrase is wrong.
     """
-    refuse_foreign_writers(directory)
+    _refuse_exchangeable(directory)
     private_key, account = _unlock_account(directory / _ACCOUNT_FILE, passphrase)
     sealing, *others = (
         unlock_sealing_key(read_private(path, "sealing key"), passphrase, str(path))
@@ -287,7 +287,7 @@ def replace_lost_key(directory: Path, passphrase: str) -> None:
             f"{path} is there.",
             hint="If it is damaged and there is no backup, move it away yourself.",
         )
-    refuse_foreign_writers(directory)
+    _refuse_exchangeable(directory)
     _unlock_account(directory / _ACCOUNT_FILE, passphrase)
     place_private(path, _lock_sealing_key(SealingKey.generate(), passphrase, _SCRYPT_COST))
 
@@ -299,7 +299,7 @@ def read_key_files(directory: Path) -> dict[str, bytes]:
         KeyFileError: A file is missing or readable by others, or there are others than
             :data:`KEY_FILES` and :data:`OTHER_KEY_FILES`.
     """
-    refuse_foreign_writers(directory)
+    _refuse_exchangeable(directory)
     others = [path.name for path in _other_files(directory)]
     strange = sorted({path.name for path in directory.iterdir()} - {*KEY_FILES, *others})
     if strange:
@@ -308,6 +308,15 @@ def read_key_files(directory: Path) -> dict[str, bytes]:
             hint="Move it away if it is none; else use the release that wrote it.",
         )
     return {name: read_private(directory / name, "key file") for name in (*KEY_FILES, *others)}
+
+
+def _refuse_exchangeable(directory: Path) -> None:
+    if not directory.is_dir():
+        raise KeyFileError(
+            f"There are no keys at {directory}.",
+            hint="Give the directory of a site that has keys, or make them.",
+        )
+    refuse_foreign_writers(directory)
 
 
 # --- the two files ---

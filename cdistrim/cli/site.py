@@ -39,6 +39,7 @@ def init(
     from pydantic import ValidationError
 
     from cdistrim.passphrase import read_passphrase
+    from cdistrim.private_files import refuse_foreign_writers
     from cdistrim.settings import problem_of
     from cdistrim.site import PASSPHRASE_FILE, Site, SiteSettings
     from cdistrim.site_keys import create_site_keys
@@ -59,6 +60,8 @@ def init(
         raise UsageError(
             f"--{where.replace('_', '-')} {value!r} is invalid: {what}.", hint="Correct it."
         ) from None
+    if directory.is_dir():
+        refuse_foreign_writers(directory)
     passphrase = read_passphrase(file=file if file.exists() else None)
     keys = create_site_keys(directory / "keys", passphrase)
     Site.create(directory, settings)

@@ -180,6 +180,18 @@ def test_a_directory_of_keys_that_others_can_write_to(site: Path) -> None:
     assert_explained(call("site", "check", site), 4, "0777", "chmod 700")
 
 
+@pytest.mark.parametrize("part", [".", "approved", "memory", "work"])
+@pytest.mark.parametrize("mode", [0o702, 0o720])
+def test_a_site_that_others_can_write_to(site: Path, part: str, mode: int) -> None:
+    (site / part).chmod(mode)
+
+    for command in (("site", "check", site), ("campaign", "approve", site, 1), ("verify", site)):
+        assert_explained(call(*command), 4, f"chmod 700 {site / part}", f"{mode:04o}")
+
+    (site / part).chmod(0o755)
+    assert call("site", "check", site).code == 0
+
+
 def test_a_wrong_passphrase(site: Path) -> None:
     (site / "passphrase").write_text("wrong horse battery staple")
 

@@ -244,6 +244,16 @@ def test_a_setting_that_is_invalid_makes_no_site(tmp_path: Path, option: str, va
     assert not directory.exists()
 
 
+@pytest.mark.usefixtures("passphrase")
+def test_no_keys_are_made_where_others_can_write(tmp_path: Path) -> None:
+    directory = tmp_path / "site"
+    directory.mkdir()
+    directory.chmod(0o777)
+
+    assert_explained(_init(directory, {}), 4, "0777", f"chmod 700 {directory}")
+    assert list(directory.iterdir()) == []
+
+
 @pytest.mark.parametrize("passphrase", [None, "", "short"])
 def test_a_site_needs_a_good_passphrase(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passphrase: str | None
