@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, TextIO
 
@@ -11,6 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from cdistrim.report import wording
 
 if TYPE_CHECKING:
     from cdistrim.audit import Audit
@@ -93,7 +94,7 @@ def _extent(audit: Audit) -> str:
     last = audit.history.last
     if last is None:
         return "none"
-    when = datetime.fromtimestamp(last.timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    when = wording.moment(last.timestamp)
     return f"{audit.history.records}, the last one in block {last.block} of {when}"
 
 

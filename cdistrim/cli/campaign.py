@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import typer
@@ -10,7 +11,9 @@ from cdistrim.errors import UsageError
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Open, review, approve, refuse and run campaigns.", no_args_is_help=True)
+app = typer.Typer(
+    help="Open, list, review, approve, refuse and run campaigns.", no_args_is_help=True
+)
 
 SITE = typer.Argument(..., help="The site's directory.")
 NUMBER = typer.Argument(..., min=1, help="The campaign's number on the ledger.")
@@ -34,6 +37,22 @@ def open_(directory: Path = SITE, spec: Path = typer.Argument(..., help="The spe
         typer.echo(
             "Two partners: either of them can block every step, and it takes both to open a model."
         )
+
+
+@app.command("list")
+def list_(directory: Path = SITE) -> None:
+    """All campaigns on the ledger: name, state, open slot and its deadline, head; no key needed."""
+    from cdistrim.site import Site
+
+    site = Site(directory)
+    ledger = site.readable_ledger
+    from cdistrim.cli.campaign_table import show_campaigns
+
+    newest = ledger.campaigns()
+    if not newest:
+        typer.echo("No campaign is on the ledger yet. Open one: cdistrim campaign open SITE SPEC")
+        return
+    show_campaigns(site, map(ledger.campaign, range(1, newest + 1)), sys.stdout)
 
 
 @app.command()

@@ -42,7 +42,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "An enrolment is final; take part with it, or wait for the next campaign.",
     ),
     # what exists
-    "NoCampaign": ("There is no campaign {campaign}.", "List the campaigns."),
+    "NoCampaign": (
+        "There is no campaign {campaign}.",
+        "`cdistrim campaign list SITE` shows those that there are.",
+    ),
     "NoSlot": ("Campaign {campaign} has no slot {slot}.", "Slots count from 1."),
     "NoModel": (
         "Slot {slot} of campaign {campaign} has no accepted model.",

@@ -7,6 +7,7 @@ takes control characters (terminal escapes) and direction marks out before they 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 __all__ = [
     "EN_DASH",
@@ -15,6 +16,7 @@ __all__ = [
     "auc_with_interval",
     "count",
     "duration",
+    "moment",
     "p_value",
     "printable",
     "sentence_list",
@@ -72,6 +74,11 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def moment(timestamp: float) -> str:
+    """A time of the ledger, e.g. ``2026-12-01 09:30:00 UTC``."""
+    return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def p_value(value: float) -> str:

@@ -89,7 +89,7 @@ def test_settings_that_are_no_json(site: Path) -> None:
 
 
 def test_a_campaign_that_is_not_on_the_ledger(site: Path) -> None:
-    assert_explained(call("campaign", "status", site, 7), 13, "7")
+    assert_explained(call("campaign", "status", site, 7), 13, "7", "campaign list")
 
 
 def test_a_name_that_is_not_the_ledgers(site: Path) -> None:
