@@ -6,17 +6,26 @@ ancestors of all campaigns can be opened by those who stay (protocol.md, "Keys",
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from cdistrim.errors import UsageError, WaitingError
+from cdistrim.ledger.interface import NAME_PATTERN, NAME_RULE
 from cdistrim.protocol import BallotKind, Proposal
+from cdistrim.report import wording
 from cdistrim.resharing import stranded
 
 if TYPE_CHECKING:
     from cdistrim.ledger import Member
     from cdistrim.site import Site
 
-__all__ = ["answer_proposal", "member_named", "open_proposal"]
+__all__ = [
+    "answer_proposal",
+    "member_named",
+    "open_proposal",
+    "propose_admission",
+    "propose_removal",
+]
 
 
 def member_named(site: Site, name: str) -> Member:
@@ -47,6 +56,56 @@ def open_proposal(site: Site, name: str) -> Proposal:
         about = ", ".join(sorted({each.name for each in proposals})) or "nobody"
         raise UsageError(f"No ballot on {name!r} is open.", hint=f"Open are ballots on {about}.")
     return found
+
+
+def propose_admission(site: Site, account: str, name: str) -> None:
+    """Ask all members to admit somebody; harmless if this site has asked for just that.
+
+    Raises:
+        UsageError: That can't be a name, somebody is a member already, or this site has another
+            admission open.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise UsageError(f"{name!r} can't be a member's name.", hint=NAME_RULE)
+    for member in site.ledger.members():
+        if account == member.account:
+            raise UsageError(f"{account} is a member already.", hint="Nothing was proposed.")
+        if name == member.name:
+            raise UsageError(
+                f"{name} is the name of {member.account} already.",
+                hint="Names are given once: settle on another one with whoever shall be admitted.",
+            )
+    _refuse_second(site, BallotKind.ADMISSION, account, name)
+    site.ledger.propose_admission(account=account, name=name)
+
+
+def propose_removal(site: Site, name: str) -> None:
+    """Ask all members to remove one; harmless if this site has asked for just that.
+
+    Raises:
+        UsageError: There is no such member, or this site has another removal open.
+    """
+    account = member_named(site, name).account
+    _refuse_second(site, BallotKind.REMOVAL, account, name)
+    site.ledger.propose_removal(account=account)
+
+
+def _refuse_second(site: Site, kind: BallotKind, account: str, name: str) -> None:
+    """The contract lets a member have one open ballot of a kind."""
+    for proposal in site.ledger.proposals():
+        ballot = proposal.ballot
+        if (ballot.kind, ballot.id.opener) != (kind, site.account):
+            continue
+        if (proposal.account, proposal.name) != (account, name):
+            raise UsageError(
+                f"{site.name} has asked for the {kind.name.lower()} of {proposal.name} "
+                f"({proposal.account}), which is still open: {ballot.yes} yes, {ballot.no} no, "
+                f"{ballot.quorum} needed, until {wording.moment(ballot.deadline)}. A member has "
+                "one open ballot of a kind.",
+                hint="Let the members decide it (`cdistrim member approve SITE "
+                f"{proposal.name}`, or refuse), or wait until it ends; or let another member "
+                "propose.",
+            )
 
 
 def answer_proposal(site: Site, proposal: Proposal, *, approve: bool, anyway: bool = False) -> None:

@@ -19,6 +19,7 @@ NAME = typer.Argument(..., help="The member's name, as on the ledger.")
 @app.command("list")
 def list_(directory: Path = SITE) -> None:
     """Members, and open ballots on admissions and removals."""
+    from cdistrim.report import wording
     from cdistrim.site import Site
 
     ledger = Site(directory).ledger
@@ -29,7 +30,8 @@ def list_(directory: Path = SITE) -> None:
         ballot = proposal.ballot
         typer.echo(
             f"open: {ballot.kind.name.lower()} of {proposal.name} {proposal.account}: "
-            f"{ballot.yes} yes, {ballot.no} no, {ballot.quorum} needed"
+            f"{ballot.yes} yes, {ballot.no} no, {ballot.quorum} needed, "
+            f"until {wording.moment(ballot.deadline)}"
         )
 
 
@@ -41,6 +43,7 @@ def admit(
 ) -> None:
     """Propose to admit somebody; the proposal is this site's yes."""
     from cdistrim.ledger.words import account_word
+    from cdistrim.membership import propose_admission
     from cdistrim.site import Site
 
     if account_word(account) != account:
@@ -48,21 +51,17 @@ def admit(
             f"{account} has no upper and lower case that would show a typing error (EIP-55).",
             hint="Write the account as `cdistrim site init` printed it.",
         )
-    site = Site(directory)
-    if any(account == each.account for each in site.ledger.members()):
-        raise UsageError(f"{account} is a member already.", hint="Nothing was proposed.")
-    site.ledger.propose_admission(account=account, name=name)
+    propose_admission(Site(directory), account, name)
     typer.echo(f"The admission of {name} is proposed. Members: cdistrim member approve SITE {name}")
 
 
 @app.command()
 def remove(directory: Path = SITE, name: str = NAME) -> None:
     """Propose to remove a member; the proposal is this site's yes."""
-    from cdistrim.membership import member_named
+    from cdistrim.membership import propose_removal
     from cdistrim.site import Site
 
-    site = Site(directory)
-    site.ledger.propose_removal(account=member_named(site, name).account)
+    propose_removal(Site(directory), name)
     typer.echo(f"The removal of {name} is proposed. Members: cdistrim member approve SITE {name}")
 
 

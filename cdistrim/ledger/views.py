@@ -152,6 +152,7 @@ def ballot_view(ballot: Fields, casts: Iterable[Fields]) -> BallotView | None:
         yes=ballot["yes"],
         no=ballot["no"],
         quorum=ballot["quorum"],
+        deadline=ballot["deadline"],
         electorate=ballot["electorate"],
         votes=(*requesters, *votes),
     )

@@ -98,7 +98,8 @@ class BallotView:
     ``subject`` is what is voted on, in 32 bytes; a vote names it and counts for nothing else. Of
     the ballots of a slot's present attempt it was compared with what the slot says; of a former
     attempt it is zero. ``model`` is the slot of the ancestor that a restore would go back to, or of
-    the model that a final fetch is for; else 0.
+    the model that a final fetch is for; else 0. ``deadline`` is the last second in which it can be
+    decided.
     """
 
     id: BallotId
@@ -108,6 +109,7 @@ class BallotView:
     yes: int
     no: int
     quorum: int
+    deadline: int
     electorate: tuple[str, ...]
     votes: tuple[Vote, ...] = ()
 

@@ -51,6 +51,7 @@ def slot_in(state: SlotState, *, waiting: tuple[str, ...] = ()) -> SlotView:
         yes=len(voted),
         no=0,
         quorum=2,
+        deadline=1000,
         electorate=(ALICE, BOB, CAROL),
         votes=voted,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from cdistrim.protocol import SkipReason
 from cdistrim.site import Site
 from tests.cli.command_line import Ended, assert_explained, call
 from tests.factories import make_site_data
+from tests.reorganising import sent_by
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -48,7 +50,7 @@ def test_a_member_is_admitted_joins_a_campaign_and_is_removed_again(steps: Stepp
         told = fine(call("member", "admit", at(steps, "hospital-1"), "hospital-4", account))
         assert "hospital-4 is proposed" in told
         listed = fine(call("member", "list", at(steps, "hospital-2")))
-        assert f"open: admission of hospital-4 {account}: 1 yes, 0 no, 2 needed" in listed
+        assert f"open: admission of hospital-4 {account}: 1 yes, 0 no, 2 needed, until " in listed
         approved = fine(call("member", "approve", at(steps, "hospital-2"), "hospital-4"))
         assert "hospital-2 approves the admission" in approved
         assert "it is decided" in approved
@@ -70,6 +72,39 @@ def test_a_member_is_admitted_joins_a_campaign_and_is_removed_again(steps: Stepp
     assert_explained(nobody, 2, "hospital-9", "hospital-4")
     unknown = call("member", "remove", at(steps, "hospital-3"), "hospital-9")
     assert_explained(unknown, 2, "hospital-9", "hospital-1, hospital-2")
+
+
+ACCOUNT = "0x52908400098527886E0F7030069857D2E4169EE7"
+
+
+@pytest.mark.parametrize("name", ["Bad Name", "-a", "a" * 32, "ä", ""])
+def test_a_name_that_is_none_is_refused_before_anything_is_sent(steps: Stepper, name: str) -> None:
+    before = sent_by(steps.simulated.ledger_url, steps.sites["hospital-1"].account)
+
+    ended = call("member", "admit", at(steps, "hospital-1"), "--", name, ACCOUNT)
+
+    assert_explained(ended, 2, repr(name), "1 to 31 of a-z, 0-9 and '-'")
+    assert sent_by(steps.simulated.ledger_url, steps.sites["hospital-1"].account) == before
+
+
+def test_a_second_proposal_names_the_open_one_and_what_to_do(steps: Stepper) -> None:
+    here = at(steps, "hospital-1")
+    fine(call("member", "remove", here, "hospital-3"))
+    fine(call("member", "remove", here, "hospital-3"))
+    deadline = steps.any.ledger.proposals()[0].ballot.deadline
+    assert 6 * 24 * 3600 < deadline - steps.any.ledger.now() < 31 * 24 * 3600
+    until = f"{datetime.fromtimestamp(deadline, UTC):%Y-%m-%d %H:%M:%S UTC}"
+    assert f"needed, until {until}\n" in fine(call("member", "list", here))
+
+    second = call("member", "remove", here, "hospital-2")
+
+    assert_explained(second, 2, "removal of hospital-3", until, "member approve SITE hospital-3")
+    fine(call("member", "admit", here, "hospital-9", ACCOUNT))
+    other = call("member", "admit", here, "hospital-8", ACCOUNT)
+    assert_explained(other, 2, "admission of hospital-9", ACCOUNT)
+    taken = call("member", "admit", at(steps, "hospital-2"), "hospital-3", ACCOUNT)
+    assert_explained(taken, 2, "hospital-3 is the name of")
+    fine(call("member", "remove", at(steps, "hospital-2"), "hospital-1"))
 
 
 def test_a_removal_waits_and_the_doctor_says_why(steps: Stepper) -> None:
