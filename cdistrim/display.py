@@ -74,12 +74,18 @@ class PlainDisplay:
         """As :class:`~cdistrim.progress.Listener`."""
         with self._lock:
             self._pace.begin(slot)
-            self._line(f"slot {slot}/{self._pace.slots}: {_name(hospital)}")
+            of = f"/{self._pace.slots}" if self._pace.slots else ""
+            self._line(f"slot {slot}{of}: {_name(hospital)}")
 
     def step(self, slot: int, hospital: str, name: str) -> None:
         """As :class:`~cdistrim.progress.Listener`."""
         with self._lock:
             self._line(f"slot {slot}: {_name(hospital)}: {_name(name)}")
+
+    def waiting(self, slot: int, hospital: str, text: str) -> None:
+        """As :class:`~cdistrim.progress.Listener`."""
+        with self._lock:
+            self._line(f"slot {slot}: {_name(hospital)} {_say(text)}")
 
     def training(
         self, slot: int, epoch: int, epochs: int, batch: int, batches: int, loss: float
@@ -178,6 +184,9 @@ class LiveDisplay:
             if (slot, _name(hospital)) == (self._now.slot, self._now.hospital):
                 self._now.step = _name(name)
                 self._now.epoch = None
+
+    def waiting(self, slot: int, hospital: str, text: str) -> None:
+        """As :class:`~cdistrim.progress.Listener`; the panel shows the votes that are there."""
 
     def training(
         self, slot: int, epoch: int, epochs: int, batch: int, batches: int, loss: float

@@ -16,6 +16,9 @@ class Listener(Protocol):
     def step(self, slot: int, hospital: str, name: str) -> None:
         """A protocol step begins, of the slot's owner or of a partner that owes it something."""
 
+    def waiting(self, slot: int, hospital: str, text: str) -> None:
+        """A site waits for others; ``text`` says for what, for whom and until when."""
+
     def training(
         self, slot: int, epoch: int, epochs: int, batch: int, batches: int, loss: float
     ) -> None:
@@ -46,6 +49,9 @@ class Silent:
         """Ignore."""
 
     def step(self, slot: int, hospital: str, name: str) -> None:
+        """Ignore."""
+
+    def waiting(self, slot: int, hospital: str, text: str) -> None:
         """Ignore."""
 
     def training(

@@ -17,14 +17,17 @@ from pathlib import Path
 from prefect.flows import Flow
 
 from cdistrim.leftovers import clear_when_idle
+from cdistrim.progress import listener
 from cdistrim.protocol import Deed, Duty
 from cdistrim.site import SITE_VARIABLE, Site, bound_site
+from cdistrim.waiting import duty_sentence, names_of, standing_sentences
+from cdistrim.watch import observe
 from deployments.minder import Minder, standing_duties
 from deployments.service import Service, serve
 from flows.dispatch import DEED_FLOWS
 from tasks.boundary import SiteFailure, origin_of
 
-__all__ = ["Act", "act_once", "serve_site"]
+__all__ = ["Act", "act_once", "serve_site", "waited_for"]
 
 RUNS_AT_ONCE = 4
 """One that trains, some that wait or vote."""
@@ -66,9 +69,10 @@ def _check(directory: Path) -> None:
 
 @dataclass(frozen=True)
 class Act:
-    """A duty that was tried, and what went wrong."""
+    """A duty that was tried: what it asked, in words, and what went wrong."""
 
     duty: Duty
+    what: str
     failure: Exception | None
 
 
@@ -81,10 +85,22 @@ def act_once(directory: Path, *, only: str = "") -> Iterator[Act]:
             others.
     """
     os.environ[SITE_VARIABLE] = str(directory.resolve())
-    duties = sorted(standing_duties(bound_site()), key=lambda duty: duty.deed is Deed.ITERATE)
+    site = bound_site()
+    names = names_of(site.ledger)
+    duties = sorted(standing_duties(site), key=lambda duty: duty.deed is Deed.ITERATE)
     for duty in duties:
         if only in ("", duty.key):
-            yield Act(duty, _attempt(DEED_FLOWS[duty.deed], duty))
+            what = duty_sentence(duty, observe(site.ledger, duty.campaign), names)
+            listener().note(f"{site.name}: {what}")
+            yield Act(duty, what, _attempt(DEED_FLOWS[duty.deed], duty))
+
+
+def waited_for(directory: Path) -> Iterator[str]:
+    """What is asked of whom now, by the ledger, in campaigns that have not ended: in words."""
+    site = Site(directory)
+    names = names_of(site.ledger)
+    for number in range(1, site.ledger.campaigns() + 1):
+        yield from standing_sentences(observe(site.ledger, number), names)
 
 
 def _attempt(flow: Callable[..., object], duty: Duty) -> Exception | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cdistrim.iteration import IterationRef
 from cdistrim.site import bound_site
+from cdistrim.waiting import tell_of_restart
 from cdistrim.watch import await_restart as wait
 from tasks.boundary import step
 
@@ -13,4 +14,5 @@ __all__ = ["await_restart"]
 @step(retries=5)
 def await_restart(ref: IterationRef) -> bool:
     """Whether it started over, with the head restored."""
+    tell_of_restart(bound_site(), ref)
     return wait(bound_site(), ref).attempt != ref.attempt

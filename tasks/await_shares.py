@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cdistrim.iteration import IterationRef, session_of
 from cdistrim.site import bound_site
+from cdistrim.waiting import tell_of_shares
 from tasks.boundary import step
 
 __all__ = ["await_shares"]
@@ -13,4 +14,5 @@ __all__ = ["await_shares"]
 def await_shares(ref: IterationRef) -> None:
     """Return once there are enough; fail when half of the time is over, so that a restore can be
     asked for in the other half."""
+    tell_of_shares(bound_site(), ref)
     session_of(bound_site(), ref).await_shares()

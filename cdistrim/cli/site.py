@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -321,19 +322,32 @@ def act(
     directory: Path = SITE,
     duty: str = typer.Option("", help="Key of the one duty to do; default: all."),
 ) -> None:
-    """Do what the ledger asks of this site now, without any Prefect server; then end."""
+    """Do what the ledger asks of this site now, without any Prefect server; then end.
+
+    What it is at, and for whom it waits until when, is told on standard error.
+    """
     from cdistrim.cli.prefect_environment import embed_prefect
+    from cdistrim.display import PlainDisplay
+    from cdistrim.progress import listen_with
     from cdistrim.site import Site
 
     embed_prefect(Site(directory).directory / "prefect")
-    from deployments.agent import act_once
+    display = PlainDisplay(sys.stderr)
+    listen_with(display)
+    display.note("looking at the ledger; the first seconds go to starting Prefect")
+    from deployments.agent import act_once, waited_for
 
     failure: Exception | None = None
+    idle = True
     for done in act_once(directory, only=duty):
-        failure = done.failure or failure
-        typer.echo(f"{'failed' if done.failure else 'done'}: {done.duty.key}")
+        idle, failure = False, done.failure or failure
+        typer.echo(f"{'failed' if done.failure else 'done'}: {done.what}")
     if failure is not None:
         raise failure
+    if idle:
+        typer.echo("Nothing is asked of this site now.")
+        for sentence in waited_for(directory):
+            typer.echo(f"  {sentence}")
 
 
 @coordinator_app.command("serve")

@@ -50,6 +50,7 @@ def play(display: Display, name: str = "hospital-1") -> None:
     display.campaign_started(view())
     display.slot_started(1, name)
     display.step(1, name, "train")
+    display.waiting(1, name, "waits for " + name)
     for batch in (1, 2):
         display.training(1, 1, 1, batch, 2, 0.5)
     display.vote(1, name, False, "AUC 0.60 against 0.80 " + name)
@@ -67,7 +68,7 @@ def test_the_plain_display_writes_a_line_per_event_without_control_codes() -> No
     assert "campaign 1: 4 hospitals, 12 slots" in text
     assert "slot 1: epoch 1/1, loss 0.5000" in text
     assert "AUC 0.800 → 0.600 at the voters (Refused" in text
-    assert len(text.splitlines()) == 7
+    assert len(text.splitlines()) == 8
 
 
 def test_the_plain_display_writes_to_streams_that_lack_signs() -> None:

@@ -147,5 +147,21 @@ def test_a_site_that_nobody_calls_enrols_without_any_server(simulate: Simulate) 
         act = ["-P", "-m", "cdistrim", "site", "act", str(site.directory), "--duty", duty.key]
         done = subprocess.run([sys.executable, *act], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        assert done.stdout == f"done: {duty.key}\n"
+        assert done.stdout.startswith("done: campaign 1: enrol, until ")
+        assert f"{name}: campaign 1: enrol, until " in done.stderr, "said before it is done"
     assert consortium.view(number).state is CampaignState.RUNNING
+    act = [*act[:5], str(consortium.site("hospital-2").directory)]
+    idle = subprocess.run([sys.executable, *act], capture_output=True, text=True, check=False)
+    assert idle.returncode == 0, idle.stderr
+    assert "Nothing is asked of this site now.\n  campaign 1, slot 1: take the turn" in idle.stdout
+    assert idle.stdout.endswith(" UTC: hospital-1\n")
+    act[5] = str(consortium.site("hospital-1").directory)
+    with subprocess.Popen(
+        [sys.executable, *act], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stderr is not None
+        said = next((line for line in owner.stderr if "waits for" in line), "")
+        owner.kill()
+    assert (
+        "waits for 2 votes on its fetch, 1 yes and 0 no so far, not yet hospital-2; until" in said
+    )
