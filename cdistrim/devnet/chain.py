@@ -17,6 +17,7 @@ from cdistrim.devnet.directory import (
     CHAIN_ID,
     DevnetStatus,
     call,
+    free_port,
     is_locked,
     latest,
     locked,
@@ -69,6 +70,8 @@ class Devnet:
                     hint="Stop it with `cdistrim devnet stop` first, or ask for the same.",
                 )
             return running
+        if not self.directory.exists():
+            free_port(self._port)  # What can't start leaves no directory.
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         options = [f"--port={self._port}", f"--chain-id={self._chain_id}"]
         owner = 0 if self._detached else os.getpid()

@@ -305,9 +305,10 @@ def test_driving_a_campaign_that_is_not_on_the_ledger(consortium: SimulatedConso
 def test_a_port_in_use_for_the_development_chain(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = call("devnet", "start", tmp_path / "chain", "--port", port)
+        ended = call("devnet", "start", tmp_path / "runs" / "chain", "--port", port)
 
     assert_explained(ended, 3, str(port))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_development_chain_that_does_not_run(tmp_path: Path) -> None:
