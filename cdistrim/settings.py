@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -36,7 +38,7 @@ class Settings(BaseModel):
         except FileNotFoundError:
             raise missing from None
         except ValidationError as error:
-            where, what = problem_of(error)
+            where, what = problem_of(error, cls)
             raise ConfigurationError(
                 f"{path} is invalid at {where or 'the document'}: {what}.", hint="Correct the file."
             ) from None
@@ -71,9 +73,35 @@ _IN_OUR_WORDS = {
 }
 
 
-def problem_of(error: ValidationError) -> tuple[str, str]:
-    """Where the first problem is, an empty string for the whole, and what it is."""
-    first = error.errors(include_url=False, include_input=False)[0]
+def problem_of(error: ValidationError, kind: type[BaseModel]) -> tuple[str, str]:
+    """Where the first problem is, an empty string for the whole, and what it is.
+
+    A name that does not exist comes before what else is wrong, e.g. that the right one is missing,
+    and the nearest name is told.
+
+    Args:
+        error: What pydantic found.
+        kind: Of what: says which names there are.
+    """
+    found = error.errors(include_url=False, include_input=False)
+    first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
     where = ".".join(str(part) for part in first["loc"])
     told = first["msg"].removeprefix("Value error, ").removesuffix(".")
-    return where, _IN_OUR_WORDS.get(first["type"], told)
+    told = _IN_OUR_WORDS.get(first["type"], told)
+    nearest = _nearest(where, list(_names(kind))) if first["type"] == "extra_forbidden" else ""
+    return where, f"{told}; the nearest is {nearest}" if nearest else told
+
+
+def _names(kind: type[BaseModel], before: str = "") -> Iterator[str]:
+    """Names of all settings, those inside of others with their place: ``voting.margin``."""
+    for name, field in kind.model_fields.items():
+        yield before + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _names(field.annotation, f"{before}{name}.")
+
+
+def _nearest(where: str, names: list[str]) -> str:
+    """The same name at another place, or the one that is written most alike; else nothing."""
+    last = where.rpartition(".")[2]
+    elsewhere = [name for name in names if name.rpartition(".")[2] == last]
+    return next(iter(elsewhere or get_close_matches(where, names, 1)), "")

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cdistrim.errors import ConfigurationError, SpecMismatchError
+from cdistrim.settings import problem_of
 
 __all__ = [
     "BalanceSpec",
@@ -179,10 +180,9 @@ class CampaignSpec(_Frozen):
         try:
             spec = cls.model_validate_json(document)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the document"
+            where, what = problem_of(error, cls)
             raise ConfigurationError(
-                f"The campaign spec is invalid at {where}: {first['msg']}.",
+                f"The campaign spec is invalid at {where or 'the document'}: {what}.",
                 hint="Correct the spec and open the campaign again.",
             ) from None
         if expected is not None and spec.digest() != expected:

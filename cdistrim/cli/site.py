@@ -56,7 +56,7 @@ def init(
             passphrase_file=PASSPHRASE_FILE if file.exists() else None,
         )
     except ValidationError as error:
-        where, what = problem_of(error)
+        where, what = problem_of(error, SiteSettings)
         value = error.errors(include_url=False)[0]["input"]
         raise UsageError(
             f"--{where.replace('_', '-')} {value!r} is invalid: {what}.", hint="Correct it."

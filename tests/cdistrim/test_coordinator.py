@@ -56,6 +56,9 @@ def test_a_directory_without_or_with_wrong_settings_is_refused(tmp_path: Path) -
     (tmp_path / "coordinator.json").write_text('{"ledger_url": "file:///etc/passwd"}')
     with pytest.raises(ConfigurationError, match="invalid at ledger_url"):
         Coordinator(tmp_path)
+    (tmp_path / "coordinator.json").write_text('{"passphrase_file": "passphrase"}')
+    with pytest.raises(ConfigurationError, match="passphrase_file: there is no such setting"):
+        Coordinator(tmp_path)
 
 
 def test_a_process_that_is_bound_to_no_coordinator_is_told_how_to_bind_it(

@@ -69,6 +69,35 @@ def test_invalid_settings_are_named(tmp_path: Path, field: str, document: str) -
     assert field in caught.value.what or field == "secret"
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("passphrase_fil", "passphrase_file"),
+        ("storeurl", "store_url"),
+        ("firstBlock", "first_block"),
+    ],
+)
+def test_a_setting_that_does_not_exist_is_refused_and_the_nearest_named(
+    tmp_path: Path, written: str, meant: str
+) -> None:
+    site = make(tmp_path, "one")
+    document = json.loads((site.directory / "site.json").read_bytes())
+    document[written] = document.pop(meant)
+    (site.directory / "site.json").write_text(json.dumps(document))
+    with pytest.raises(
+        ConfigurationError, match=f"at {written}: there is no such setting; the nearest is {meant}"
+    ):
+        Site(site.directory)
+
+
+def test_where_no_setting_is_near_none_is_named(tmp_path: Path) -> None:
+    site = make(tmp_path, "one")
+    document = json.loads((site.directory / "site.json").read_bytes()) | {"x": 1}
+    (site.directory / "site.json").write_text(json.dumps(document))
+    with pytest.raises(ConfigurationError, match=r"at x: there is no such setting\. Correct"):
+        Site(site.directory)
+
+
 @pytest.mark.parametrize("confirmations", [0, 12, "finalized"])
 def test_a_block_counts_after_a_number_of_others_or_when_final(
     tmp_path: Path, confirmations: Confirmations
