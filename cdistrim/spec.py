@@ -32,7 +32,10 @@ __all__ = [
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Seconds = Annotated[int, Field(gt=0, le=30 * 24 * 3600)]
+Seconds = Annotated[int, Field(ge=1, le=30 * 24 * 3600)]
+Seed = Annotated[int, Field(ge=0, le=2**31)]
+_Axis = Annotated[int, Field(ge=1, le=1024)]
+_Factor = Annotated[float, Field(gt=0, le=10)]
 
 
 class _Frozen(BaseModel):
@@ -60,12 +63,12 @@ class PolicyName(StrEnum):
 class ModelSpec(_Frozen):
     """Architecture: a 3D ResNet whose parameters every partner can rebuild.
 
-    ``shape`` is the input volume (x, y, z) in voxels, ``spacing_mm`` the voxel size; ``width`` the
-    number of channels of the first stage.
+    ``shape`` is the input volume (x, y, z) in voxels, ``width`` the number of channels of the first
+    stage.
     """
 
     architecture: Literal["resnet18-3d", "paper-3d"] = "resnet18-3d"
-    shape: tuple[int, int, int] = (24, 32, 16)
+    shape: tuple[_Axis, _Axis, _Axis] = (24, 32, 16)
     width: Annotated[int, Field(ge=4, le=128)] = 16
 
 
@@ -79,7 +82,7 @@ class BalanceSpec(_Frozen):
     """
 
     zoom_copies: bool = True
-    zoom: tuple[float, float] = (0.85, 1.15)
+    zoom: tuple[_Factor, _Factor] = (0.85, 1.15)
     augment_majority: bool = True
     augment_minority: bool = False
 
@@ -91,7 +94,7 @@ class TrainingSpec(_Frozen):
     batch_size: Annotated[int, Field(ge=2, le=512)] = 16
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
-    seed: int = 2020
+    seed: Seed = 2020
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     balance: BalanceSpec = BalanceSpec()
 
@@ -124,12 +127,15 @@ class DeadlineSpec(_Frozen):
 class GenesisSpec(_Frozen):
     """Head 0: weights regenerated from ``seed``; ``weights_hash`` is their SHA-256."""
 
-    seed: int = 2020
+    seed: Seed = 2020
     weights_hash: Hash
 
 
 class CampaignSpec(_Frozen):
-    """Everything that fixes a campaign. Partners are named by their ledger names, in order."""
+    """Everything that fixes a campaign. Partners are named by their ledger names, in order.
+
+    ``docs/campaign.md`` explains each field.
+    """
 
     version: Literal[1] = 1
     name: Name
@@ -183,7 +189,7 @@ class CampaignSpec(_Frozen):
             where, what = problem_of(error, cls)
             raise ConfigurationError(
                 f"The campaign spec is invalid at {where or 'the document'}: {what}.",
-                hint="Correct the spec and open the campaign again.",
+                hint="Correct the spec, whose fields docs/campaign.md explains, and open it again.",
             ) from None
         if expected is not None and spec.digest() != expected:
             raise SpecMismatchError(
