@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import IO
 
@@ -214,17 +215,19 @@ class SiteData:
     validation: CaseSet | None = None
 
     def __post_init__(self) -> None:
-        sets = [self.train, self.holdout, *([self.validation] if self.validation else [])]
-        ids = [one for cases in sets for one in cases.ids]
-        if len(set(ids)) != len(ids):
+        sets = {TRAIN_FILE: self.train, HOLDOUT_FILE: self.holdout}
+        if self.validation is not None:
+            sets[VALIDATION_FILE] = self.validation
+        for (one, some), (other, more) in combinations(sets.items(), 2):
+            if both := len({*some.ids} & {*more.ids}):
+                raise DataError(
+                    f"{both} of the cases in {one} are in {other}, too.",
+                    hint="Split by patient: nobody may be on both sides.",
+                )
+        if len({cases.shape for cases in sets.values()}) != 1:
+            shapes = ", ".join(f"{name} {cases.shape}" for name, cases in sets.items())
             raise DataError(
-                f"{len(ids) - len(set(ids))} cases are in more than one of a site's sets.",
-                hint="Split by patient: nobody may be on both sides.",
-            )
-        shapes = {cases.shape for cases in sets}
-        if len(shapes) != 1:
-            raise DataError(
-                f"The site's sets have volumes of different shapes: {sorted(shapes)}.",
+                f"The site's sets have volumes of different shapes: {shapes}.",
                 hint="Build all sets with the shape of the campaign's spec.",
             )
 
@@ -278,7 +281,11 @@ def load_site_data(directory: Path, *, min_cases_per_class: int = 1) -> SiteData
         return cases
 
     shared = load(VALIDATION_FILE) if (directory / VALIDATION_FILE).exists() else None
-    return SiteData(load(TRAIN_FILE), load(HOLDOUT_FILE), shared)
+    train, holdout = load(TRAIN_FILE), load(HOLDOUT_FILE)
+    try:
+        return SiteData(train, holdout, shared)
+    except DataError as error:
+        raise DataError(f"{directory}: {error.what}", hint=error.hint) from None
 
 
 @contextmanager

@@ -255,6 +255,25 @@ def test_a_site_with_one_class(site: Path, name: str) -> None:
     assert_explained(call("site", "check", site), 5, name, "0 of class 1")
 
 
+def test_a_case_that_is_in_two_sets(site: Path) -> None:
+    train, holdout = (CaseSet.load(site / "data" / f"{name}.npz") for name in ("train", "holdout"))
+    twice = CaseSet(train.volumes, train.labels, (*holdout.ids[:2], *train.ids[2:]))
+    twice.save(site / "data" / "train.npz")
+
+    ended = call("site", "check", site)
+
+    assert_explained(ended, 5, str(site / "data"), "2 of the cases in train.npz are in holdout.npz")
+    assert holdout.ids[0] not in ended.err
+
+
+def test_sets_of_different_shapes(site: Path) -> None:
+    path = site / "data" / "holdout.npz"
+    cases = CaseSet.load(path)
+    CaseSet(cases.volumes[..., :-1], cases.labels, cases.ids).save(path)
+
+    assert_explained(call("site", "check", site), 5, "train.npz (", "holdout.npz (", str(site))
+
+
 def test_a_damaged_set_of_cases(site: Path) -> None:
     path = site / "data" / "train.npz"
     path.write_bytes(path.read_bytes()[:-100])
