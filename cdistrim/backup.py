@@ -45,6 +45,7 @@ from cdistrim.site_keys import (
     OTHER_KEY_FILES,
     place_key_files,
     read_key_files,
+    unlock_account,
     unlock_sealing_key,
 )
 
@@ -247,8 +248,7 @@ def open_backup(document: bytes, passphrase: str, *, where: str = "the backup") 
     others = set(files) - set(KEY_FILES)
     if not set(KEY_FILES) <= set(files) or not all(map(OTHER_KEY_FILES.fullmatch, others)):
         raise _no_backup(where, f"it does not have exactly {' and '.join(KEY_FILES)}")
-    name = "sealing.key"
-    sealing_key = unlock_sealing_key(files[name], passphrase, f"{name} in {where}")
+    sealing_key = _sealing_key_in(files, passphrase, where)
     try:
         inside = _cipher(sealing_key).decrypt(sealed[:_NONCE], sealed[_NONCE:], outside)
     except (InvalidTag, ValueError):
@@ -258,6 +258,24 @@ def open_backup(document: bytes, passphrase: str, *, where: str = "the backup") 
     except ValueError:
         raise _no_backup(where, "its settings, approvals or salts are not this release's") from None
     return Kept(read.made, read.account, files, contents)
+
+
+def _sealing_key_in(files: Mapping[str, bytes], passphrase: str, where: str) -> SealingKey:
+    """The sealing key; where it does not open, the account's key tells which of the two is wrong.
+
+    Raises:
+        KeyFileError: The passphrase is wrong.
+        IntegrityError: The passphrase opens the account's key: the backup was altered.
+    """
+    account, sealing = KEY_FILES
+    try:
+        return unlock_sealing_key(files[sealing], passphrase, f"{sealing} in {where}")
+    except KeyFileError as error:
+        try:
+            unlock_account(files[account], passphrase, f"{account} in {where}")
+        except KeyFileError:
+            raise error from None
+        raise _no_backup(where, f"{sealing} in it was altered after it was made") from None
 
 
 def _no_backup(where: str, why: str) -> IntegrityError:

@@ -55,6 +55,7 @@ __all__ = [
     "prepare_next_key",
     "read_key_files",
     "replace_lost_key",
+    "unlock_account",
     "unlock_sealing_key",
 ]
 
@@ -323,11 +324,25 @@ def _refuse_exchangeable(directory: Path) -> None:
 
 
 def _unlock_account(path: Path, passphrase: str) -> tuple[bytes, str]:
+    return unlock_account(read_private(path, "account key"), passphrase, path)
+
+
+def unlock_account(content: bytes, passphrase: str, path: Path | str) -> tuple[bytes, str]:
+    """The private key in an ``account.json``, and its account.
+
+    Args:
+        content: The file's.
+        passphrase: Unlocks it.
+        path: What messages call it.
+
+    Raises:
+        KeyFileError: It is damaged, or the passphrase is wrong.
+    """
     from eth_account import Account
     from eth_keyfile.exceptions import EthKeyfileValueError
 
     try:
-        keystore = json.loads(read_private(path, "account key"))
+        keystore = json.loads(content)
         if keystore["version"] != 3:
             raise damaged(path)
         private_key = bytes(Account.decrypt(keystore, normalised(passphrase)))
