@@ -252,6 +252,15 @@ class ObjectStore:
         with contextlib.suppress(StoreUnavailableError), self._mapped("delete", probe.path):
             self._fs.rm_file(self._at(probe.path))
 
+    def require_there(self) -> None:
+        """Tell a store in which nothing was found from one that is not there.
+
+        Raises:
+            StoreUnavailableError: There is no such directory or bucket, or it can't be reached.
+        """
+        with self._mapped("read", "anything"):
+            self._check_root()
+
     # --- paths ---
 
     def _name(self, prefix: str, digest: bytes) -> str:
@@ -346,18 +355,28 @@ class ObjectStore:
             yield
         except FileExistsError:
             raise
-        except FileNotFoundError as error:
-            raise StoreUnavailableError(
-                f"The store at {self.url} could not {verb} {path}: there is no such bucket.",
-                hint="Create the bucket, or correct the store's URL.",
-            ) from error
         except self._errors as error:
+            why, hint = _brief(error), "Check the store's URL, the network and the disk, then run "
+            hint += "the same again."
+            if isinstance(error, FileNotFoundError):
+                why, hint = self._nowhere()
+            elif _refused(error):
+                hint = self._right()
             raise StoreUnavailableError(
-                f"The store at {self.url} could not {verb} {path}: {_brief(error)}.",
-                hint="Give this site's account the right to it."
-                if _refused(error)
-                else "Check the store's URL, the network and the disk, then run the same again.",
+                f"The store at {self.url} could not {verb} {path}: {why}.", hint=hint
             ) from error
+
+    def _nowhere(self) -> tuple[str, str]:
+        """What a missing place means, and what to do."""
+        if self._local:
+            why = "its directory is not there and can't be made"
+            return why, f"Make {self._root} and let this site's account write to it."
+        return "there is no such bucket", "Create the bucket, or correct the store's URL."
+
+    def _right(self) -> str:
+        if self._local:
+            return f"Let this site's account write to {self._root} and all below: chown or chmod."
+        return "Give this site's account the right to it."
 
 
 def _refused(error: BaseException | None) -> bool:

@@ -124,8 +124,11 @@ def audit(
     Raises:
         IntegrityError: A checkpoint or the other history is of another contract, or the other
             history is broken.
-        UnavailableError: Chain or store don't answer.
+        UnavailableError: Chain or store don't answer, or there is no such store.
     """
+    if store is not None:
+        # Where it is not, nothing is missing in it: that would look as if all were well.
+        store.require_there()
     history = read_history(source.origin, source.records())
     in_store, junk = ([], []) if store is None else checkpoints_in(store, source.origin)
     holding = hold(history, [*held, *in_store], source.ledger)

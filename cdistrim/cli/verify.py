@@ -12,6 +12,7 @@ from cdistrim.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from cdistrim.audit import Held, Source
+    from cdistrim.audit.history import Finding
     from cdistrim.store import ObjectStore
 
 __all__ = ["verify"]
@@ -58,11 +59,22 @@ def verify(
     )
     show_audit(result, sys.stdout)
     if result.first is not None:
-        raise IntegrityError(
-            str(result.first),
-            hint="Compare with the partners' exports: cdistrim verify --export FILE --against "
-            "OTHER. What each line means is in docs/audit.md.",
+        raise IntegrityError(str(result.first), hint=_advice(result.first))
+
+
+def _advice(finding: Finding) -> str:
+    """What to do about what is wrong with a record, or with the store."""
+    from cdistrim.audit.history import Ground
+
+    if finding.ground is Ground.STORE:
+        return (
+            "The record is right, the store is not: put the object back from a copy of the store, "
+            "under the same name. Or --store names another store than the consortium's."
         )
+    return (
+        "Compare with the partners' exports: cdistrim verify --export FILE --against OTHER. What "
+        "each line means is in docs/audit.md."
+    )
 
 
 def _of_site(directory: Path) -> tuple[Source, list[Held], ObjectStore]:

@@ -94,6 +94,34 @@ def test_what_can_t_be_read_has_its_exit_code(site: Path, tmp_path: Path) -> Non
     assert_explained(call("ledger", "export", site, nothing / "file"), 2, str(nothing))
 
 
+def test_a_store_that_is_not_there_is_no_proof(tmp_path: Path) -> None:
+    with played(tmp_path / "founded", size=2) as consortium:
+        file, store = tmp_path / "ledger.jsonl", tmp_path / "store"
+        founder = consortium.site("hospital-1").directory
+        assert call("ledger", "export", founder, file).code == 0
+    export = ("verify", "--export", file, "--store", f"file://{store}")
+
+    assert_explained(call(*export), 12, f"no store at file://{store}", "correct the store's URL")
+    store.mkdir()
+    assert call(*export).code == 0
+
+
+def test_a_missing_object_is_the_stores_fault_and_not_the_records(
+    hospitals: Played, site: Path
+) -> None:
+    store = Path(hospitals.site("hospital-1").settings.store_url.removeprefix("file://"))
+    (lost,) = (store / hospitals.place("models", 1)).iterdir()
+    content = lost.read_bytes()
+    lost.unlink()
+    try:
+        ended = call("verify", site)
+    finally:
+        lost.write_bytes(content)
+
+    assert_explained(ended, 7, "Not as recorded", lost.name, "copy of the store")
+    assert "--against" not in ended.err
+
+
 def test_exports_of_two_contracts_are_not_compared(site: Path, tmp_path: Path) -> None:
     file = tmp_path / "ledger.jsonl"
     assert call("ledger", "export", site, file).code == 0
