@@ -118,7 +118,13 @@ def check(directory: Path = SITE) -> None:
     site = Site(directory)
     typer.echo(f"{site.name}: account {site.account}")
     failures = []
-    for part, look in (("data", _check_data), ("store", _check_store), ("ledger", _check_ledger)):
+    for part, look, trying in (
+        ("data", _check_data, f"the cases in {site.directory / 'data'}"),
+        # gcsfs tries six times before it gives up.
+        ("store", _check_store, f"to write to {site.settings.store_url}; this may take a minute"),
+        ("ledger", _check_ledger, "the ledger, as a member of the consortium"),
+    ):
+        typer.echo(f"trying {trying}", err=True)
         try:
             typer.echo("\n".join(f"  {line}" for line in look(site)))
         except CDistriMError as error:

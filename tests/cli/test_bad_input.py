@@ -5,9 +5,11 @@ Real keys, store, contract and chain; each test breaks one of them and calls a c
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,10 +118,42 @@ def test_a_store_that_is_not_writable(site: Path, tmp_path: Path) -> None:
     assert_explained(call("site", "check", site), 12, url)
 
 
+def test_what_is_tried_is_said_before_it_is_tried(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def slow(*_: object) -> None:
+        assert isinstance(sys.stderr, io.StringIO), "as `call` has it"
+        said.append(sys.stderr.getvalue())
+
+    monkeypatch.setattr("cdistrim.store.ObjectStore.check_writable", slow)
+
+    assert call("site", "check", site).code == 0
+    assert f"trying to write to {Site(site).settings.store_url}" in said[0]
+
+
 def test_a_store_on_a_file_system_that_takes_no_files(site: Path) -> None:
     _set(site, store_url="file:///proc/cdistrim")
 
-    assert_explained(call("site", "check", site), 12, "/proc/cdistrim")
+    ended = call("site", "check", site)
+
+    assert_explained(ended, 12, "/proc/cdistrim", "can't be made", "account write to it")
+    assert "bucket" not in ended.err
+
+
+def test_a_store_that_this_account_may_not_write_to(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("cdistrim.store._write_exclusively", refused)
+
+    ended = call("site", "check", site)
+
+    root = Site(site).settings.store_url.removeprefix("file://")
+    assert_explained(ended, 12, "Permission denied", f"write to {root} and all below", "chmod")
 
 
 @pytest.mark.parametrize("url", ["carrier-pigeon+v2://loft", "ftp://x", "http://x/y", "file://x"])
