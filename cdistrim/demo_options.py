@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,12 +18,25 @@ from cdistrim.site import write_atomically
 from cdistrim.spec import PolicyName, VotingMode
 from cdistrim.store import STORE_URL, STORE_URL_RULE, ObjectStore
 
-__all__ = ["CYCLES", "HOSPITALS", "DemoOptions", "continuation", "new_run_id", "run_directory"]
+__all__ = [
+    "CHAIN",
+    "CYCLES",
+    "EXPORT",
+    "HOSPITALS",
+    "DemoOptions",
+    "chain_start",
+    "continuation",
+    "new_run_id",
+    "run_directory",
+    "verification",
+]
 
 HOSPITALS = ("hospital-1", "hospital-2", "hospital-3", "hospital-4")
 CYCLES = 3
 """Turns of each hospital; chosen by ``bench/demo_sizes.py``, see docs/demo.md."""
 
+CHAIN, EXPORT = "devnet", "ledger.jsonl"
+"""Where a run has its chain, and the export of the chain's history."""
 _OPTIONS = "demo.json"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -49,11 +63,30 @@ def run_directory(runs: Path, run_id: str) -> Path:
 
 def continuation(directory: Path) -> str:
     """The command that goes on with a run, as it can be typed here."""
-    program = Path(sys.argv[0])
-    command = [str(program) if program.name == "cdistrim" else "cdistrim", "demo"]
+    command = [_program(), "demo"]
     if directory.parent != Path("runs"):
         command += ["--runs", str(directory.parent)]
     return shlex.join([*command, "--resume", directory.name])
+
+
+def verification(directory: Path, store_url: str) -> str:
+    """The command that checks a run's history, its signatures and its models, from anywhere."""
+    command = [_program(absolute=True), "verify", "--export", str(directory.resolve() / EXPORT)]
+    return shlex.join([*command, "--store", store_url])
+
+
+def chain_start(directory: Path, ledger_url: str) -> str:
+    """The command that starts a run's chain again, where its hospitals look for it."""
+    command = [_program(absolute=True), "devnet", "start", str(directory.resolve() / CHAIN)]
+    return shlex.join([*command, "--port", str(urlsplit(ledger_url).port)])
+
+
+def _program(*, absolute: bool = False) -> str:
+    """This program, as it can be typed here, or anywhere."""
+    program = Path(sys.argv[0])
+    if program.name != "cdistrim":
+        return "cdistrim"
+    return str(program.absolute() if absolute else program)
 
 
 class DemoOptions(BaseModel):

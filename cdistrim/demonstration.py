@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cdistrim import __version__
+from cdistrim.audit import export, keep_checkpoint, write_export
 from cdistrim.consortium import Consortium, found_consortium
 from cdistrim.convening import open_campaign
 from cdistrim.coordinator import Coordinator
 from cdistrim.data.cases import CaseSet, SiteData
 from cdistrim.data.lidc import load_lidc
 from cdistrim.data.split import Split, SplitPlan, split_cases
-from cdistrim.demo_options import HOSPITALS, DemoOptions
+from cdistrim.demo_options import EXPORT, HOSPITALS, DemoOptions, chain_start, verification
 from cdistrim.evaluation import central_scores, score_candidates
 from cdistrim.measurements import INFERENCE
 from cdistrim.model import PRESETS, initial_weights
@@ -138,6 +140,15 @@ class Demonstration:
         """The campaign as the ledger has it."""
         return Coordinator(self.consortium.coordinator).ledger.campaign(1)
 
+    def sign_history(self, note: Callable[[str], None]) -> None:
+        """Every hospital signs the ledger's history, which is exported beside the report."""
+        note("every hospital signs the ledger's history")
+        for path in self.consortium.sites.values():
+            keep_checkpoint(Site(path))
+        file = self.directory / EXPORT
+        file.unlink(missing_ok=True)  # Of this run before it was resumed.
+        write_export(*export(self._first_site.readable_ledger, __version__), file)
+
     def report(self, display: Display) -> CampaignReport:
         """Measure everything on the test set, compare with central training, write the report."""
         site, test = self._first_site, self.split.test
@@ -174,6 +185,8 @@ class Demonstration:
             else compare(test.labels, scored.final, central, self.spec.voting.margin),
             notes=lidc_notes(_interval(test, test.volumes.sum(axis=(1, 2, 3, 4), dtype=float))),
             sabotaged=self.options.sabotage or None,
+            verify_command=verification(self.directory, site.settings.store_url),
+            chain_command=chain_start(self.directory, site.settings.ledger_url),
         )
         members = {member.account: member.name for member in site.ledger.members()}
         report = build_report(self.view(), site.ledger.history(1), members, self.spec, measured)

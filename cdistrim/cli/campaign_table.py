@@ -27,7 +27,7 @@ def show_campaigns(site: Site, views: Iterable[CampaignView], stream: TextIO) ->
     """Print a row a campaign: number, name, where it stands, and whether this site approved it."""
     console = Console(file=stream) if stream.isatty() else Console(file=stream, width=_PLAIN_WIDTH)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("no", justify="right", no_wrap=True)
     table.add_column("name", no_wrap=True)
     table.add_column("state", no_wrap=True)
     table.add_column("accepted", justify="right", no_wrap=True)

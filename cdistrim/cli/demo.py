@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from cdistrim.cli import endings
-from cdistrim.demo_options import DemoOptions, continuation, new_run_id, run_directory
+from cdistrim.demo_options import (
+    CHAIN,
+    DemoOptions,
+    continuation,
+    new_run_id,
+    run_directory,
+)
 from cdistrim.errors import UsageError
 from cdistrim.spec import PolicyName, VotingMode
 
@@ -106,11 +112,12 @@ def _run(directory: Path, options: DemoOptions) -> None:
     display = choose_display(sys.stderr)
     listen_with(display)
     try:
-        with Devnet(directory / "devnet") as chain:
+        with Devnet(directory / CHAIN) as chain:
             display.note(f"chain at {chain.url}")
             demonstration.prepare(chain.url, CHAIN_ID, display.note)
             _drive(demonstration, display)
             chain.flush()
+            demonstration.sign_history(display.note)
             report = demonstration.report(display)
             view = demonstration.view()
     except BaseException:
@@ -121,6 +128,7 @@ def _run(directory: Path, options: DemoOptions) -> None:
     display.finished()
     show_table(report, sys.stdout)
     typer.echo(f"report: {directory / 'report.html'}  figures: {directory / 'report.json'}")
+    typer.echo(f"check it: {report.verify_command}")
     end_with(view)
 
 

@@ -101,6 +101,7 @@ def build_report(
         notes=measured.notes,
         sabotaged=measured.sabotaged,
         verify_command=measured.verify_command,
+        chain_command=measured.chain_command,
     )
 
 

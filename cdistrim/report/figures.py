@@ -290,6 +290,7 @@ class CampaignReport:
     notes: tuple[str, ...]
     sabotaged: str | None
     verify_command: str = ""
+    chain_command: str = ""
     version: Literal[1] = 1
 
 

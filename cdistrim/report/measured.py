@@ -50,7 +50,8 @@ class Measured:
     name). ``slot_aucs`` (before, after) are measured on the test set and replace, in tables and
     charts, those of the votes' evidence; verdicts still cite what the voters saw.
     ``holdouts`` are by partner name; without them the votes' evidence tells. ``sabotaged`` is the
-    hospital whose labels were flipped on purpose. ``verify_command`` checks this very run.
+    hospital whose labels were flipped on purpose. ``verify_command`` checks this very run,
+    ``chain_command`` starts its chain again.
     """
 
     run_id: str
@@ -71,6 +72,7 @@ class Measured:
     notes: tuple[str, ...] = ()
     sabotaged: str | None = None
     verify_command: str = ""
+    chain_command: str = ""
 
 
 def measure(label: str, y_true: npt.ArrayLike, scores: npt.ArrayLike, bins: int = 10) -> ModelTest:

@@ -40,10 +40,7 @@ _BASIS = {
 
 
 _CHECKS: Sequence[str] = (
-    (
-        "Read the contract's events on the chain; they are the log at the end of this page. (A "
-        "demo's chain has stopped; cdistrim devnet start runs/<id>/devnet starts it again.)"
-    ),
+    "Read the contract's events on the chain; they are the log at the end of this page.",
     "Hash the spec as canonical JSON (sorted keys, no white space, UTF-8) with SHA-256.",
     "Hash each stored object with SHA-256; a holder of a model hashes its weights too.",
     "Compare the hashes with those on this page and on the ledger.",
@@ -267,11 +264,14 @@ def _check(report: CampaignReport) -> str:
         f'<tr><th scope="row">{name}</th><td><code>{value}</code></td></tr>'
         for name, value in facts
     )
-    command = (
-        "<p>One command does all of this:</p>"
-        f"<pre><code>{secure(report.verify_command)}</code></pre>"
-        if report.verify_command
-        else ""
+    verification = _command(
+        "Where this run was made, one command plays its history through the protocol's rules, and "
+        "compares it with what the hospitals signed and the models with the store:",
+        report.verify_command,
+    )
+    chain = _command(
+        "Its chain has stopped. This starts it again, where the hospitals look for it:",
+        report.chain_command,
     )
     return _section(
         "How to check this report",
@@ -279,10 +279,15 @@ def _check(report: CampaignReport) -> str:
         "test results were measured beside it.",
         f'<table id="table-check"><tbody>{rows}</tbody></table>',
         _list("ol", _CHECKS),
-        command,
+        verification,
+        chain,
         _details("Hashes of all candidates", hash_table(report.slots)),
         _details("The spec that all hospitals agreed on", spec_table(report.spec)),
     )
+
+
+def _command(why: str, command: str) -> str:
+    return f"<p>{why}</p><pre><code>{secure(command)}</code></pre>" if command else ""
 
 
 def _methods(report: CampaignReport) -> str:

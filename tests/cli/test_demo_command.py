@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -83,11 +84,15 @@ class Run:
 
     def go_on(self, fault: str) -> Ended:
         """Start it, or continue it; what is on the ledger afterwards may only have grown."""
-        resume = "--resume" if self.directory.exists() else "--run-id"
-        options = [] if resume == "--resume" else ["--cycles", "1", "--no-central"]
-        ended = _demo(fault, self.runs, resume, "disturbed", *options)
+        ended = self.start(fault)
         self.see_that_nothing_is_lost()
         return ended
+
+    def start(self, fault: str) -> Ended:
+        """Start it, or continue it."""
+        resume = "--resume" if self.directory.exists() else "--run-id"
+        options = [] if resume == "--resume" else ["--cycles", "1", "--no-central"]
+        return _demo(fault, self.runs, resume, "disturbed", *options)
 
     def see_that_nothing_is_lost(self) -> None:
         """Nothing runs any more, the chain was saved, and accepted slots are still there."""
@@ -168,6 +173,28 @@ def test_the_run_goes_on_to_its_end_and_a_candidate_with_nan_is_voted_down(run: 
     assert [slot["number"] for slot in report["slots"]] == [1, 2, 3, 4]
     assert report["slots"][2]["outcome"] == "refused"
     assert run.accepted == sum(slot["outcome"] == "accepted" for slot in report["slots"])
+
+
+@pytest.mark.slow
+def test_the_report_tells_how_to_check_it_and_how_to_start_its_chain_again(run: Run) -> None:
+    ended = run.start("none")
+
+    report = json.loads((run.directory / "report.json").read_text())
+    page = (run.directory / "report.html").read_text()
+    for command in (report["verify_command"], report["chain_command"]):
+        assert f"<pre><code>{command}</code></pre>" in page
+    assert f"check it: {report['verify_command']}" in ended.out
+    checked = call(*shlex.split(report["verify_command"])[1:])
+    assert checked.code == 0, checked.err
+    signers = " and ".join(f"hospital-{number}" for number in range(1, 5))
+    assert f"VERIFIED: all records are as {signers} signed them." in " ".join(checked.out.split())
+    assert call(*shlex.split(report["chain_command"])[1:]).code == 0
+    try:
+        found = call("campaign", "status", run.directory / "hospital-1", 1)
+    finally:
+        call("devnet", "stop", run.directory / "devnet")
+    assert found.code == 0, found.err
+    assert "completed" in found.out
 
 
 @pytest.mark.parametrize(
