@@ -56,8 +56,11 @@ def _poison(part: str) -> None:
         if part == "head" and session.head is not None:
             _fill_with_nan(session.head)
         elif part == "candidate" and session.candidate is not None:
+            # After it was measured: what was sealed is sealed once more.
             _fill_with_nan(session.candidate.weights)
             session.candidate = Trained(session.candidate.weights)
+            session.encrypt()
+            session.deposit()
 
 
 def _fill_with_nan(weights: Weights) -> None:

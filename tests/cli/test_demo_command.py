@@ -164,7 +164,7 @@ def test_a_demo_that_is_stopped(run: Run, number: signal.Signals, meanwhile: str
 
 @pytest.mark.slow
 def test_the_run_goes_on_to_its_end_and_a_candidate_with_nan_is_voted_down(run: Run) -> None:
-    ended = run.go_on("nan-candidate@3:encrypt")
+    ended = run.go_on("nan-candidate@3:request_upload")
 
     assert_explained(ended, 20, "of 4 planned slots", "report")
     assert "votes no: Failed a hard check" in ended.err
