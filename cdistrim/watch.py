@@ -31,6 +31,7 @@ __all__ = [
     "await_grant",
     "await_restart",
     "await_shares",
+    "await_token",
     "half_time_is_over",
     "observe",
     "poll_seconds",
@@ -130,6 +131,31 @@ def _released(site: Site, slot: SlotView, head: ModelRecord) -> list[str]:
             prefix(site, holder, slot.campaign, "releases", place_of_slot(slot))
         )
     ]
+
+
+def await_token(site: Site, ref: IterationRef, patience: float = 5.0) -> bool:
+    """Wait, after this site's vote on a fetch, until the others have decided it.
+
+    A share is owed as soon as the token is granted, and calling the site again takes longer than
+    that: whoever votes first waits for who votes last.
+
+    Args:
+        patience: Seconds to wait; whoever drives the site asks again later.
+
+    Returns:
+        Whether it is decided; also where there is nothing to wait for.
+    """
+    end = time.monotonic() + patience
+    while ref.slot:  # A request that is no slot's has none.
+        slot = site.ledger.slot(ref.campaign, ref.slot)
+        if slot.attempt != ref.attempt or slot.state is not SlotState.FETCH_REQUESTED:
+            return True
+        if slot.ballot is None or slot.ballot.waits_for(site.account):
+            return True
+        if time.monotonic() > end or _is_over(site.ledger, slot):
+            return False
+        time.sleep(poll_seconds())
+    return True
 
 
 def await_restart(site: Site, ref: IterationRef) -> SlotView:

@@ -28,7 +28,7 @@ def cast_votes(campaign: Number, slot: Number, attempt: Number) -> bool | None:
     ref = IterationRef(campaign, slot, attempt)
     offer_key(ref)
     answer = vote(ref)
-    # The vote itself may have granted the fetch.
+    # The vote itself, or the next one's, may have granted the fetch.
     release_share(ref)
     answer_requests(ref)
     return answer

@@ -10,7 +10,8 @@ from cdistrim import custody
 from cdistrim.protocol import BallotKind, SlotState
 from cdistrim.releasing import release_share
 from cdistrim.spec import DeadlineSpec
-from cdistrim.watch import await_ballot, await_grant, await_shares, observe
+from cdistrim.voting import answer_ballot
+from cdistrim.watch import await_ballot, await_grant, await_shares, await_token, observe
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -103,6 +104,33 @@ def test_an_evaluate_grant_is_waited_for_but_not_for_ever(simulate: Simulate) ->
     assert not await_grant(evaluator, session.ref, patience=0.1)
     session.answer_offers(session.slot())
     assert await_grant(evaluator, session.ref, patience=0.1)
+    session.close()
+
+
+def test_who_voted_on_a_fetch_waits_for_the_others_but_not_for_ever(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=4))
+    steps.accept()
+    session = steps.session()
+    first, last = steps.sites["hospital-1"], steps.sites["hospital-3"]
+    assert await_token(first, session.ref)  # Nobody has asked yet.
+    session.request_token()
+    assert await_token(first, session.ref)  # It has not voted itself.
+    assert answer_ballot(first, steps.view()) is not None
+    assert not await_token(first, session.ref, patience=0.1)
+    found: list[bool] = []
+    waiting = threading.Thread(
+        target=lambda: found.append(
+            await_token(first, session.ref, patience=60) and release_share(first, steps.view())
+        )
+    )
+    waiting.start()
+    time.sleep(0.2)
+    assert waiting.is_alive()
+
+    assert answer_ballot(last, steps.view()) is not None
+    waiting.join(10)
+
+    assert found == [True]
     session.close()
 
 
