@@ -16,6 +16,7 @@ from cdistrim.grants import erase_offered_key, granting_path
 from cdistrim.lease import Lease
 from cdistrim.opening import erase_request_key
 from cdistrim.protocol import SlotView, model_name
+from cdistrim.site import remove_half_written
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
@@ -27,10 +28,6 @@ __all__ = [
     "forget_evaluations",
     "remove_checkpoint",
 ]
-
-_HALF_WRITTEN = tuple(
-    f".{kind}-*.part" for kind in ("request", "evaluation", "checkpoint", "granting")
-)
 
 
 def clear_slot(site: Site, slot: SlotView) -> None:
@@ -68,9 +65,8 @@ def clear_ended_slots(site: Site) -> None:
     Raises:
         UnavailableError: Ledger or store don't answer.
     """
-    for pattern in _HALF_WRITTEN:
-        for path in site.work.glob(pattern):
-            path.unlink(missing_ok=True)
+    for directory in (site.work, site.memory):
+        remove_half_written(directory)
     for slot, attempt in _slots_of(site, "checkpoint-*-*-*.bin"):
         if slot.state.ended or slot.attempt > attempt:
             remove_checkpoint(site, slot.campaign, slot.number, attempt)

@@ -32,6 +32,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
+import portalocker
 from pydantic import Field, ValidationError
 
 from cdistrim.errors import ConfigurationError, UsageError
@@ -53,6 +54,7 @@ __all__ = [
     "Site",
     "SiteSettings",
     "bound_site",
+    "remove_half_written",
     "site_bound_to",
     "write_atomically",
     "writing_atomically",
@@ -110,15 +112,41 @@ def writing_atomically(
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as stream:
+            _held(stream)
             yield stream
             stream.flush()
             if durable:
                 os.fsync(stream.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(path)
+            Path(name).chmod(mode)
+            Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def remove_half_written(directory: Path) -> None:
+    """Remove what :func:`writing_atomically` left below a directory in killed processes.
+
+    Other processes may be writing there: theirs are locked.
+    """
+    for part in directory.rglob(".*.part"):
+        try:
+            with part.open("rb") as stream:
+                # A new one may not be locked yet.
+                old = time.time() - os.fstat(stream.fileno()).st_mtime > 1
+                if old and _held(stream):
+                    part.unlink()
+        except OSError:
+            continue  # It has got its name, or it is none of ours.
+
+
+def _held(stream: BinaryIO) -> bool:
+    """Lock a file that is written, as a sign that its process lives; whether that worked."""
+    try:
+        portalocker.lock(stream, portalocker.LOCK_EX | portalocker.LOCK_NB)
+    except portalocker.LockException:
+        return False
+    return True
 
 
 class Site:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,10 @@ from cdistrim.site import (
     Site,
     SiteSettings,
     bound_site,
+    remove_half_written,
     site_bound_to,
     write_atomically,
+    writing_atomically,
 )
 
 
@@ -184,6 +188,27 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_half(
 
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_halves_of_files_go_unless_somebody_is_writing_them(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "below" / "whole", b"x")
+    left, new = tmp_path / ".left.abc.part", tmp_path / ".new.abc.part"
+    for part in (left, new):
+        part.write_bytes(b"ha")
+    long_ago = time.time() - 60
+    os.utime(left, (long_ago, long_ago))
+    with writing_atomically(tmp_path / "below" / "file") as stream:
+        stream.write(b"slowly")
+        stream.flush()
+        (live,) = (tmp_path / "below").glob(".file.*.part")
+        os.utime(live, (long_ago, long_ago))
+
+        remove_half_written(tmp_path)
+
+        assert not left.exists()
+        assert new.exists(), "its process may not have come to lock it"
+    assert (tmp_path / "below" / "file").read_bytes() == b"slowly"
+    assert (tmp_path / "below" / "whole").exists()
 
 
 def test_what_is_written_is_the_owners_alone(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def leftovers(directory: Path) -> list[str]:
         if path.suffix in (".part", ".cdm") or path.name.startswith(("request-", "checkpoint-"))
     ]
     models = sorted(consortium.glob("store/*/*/campaign-1/models/*/*"))
-    capsules = sorted(consortium.glob("store/*/campaign-1/capsules/*/*"))
+    capsules = sorted(consortium.glob("store/*/*/campaign-1/capsules/*/*"))
     extra = [path for kind in (models, capsules) for path in kind[3:]]
     return [str(path.relative_to(directory)) for path in found + extra]
 
