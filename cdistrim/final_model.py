@@ -32,6 +32,7 @@ from cdistrim.protocol import (
     FinalFetchState,
     ModelRecord,
 )
+from cdistrim.restore import apply_removals
 from cdistrim.sealing import public_digest
 from cdistrim.site import write_atomically
 from cdistrim.watch import observe, poll_seconds
@@ -78,6 +79,9 @@ def fetch_final_model(
             f"Campaign {campaign} has no final model: it is {view.state.name.lower()}.",
             hint="Wait until it is completed.",
         )
+    if view.removals_pending:
+        # Nothing is due in a campaign that is over, so no agent has done it.
+        apply_removals(site, campaign)
     record = site.ledger.model(campaign, view.head)
     see_whole(site, campaign, record)  # Nobody need vote on what can't be opened anyway.
     number = _standing_round(site, campaign)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from cdistrim.site import Site
 
 __all__ = [
+    "apply_removals",
     "ask_restore",
     "close_if_expired",
     "remember_failure",
@@ -62,7 +63,7 @@ def close_if_expired(site: Site, ref: IterationRef) -> bool:
     if view.state.ended:
         return False
     if view.removals_pending:
-        return _apply_removals(site, ref)
+        return apply_removals(site, ref.campaign)
     deadline = view.slot.deadline if view.slot else view.enrol_deadline
     if view.state is CampaignState.RUNNING and view.slot and view.slot.number != ref.slot:
         return False
@@ -78,9 +79,10 @@ def close_if_expired(site: Site, ref: IterationRef) -> bool:
     return True
 
 
-def _apply_removals(site: Site, ref: IterationRef) -> bool:
+def apply_removals(site: Site, campaign: int) -> bool:
+    """Take out of a campaign who is no member any more; whether this call did."""
     try:
-        return not site.ledger.apply_removals(campaign=ref.campaign).repeated
+        return not site.ledger.apply_removals(campaign=campaign).repeated
     except LedgerRefusal as refusal:
         if refusal.name == "NoRemovals":  # another member was quicker
             return False

@@ -13,6 +13,7 @@ from cdistrim import custody
 from cdistrim.errors import LeaseHeldError, LedgerRefusal, NotReleasedError, UsageError
 from cdistrim.final_model import fetch_final_model
 from cdistrim.lease import Lease
+from cdistrim.membership import answer_proposal, open_proposal
 from cdistrim.protocol import CampaignState, Deed, FinalFetchState, duties
 from cdistrim.releasing import release_share
 from cdistrim.requests import answer_requests
@@ -79,6 +80,23 @@ def test_a_majority_grants_it_and_its_shares_open_it(completed: Stepper, tmp_pat
     assert opened.arguments["good"] in (2, 3)
     with pytest.raises(UsageError, match="already"):
         fetch(asking, file)
+
+
+def test_it_can_be_had_after_a_member_was_removed(completed: Stepper, tmp_path: Path) -> None:
+    """Nobody has taken the member out of the campaign: in one that is over nothing is due."""
+    asking, staying, leaving = completed.sites.values()
+    asking.ledger.propose_removal(account=leaving.account)
+    proposal = open_proposal(staying, leaving.name)
+    answer_proposal(staying, proposal, approve=True, anyway=True)
+    assert completed.view().removals_pending
+    file = tmp_path / "model.safetensors"
+
+    with awake(staying):
+        fetch(asking, file)
+
+    head = asking.ledger.model(1, 3)
+    assert weights_hash(from_bytes(file.read_bytes())) == head.weights_hash
+    assert not completed.view().removals_pending
 
 
 def test_without_a_grant_no_share_is_released(completed: Stepper, tmp_path: Path) -> None:
