@@ -32,7 +32,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
-import portalocker
 from pydantic import Field, ValidationError
 
 from cdistrim.errors import ConfigurationError, UsageError
@@ -142,6 +141,8 @@ def remove_half_written(directory: Path) -> None:
 
 def _held(stream: BinaryIO) -> bool:
     """Lock a file that is written, as a sign that its process lives; whether that worked."""
+    import portalocker  # It loads much, and most commands only read.
+
     try:
         portalocker.lock(stream, portalocker.LOCK_EX | portalocker.LOCK_NB)
     except portalocker.LockException:
