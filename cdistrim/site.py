@@ -88,7 +88,7 @@ class SiteSettings(Settings):
     passphrase_file: str | None = PASSPHRASE_FILE
     confirmations: Confirmations = 0
     first_block: Annotated[int, Field(ge=0)] = 0
-    max_fee_gwei: Annotated[float, Field(ge=0, allow_inf_nan=False)] = MAX_FEE_GWEI
+    max_fee_gwei: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = MAX_FEE_GWEI
     checkpoint_seconds: Annotated[float, Field(ge=0, le=24 * 3600)] = 60.0
 
 

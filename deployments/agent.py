@@ -93,6 +93,8 @@ def act_once(directory: Path, *, only: str = "") -> Iterator[Act]:
             what = duty_sentence(duty, observe(site.ledger, duty.campaign), names)
             listener().note(f"{site.name}: {what}")
             yield Act(duty, what, _attempt(DEED_FLOWS[duty.deed], duty))
+    # One-time keys of evaluations that are over: maybe no turn of this site follows.
+    clear_when_idle(site)
 
 
 def waited_for(directory: Path) -> Iterator[str]:

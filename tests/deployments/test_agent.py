@@ -11,11 +11,14 @@ import pytest
 from prefect import flow
 
 from cdistrim.protocol import Deed, Duty
+from cdistrim.site import SITE_VARIABLE
+from deployments.agent import act_once
 from deployments.local import LAST_REGISTERED
 from flows.dispatch import DEED_FLOWS, Agents
 from tests.prefect_server import PrefectServer
 from tests.serving import PATIENCE_S, ApiCaller, agent_of, enrolled, wait_for
 from tests.simulated import SimulatedConsortium
+from tests.stepping import Stepper
 
 pytestmark = pytest.mark.slow
 
@@ -45,3 +48,20 @@ def test_a_site_that_can_not_be_called_stops_nobody_else() -> None:
 
 def test_the_agent_registers_last_what_its_starter_waits_for() -> None:
     assert getattr(list(DEED_FLOWS.values())[-1], "name", "") == LAST_REGISTERED
+
+
+def test_a_site_without_an_agent_erases_keys_of_evaluations_that_are_over(
+    simulate: Callable[..., SimulatedConsortium], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is asked of it any more, so no turn of its own clears them."""
+    steps = Stepper(simulate(size=3))
+    evaluator = steps.sites["hospital-3"]
+    for _ in range(3):
+        steps.accept()
+    left = evaluator.work / "evaluation-1-2-1.key"
+    left.write_bytes(b"of an evaluator that was not needed")
+    monkeypatch.setenv(SITE_VARIABLE, "")
+
+    assert list(act_once(evaluator.directory)) == []
+
+    assert not left.exists()
