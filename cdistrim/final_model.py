@@ -41,7 +41,7 @@ from cdistrim.weights import to_bytes
 if TYPE_CHECKING:
     from cdistrim.site import Site
 
-__all__ = ["fetch_final_model"]
+__all__ = ["fetch_final_model", "standing_round"]
 
 
 def fetch_final_model(
@@ -84,7 +84,7 @@ def fetch_final_model(
         apply_removals(site, campaign)
     record = site.ledger.model(campaign, view.head)
     see_whole(site, campaign, record)  # Nobody need vote on what can't be opened anyway.
-    number = _standing_round(site, campaign)
+    number = standing_round(site, campaign)
     if number is None:
         # Only now: a request gives up what was granted before.
         number = site.ledger.final_fetch(campaign, site.account).round + 1
@@ -111,8 +111,8 @@ def fetch_final_model(
     return record
 
 
-def _standing_round(site: Site, campaign: int) -> int | None:
-    """The round of this site's request, if one is open, or granted and still in time."""
+def standing_round(site: Site, campaign: int) -> int | None:
+    """The round of this site's request, if one is open, or granted and still in time; else None."""
     known = site.ledger.final_fetch(campaign, site.account)
     if known.state is FinalFetchState.GRANTED and site.ledger.now() <= known.deadline:
         return known.round

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cdistrim import custody, opening, openings, progress, resharing, watch
+from cdistrim import custody, opening, progress, resharing, watch
 from cdistrim.errors import OutOfOrderError, SealError, UnopenableHeadError, UntrustedDataError
+from cdistrim.opening_reports import report_opening
 from cdistrim.protocol import GENESIS, CampaignView, ModelRecord, SlotState, SlotView
 from cdistrim.restore import remember_failure
 
@@ -95,7 +96,7 @@ class HeadFetch:
             )
             if opened.gathered is not None:
                 record = self._record(view)
-                openings.report_opening(self._site, slot, record, opened.gathered, opened.key)
+                report_opening(self._site, slot, record, opened.gathered, opened.key)
         self._key = opened.key
         self._envelope = b""
         return opened.weights
@@ -143,7 +144,7 @@ class HeadFetch:
         at = {"slot": slot.number, "attempt": slot.fetch_attempt}
         found = opening.gather(self._site, view.number, self._record(view), **at)
         best = next((each for each in found if each.recorded), found[0])
-        openings.report_opening(self._site, slot, self._record(view), best, None)
+        report_opening(self._site, slot, self._record(view), best, None)
 
     @contextmanager
     def _opening(self, view: CampaignView) -> Iterator[None]:

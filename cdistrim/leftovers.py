@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cdistrim import custody
 from cdistrim.errors import LeaseHeldError, LedgerRefusal
+from cdistrim.final_model import standing_round
 from cdistrim.grants import erase_offered_key, granting_path
 from cdistrim.lease import Lease
 from cdistrim.opening import erase_request_key
@@ -78,7 +79,22 @@ def clear_ended_slots(site: Site) -> None:
             erase_request_key(site, slot.campaign, slot.number, attempt)
         else:
             clear_slot(site, slot)
+    _forget_final_requests(site)
     forget_evaluations(site)
+
+
+def _forget_final_requests(site: Site) -> None:
+    """Erase one-time keys for final models that were asked for and will not be opened with them."""
+    for path in sorted(site.work.glob("request-*-0-*.key")):
+        campaign, _, number = (int(word) for word in path.stem.split("-")[1:])
+        try:
+            # One of a later round than the ledger's is about to be asked with.
+            asked = site.ledger.final_fetch(campaign, site.account).round >= number
+            over = asked and standing_round(site, campaign) != number
+        except LedgerRefusal:
+            continue  # Of another chain.
+        if over:
+            erase_request_key(site, campaign, 0, number)
 
 
 def forget_evaluations(site: Site) -> None:

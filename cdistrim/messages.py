@@ -7,12 +7,12 @@ could have the trainer seal the model's key to a key of its own; a release, so t
 junk can be named; and a requester's report on what it was sent.
 
 =================  =========================================  =================================
-message            under                                      from, to
+message            below its author's account, under          from, to
 =================  =========================================  =================================
-`OfferedKey`       ``offers/<slot>-<attempt>/<evaluator>``    evaluator, to the slot's owner
+`OfferedKey`       ``offers/<slot>-<attempt>``                evaluator, to the slot's owner
 `Grant`            ``grants/<slot>-<attempt>/<evaluator>``    slot's owner, to an evaluator
 `Shares`           ``shares/<model>``                         evaluator, to all holders
-`Release`          ``releases/<slot>-<attempt>/<holder>``     holder, to the slot's owner
+`Release`          ``releases/<slot>-<attempt>``              holder, to the slot's owner
 `OpeningReport`    ``openings/<slot>-<attempt>``              slot's owner, to everybody
 =================  =========================================  =================================
 """

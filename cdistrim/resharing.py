@@ -41,7 +41,7 @@ from cdistrim.errors import (
 from cdistrim.grants import offers_prefix
 from cdistrim.messages import OfferedKey, OpeningReport
 from cdistrim.opening import find_key, gather
-from cdistrim.openings import reports_on, vouched_capsules
+from cdistrim.opening_reports import reports_on, vouched_capsules
 from cdistrim.protocol import (
     GENESIS,
     BallotId,

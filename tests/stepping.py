@@ -96,11 +96,16 @@ class Stepper:
         """Every evaluator offers the one-time key for its evaluation; who did."""
         return [name for name, site in self.sites.items() if offer_key(site, self.view())]
 
-    def grant_fetch(self) -> IterationSession:
-        """To the state "fetch granted", with shares released and evaluators' keys offered."""
+    def ask_fetch(self) -> IterationSession:
+        """To the state "fetch granted"; nobody has released or offered anything yet."""
         session = self.session()
         session.request_token()
         self.vote()
+        return session
+
+    def grant_fetch(self) -> IterationSession:
+        """To the state "fetch granted", with shares released and evaluators' keys offered."""
+        session = self.ask_fetch()
         self.release()
         self.offer()
         return session

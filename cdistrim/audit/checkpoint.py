@@ -29,7 +29,7 @@ from cdistrim.site import write_atomically
 if TYPE_CHECKING:
     from cdistrim.ledger import Ledger
     from cdistrim.site import Site
-    from cdistrim.store import ObjectStore
+    from cdistrim.store import ObjectStore, Reference
 
 __all__ = [
     "TRAIL_PIECE",
@@ -50,6 +50,7 @@ _LONGEST_TRAIL = 2048
 _MOST_IN_STORE = 10_000
 """Objects of an account that are read: more would be junk that shall keep an auditor busy."""
 _MOST_AUTHORS = 1000
+"""Accounts that are looked at, for the same reason."""
 _ACCOUNT = re.compile(r"0x[0-9a-f]{40}")
 
 Number = Annotated[int, Field(ge=0, lt=1 << 63)]
@@ -296,11 +297,12 @@ def checkpoints_in(store: ObjectStore, origin: Origin) -> tuple[list[Held], list
     found, junk = [], []
     at = (origin.chain_id, origin.contract)
     authors = [name for name in store.names(consortium_place(*at)) if _ACCOUNT.fullmatch(name)]
-    listed = [
-        reference
-        for author in authors[:_MOST_AUTHORS]
-        for reference in store.list(checkpoint_place(*at, author))[:_MOST_IN_STORE]
-    ]
+    junk += [checkpoint_place(*at, author) for author in authors[_MOST_AUTHORS:]]
+    listed: list[Reference] = []
+    for author in authors[:_MOST_AUTHORS]:
+        of_author = store.list(checkpoint_place(*at, author))
+        listed += of_author[:_MOST_IN_STORE]
+        junk += [reference.path for reference in of_author[_MOST_IN_STORE:]]
     for reference in listed:
         try:
             content = store.get(reference.prefix, reference.digest, limit=MAX_DOCUMENT)

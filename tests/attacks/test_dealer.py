@@ -176,9 +176,7 @@ def confirmed(steps: Stepper, deal: Dealing) -> None:
 
 def fails_to_open(steps: Stepper, why: str) -> IterationSession:
     """The open slot's owner is granted the head, can't open it, and says why."""
-    session = steps.session()
-    session.request_token()
-    steps.vote()
+    session = steps.ask_fetch()
     steps.release()
     session.fetch()
     session.lock()

@@ -331,9 +331,7 @@ def test_a_share_is_not_sealed_to_a_key_that_was_put_in_the_requesters_place(
 ) -> None:
     steps = Stepper(simulate(size=3))
     steps.accept()
-    session = steps.session()
-    session.request_token()
-    steps.vote()
+    session = steps.ask_fetch()
     where = custody.prefix(session.site, session.site.account, 1, "requests", "2-1")
     (path,) = (steps.simulated.consortium.store / where).iterdir()
     whole, thief = path.read_bytes(), SealingKey.generate()

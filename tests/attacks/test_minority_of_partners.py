@@ -108,9 +108,7 @@ def test_an_accomplice_that_releases_before_the_grant_does_not_open_the_head_for
 def test_who_releases_nothing_does_not_keep_the_head_closed(simulate: Simulate) -> None:
     steps = Stepper(simulate(size=SIZE))
     steps.accept()
-    session = steps.session()
-    session.request_token()
-    steps.vote()
+    session = steps.ask_fetch()
     session.fetch()
     session.lock()
     honest = [site for site in steps.sites.values() if site is not session.site][MINORITY:]
@@ -218,9 +216,7 @@ def test_junk_wherever_a_partner_may_write_keeps_nobody_from_anything(simulate: 
     steps = Stepper(simulate(size=4))
     steps.accept()
     mallory, holder = steps.sites["hospital-4"], steps.sites["hospital-1"]
-    session = steps.session()
-    session.request_token()
-    steps.vote()
+    session = steps.ask_fetch()
     places = {
         *("releases/2-1", "offers/2-1", "openings/2-1", "requests/2-1"),
         *(f"grants/2-1/{site.account.lower()}" for site in steps.sites.values()),

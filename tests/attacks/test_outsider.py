@@ -24,7 +24,7 @@ from cdistrim.ledger.words import (
     evidence_word,
     name_word,
 )
-from cdistrim.messages import Grant, OfferedKey, OpeningReport, Release, Shares
+from cdistrim.messages import Grant, OfferedKey, OpeningReport, Shares
 from cdistrim.protocol import BallotId, BallotKind, CampaignState, Mode, RestoreReason, SlotState
 from cdistrim.resharing import custody_of
 from cdistrim.sealing import SealingKey
@@ -35,7 +35,7 @@ from tests.attacks.outlaws import Outlaw, storage_of
 from tests.chain import BETTER, GENESIS_HASH, SPEC_HASH, Consortium, candidate, digest
 from tests.chain import travel as pass_time
 from tests.simulated import SimulatedConsortium
-from tests.stepping import Stepper
+from tests.stepping import Stepper, junk_release
 
 Simulate = Callable[..., SimulatedConsortium]
 
@@ -169,9 +169,7 @@ def test_whatever_an_outsider_puts_into_the_store_a_slot_goes_its_way(simulate: 
     """Forged messages of every kind, in the names of those who would write them."""
     steps = Stepper(simulate(size=3))
     steps.accept()
-    session = steps.session()
-    session.request_token()
-    steps.vote()
+    session = steps.ask_fetch()
     slot, site, thief = session.slot(), steps.any, SealingKey.generate()
     head, holder = site.ledger.model(1, 1), steps.sites["hospital-3"]
     owner, at = session.site, f"{slot.number}-{slot.attempt}"
@@ -182,15 +180,7 @@ def test_whatever_an_outsider_puts_into_the_store_a_slot_goes_its_way(simulate: 
     def put(what: bytes, kind: str, *where: object, by: str = owner.account) -> None:
         site.store.put(custody.prefix(site, by, 1, kind, *where), what)
 
-    release = Release(
-        model=capsule.context,
-        capsule=capsule.digest(),
-        holder=holder.account,
-        requester=owner.account,
-        slot=slot.number,
-        attempt=slot.attempt,
-        sealed=bytes(1200),
-    )
+    release = junk_release(holder, capsule, slot).model_copy(update={"signature": b""})
     offer = OfferedKey(
         model=candidate_to_be, evaluator=holder.account, public=thief.public_bytes, head=True
     )

@@ -172,9 +172,7 @@ def test_what_it_releases_is_not_counted_once_keys_are_shared_anew(simulate: Sim
     gone = remove(steps)
     steps.accept()  # Its owner shares the head's key anew, among those who stay.
     head = steps.any.ledger.model(1, steps.view().head)
-    session = steps.session()
-    session.request_token()
-    steps.vote()
+    session = steps.ask_fetch()
 
     assert not release_share(gone, steps.view())
     newest = next(custody.capsules(gone, 1, head))
@@ -198,9 +196,7 @@ def test_to_a_fetch_that_was_granted_before_the_removal_nothing_is_released(
 ) -> None:
     steps = Stepper(simulate(size=4))
     steps.accept()
-    session = steps.session()
-    session.request_token()
-    steps.vote()
+    session = steps.ask_fetch()
     assert session.slot().state is SlotState.FETCH_GRANTED
     owner = session.site
     head, store = owner.ledger.model(1, 1), steps.simulated.consortium.store

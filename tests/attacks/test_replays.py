@@ -343,9 +343,7 @@ def granted(devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Stepper
     """The second slot's fetch is granted, and one holder has released its share."""
     steps = Stepper(SimulatedConsortium(tmp_path_factory.mktemp("granted"), devnet.url, size=3))
     steps.accept()
-    session = steps.session()
-    session.request_token()
-    steps.vote()
+    steps.ask_fetch()
     assert release_share(steps.sites["hospital-1"], steps.view())
     return steps
 

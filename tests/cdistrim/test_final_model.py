@@ -13,6 +13,7 @@ from cdistrim import custody
 from cdistrim.errors import LeaseHeldError, LedgerRefusal, NotReleasedError, UsageError
 from cdistrim.final_model import fetch_final_model
 from cdistrim.lease import Lease
+from cdistrim.leftovers import clear_when_idle
 from cdistrim.membership import answer_proposal, open_proposal
 from cdistrim.protocol import CampaignState, Deed, FinalFetchState, duties
 from cdistrim.releasing import release_share
@@ -107,6 +108,24 @@ def test_without_a_grant_no_share_is_released(completed: Stepper, tmp_path: Path
         fetch(asking, tmp_path / "model")
     assert not (tmp_path / "model").exists()
     assert not list((completed.simulated.consortium.store).rglob("releases/final-*"))
+
+
+def test_the_key_of_a_request_goes_once_nothing_can_come_of_it(
+    completed: Stepper, tmp_path: Path
+) -> None:
+    asking = completed.any
+    with pytest.raises(NotReleasedError, match="not granted"):
+        fetch(asking, tmp_path / "model", patience=0.2)
+    clear_when_idle(asking)
+    (key,) = asking.work.glob("request-1-0-1.key")  # It may still be granted.
+    about_to_ask = asking.work / "request-1-0-2.key"
+    about_to_ask.write_bytes(b"another process is at it")
+
+    completed.simulated.travel(completed.simulated.spec.deadlines.fetch_ballot + 1)
+    clear_when_idle(asking)
+
+    assert not key.exists()
+    assert about_to_ask.exists()
 
 
 def test_one_that_waits_in_vain_goes_on_later(completed: Stepper, tmp_path: Path) -> None:

@@ -112,9 +112,7 @@ def test_an_evaluator_that_comes_after_the_trainers_crash_is_granted_the_candida
     steps.accept()
     late = steps.sites["hospital-1"]
     shutil.rmtree(late.memory)  # It needs the head, too.
-    session = steps.session()
-    session.request_token()
-    steps.vote()
+    session = steps.ask_fetch()
     steps.release()
     session.fetch()
     session.lock()
@@ -161,9 +159,7 @@ def test_an_evaluator_that_lost_its_one_time_key_offers_another(simulate: Simula
 
 def test_an_evaluator_without_a_grant_waits_instead_of_voting(simulate: Simulate) -> None:
     steps = Stepper(simulate(size=2))
-    session = steps.session()
-    session.request_token()
-    steps.vote()
+    session = steps.ask_fetch()
     session.fetch()
     session.lock()
     session.decrypt()

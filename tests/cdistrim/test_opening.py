@@ -26,10 +26,7 @@ Simulate = Callable[..., SimulatedConsortium]
 def granted(steps: Stepper) -> IterationSession:
     """The second slot's fetch is granted, and nobody has released anything."""
     steps.accept()
-    session = steps.session()
-    session.request_token()
-    steps.vote()
-    return session
+    return steps.ask_fetch()
 
 
 def opens(session: IterationSession) -> bool:

@@ -190,9 +190,7 @@ def test_a_share_that_does_not_open_is_a_ground(simulate: Simulate) -> None:
 def test_too_few_releases_are_a_ground_once_half_of_the_time_is_over(simulate: Simulate) -> None:
     steps = Stepper(simulate(size=5))
     steps.accept()
-    session = steps.session()
-    session.request_token()
-    steps.vote()
+    session = steps.ask_fetch()
     release_share(steps.sites["hospital-3"], steps.view())
     voter = steps.sites["hospital-4"]
     assert not restore_facts(voter, steps.view()).too_few_released

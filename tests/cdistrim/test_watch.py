@@ -56,9 +56,7 @@ def test_shares_are_waited_for_until_there_are_enough(simulate: Simulate) -> Non
     steps = Stepper(simulate(size=5))
     assert await_shares(steps.any, steps.session().ref, b"")  # The genesis head needs none.
     steps.accept()
-    session = steps.session()
-    session.request_token()
-    steps.vote()
+    session = steps.ask_fetch()
     envelope = custody.ciphertext(session.site, 1, steps.any.ledger.model(1, 1))
     found: list[bool] = []
     waiting = threading.Thread(
@@ -78,9 +76,7 @@ def test_shares_are_waited_for_until_there_are_enough(simulate: Simulate) -> Non
 def test_shares_are_not_waited_for_beyond_the_deadline(simulate: Simulate) -> None:
     steps = Stepper(simulate(size=3))
     steps.accept()
-    session = steps.session()
-    session.request_token()
-    steps.vote()
+    session = steps.ask_fetch()
     envelope = custody.ciphertext(session.site, 1, steps.any.ledger.model(1, 1))
     steps.simulated.travel(DeadlineSpec().opening + 1)
 

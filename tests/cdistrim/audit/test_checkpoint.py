@@ -17,6 +17,7 @@ from cdistrim.errors import (
     StoreUnavailableError,
     UsageError,
 )
+from cdistrim.places import checkpoint_place
 from cdistrim.site import Site
 from tests.cdistrim.audit.played import Played, played
 from tests.reorganising import mine
@@ -76,6 +77,26 @@ def test_partners_hold_each_others_in_the_store(hospitals: Played) -> None:
         one.account.lower(),
         two.account.lower(),
     }
+
+
+def test_what_is_not_read_because_it_is_too_much_is_told(
+    hospitals: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = hospitals.site("hospital-1"), hospitals.site("hospital-2")
+    made = {keep_checkpoint(one)[0], keep_checkpoint(two)[0]}
+    origin = next(iter(made)).origin
+    place = checkpoint_place(origin.chain_id, origin.contract, one.account)
+    for word in (b"junk", b"more junk"):
+        one.store.put(place, word)
+    monkeypatch.setattr("cdistrim.audit.checkpoint._MOST_IN_STORE", 1)
+    held, junk = checkpoints_in(one.store, origin)
+    assert len(held) + len(junk) == 4
+    assert two.account.lower() in {each.where.split("/")[1] for each in held}
+
+    monkeypatch.setattr("cdistrim.audit.checkpoint._MOST_AUTHORS", 1)
+    _, junk = checkpoints_in(one.store, origin)
+    last = max(one.account.lower(), two.account.lower())
+    assert checkpoint_place(origin.chain_id, origin.contract, last) in junk
 
 
 def test_what_the_store_did_not_take_is_deposited_later(hospitals: Played) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from cdistrim.errors import UnopenableHeadError
-from cdistrim.openings import reports_on, vouched_capsules
+from cdistrim.opening_reports import reports_on, vouched_capsules
 from cdistrim.resharing import custody_of
 from cdistrim.rotation import rotate
 from cdistrim.site import Site
@@ -88,9 +88,7 @@ def test_a_report_vouches_for_what_was_checked_with_the_key(simulate: Simulate) 
 def test_a_report_on_what_did_not_open_vouches_for_nothing(simulate: Simulate) -> None:
     steps = Stepper(simulate(size=3))
     steps.accept()
-    session = steps.session()
-    session.request_token()
-    steps.vote()
+    session = steps.ask_fetch()
     session.fetch()
     session.lock()
     steps.simulated.travel(steps.simulated.spec.deadlines.opening * 2 // 3)
