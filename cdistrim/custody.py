@@ -43,7 +43,9 @@ __all__ = [
     "prefix",
     "read_messages",
     "record_context",
+    "recorded_capsule",
     "require_dealing",
+    "see_envelope",
     "see_whole",
     "share_key",
     "threshold_of",
@@ -130,10 +132,26 @@ def see_whole(site: Site, campaign: int, record: ModelRecord) -> None:
     """
     if not any(capsules(site, campaign, record)):
         raise no_capsule(record)
+    see_envelope(site, campaign, record)
+
+
+def see_envelope(
+    site: Site, campaign: int, record: ModelRecord, *, read_unseen: bool = True
+) -> None:
+    """See that a model's envelope lies whole in the store; read only if it may have changed.
+
+    Args:
+        read_unseen: Whether to read one that this site has never seen whole, and not only to see
+            that it is there.
+
+    Raises:
+        IntegrityError: It is missing, truncated or altered.
+    """
     where = prefix(site, record.partner, campaign, "models", record.name)
     path = _whole_path(site, record.ciphertext_hash)
     seen = path.read_bytes() if path.exists() else b""
-    if seen != site.store.fingerprint(where, record.ciphertext_hash).encode():
+    looks = site.store.fingerprint(where, record.ciphertext_hash).encode()
+    if seen != looks and (seen or read_unseen):
         ciphertext(site, campaign, record)
 
 
@@ -253,18 +271,31 @@ def capsules(site: Site, campaign: int, record: ModelRecord) -> Iterator[Capsule
     The first one came with the model; partners add others when its key was shared anew.
     """
     added = reversed(site.ledger.added_capsules(campaign, record.slot))
-    context = record_context(site, campaign, record)
     by_author = [(each.partner, each.capsule_hash) for each in added]
     for author, digest in (*by_author, (record.partner, record.capsule_hash)):
-        where = prefix(site, author, campaign, "capsules", record.name)
         try:
-            content = site.store.get(where, digest, limit=MAX_DOCUMENT)
-            capsule = Capsule.parse_recorded(content, digest)
-            capsule.require(context)
+            yield _capsule_by(author, digest, site, campaign, record)
         except UntrustedDataError as error:
             site.logger.warning("A capsule of %s can't be used: %s", record.name, error)
-            continue
-        yield capsule
+
+
+def recorded_capsule(site: Site, campaign: int, record: ModelRecord) -> Capsule:
+    """The capsule that was accepted with a model.
+
+    Raises:
+        IntegrityError: It is missing, truncated or altered, or another model's.
+    """
+    return _capsule_by(record.partner, record.capsule_hash, site, campaign, record)
+
+
+def _capsule_by(
+    author: str, digest: bytes, site: Site, campaign: int, record: ModelRecord
+) -> Capsule:
+    where = prefix(site, author, campaign, "capsules", record.name)
+    content = site.store.get(where, digest, limit=MAX_DOCUMENT)
+    capsule = Capsule.parse_recorded(content, digest)
+    capsule.require(record_context(site, campaign, record))
+    return capsule
 
 
 def no_capsule(record: ModelRecord) -> IntegrityError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,9 @@ from cdistrim.opening import (
     open_with_shares,
     request_key,
 )
+from cdistrim.opening_reports import report_opening
 from cdistrim.protocol import (
+    GENESIS,
     BallotId,
     BallotKind,
     BallotState,
@@ -32,16 +35,27 @@ from cdistrim.protocol import (
     FinalFetchState,
     ModelRecord,
 )
+from cdistrim.resharing import due_for_resharing, reshare
 from cdistrim.restore import apply_removals
 from cdistrim.sealing import public_digest
 from cdistrim.site import write_atomically
 from cdistrim.watch import observe, poll_seconds
-from cdistrim.weights import to_bytes
+from cdistrim.weights import Weights, to_bytes
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
 
-__all__ = ["fetch_final_model", "standing_round"]
+__all__ = ["OpenedFinalModel", "fetch_final_model", "reshare_final_model", "standing_round"]
+
+
+@dataclass(frozen=True)
+class OpenedFinalModel:
+    """What came of an opening: the model's record, and the names of models whose keys were shared
+    anew on the way, or still have to be (too few shares of an ancestor, or too many models)."""
+
+    record: ModelRecord
+    shared_anew: tuple[str, ...]
+    still_due: tuple[str, ...]
 
 
 def fetch_final_model(
@@ -51,10 +65,11 @@ def fetch_final_model(
     *,
     patience: float,
     say: Callable[[str], object] = lambda _line: None,
-) -> ModelRecord:
+) -> OpenedFinalModel:
     """Ask for the final model, wait for the partners, and write it to a file (safetensors, 0600).
 
-    Said again after it was interrupted, it goes on where it was.
+    Said again after it was interrupted, it goes on where it was. Having the model's key, it shares
+    that and its ancestors' anew where members came, went or replaced their sealing keys.
 
     Args:
         file: Must not exist.
@@ -73,15 +88,55 @@ def fetch_final_model(
         raise UsageError(f"{file} is there already.", hint="Nothing is overwritten.")
     if not file.absolute().parent.is_dir():
         raise UsageError(f"There is no directory {file.parent}.", hint="Make it, or correct it.")
+
+    def keep(weights: Weights) -> None:
+        write_atomically(file, to_bytes(weights))
+
+    return _open(site, campaign, patience=patience, say=say, use=keep)
+
+
+def reshare_final_model(
+    site: Site,
+    campaign: int,
+    *,
+    patience: float,
+    say: Callable[[str], object] = lambda _line: None,
+) -> OpenedFinalModel:
+    """Share the keys of a completed campaign's models anew, and check what others have shared.
+
+    A slot's owner does that in a running campaign; in one that is over somebody has to ask. It is
+    an opening like any other, by a majority's grant and on the ledger, but writes no file.
+
+    Args:
+        patience: Seconds to wait for the ballot and the shares.
+        say: Told what is waited for.
+
+    Raises:
+        UsageError, NotReleasedError, LedgerRefusal, IntegrityError, UnopenableHeadError,
+        LeaseHeldError: As :func:`fetch_final_model`.
+    """
+    return _open(site, campaign, patience=patience, say=say, use=lambda _weights: None)
+
+
+def _open(
+    site: Site,
+    campaign: int,
+    *,
+    patience: float,
+    say: Callable[[str], object],
+    use: Callable[[Weights], object],
+) -> OpenedFinalModel:
     view = observe(site.ledger, campaign)
-    if view.state is not CampaignState.COMPLETED:
+    if view.state is not CampaignState.COMPLETED or view.head == GENESIS:
+        what = "no model was accepted" if view.state.ended else f"it is {view.state.name.lower()}"
         raise UsageError(
-            f"Campaign {campaign} has no final model: it is {view.state.name.lower()}.",
-            hint="Wait until it is completed.",
+            f"Campaign {campaign} has no final model: {what}.",
+            hint="Look at `cdistrim campaign status`.",
         )
     if view.removals_pending:
         # Nothing is due in a campaign that is over, so no agent has done it.
         apply_removals(site, campaign)
+        view = observe(site.ledger, campaign)
     record = site.ledger.model(campaign, view.head)
     see_whole(site, campaign, record)  # Nobody need vote on what can't be opened anyway.
     number = standing_round(site, campaign)
@@ -92,6 +147,7 @@ def fetch_final_model(
         site.ledger.request_final_model(
             campaign=campaign, request_key_digest=public_digest(key.public_bytes)
         )
+    at = {"slot": 0, "attempt": number}
     end = time.monotonic() + patience
     say(f"{record.name} is asked for; the partners vote.")
     _await_grant(site, campaign, number, end)
@@ -99,16 +155,22 @@ def fetch_final_model(
     envelope = ciphertext(site, campaign, record)
     with Lease(site.work, campaign=campaign, slot=0, purpose="final model"):
         while True:
-            found = gather(site, campaign, record, slot=0, attempt=number)
+            found = gather(site, campaign, record, **at)
             ready = find_key(site, campaign, record, found, envelope) or dealt_badly(found)
             if ready or time.monotonic() > end:
                 break
             time.sleep(poll_seconds())
         opened = open_with_shares(site, campaign, record, found, envelope)
         site.ledger.report_final_opened(campaign=campaign, **opened.counts)
-        write_atomically(file, to_bytes(opened.weights))
+        use(opened.weights)
+        anew: list[str] = []
+        due: list[ModelRecord] = []
+        if opened.key is not None and opened.gathered is not None:
+            report_opening(site, campaign, record, opened.gathered, opened.key, **at)
+            anew = reshare(site, view, opened.key, **at)
+            due = due_for_resharing(site, view)
     erase_request_key(site, campaign, 0, number)
-    return record
+    return OpenedFinalModel(record, tuple(anew), tuple(each.name for each in due))
 
 
 def standing_round(site: Site, campaign: int) -> int | None:

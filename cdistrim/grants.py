@@ -21,9 +21,9 @@ from cdistrim.custody import (
     prefix,
     read_messages,
     record_context,
+    recorded_capsule,
     require_dealing,
 )
-from cdistrim.documents import MAX_DOCUMENT
 from cdistrim.envelope import Context, DataKey, account_of, belongs, decrypt, encrypt
 from cdistrim.errors import BadDealingError, IntegrityError, NotReleasedError, SealError
 from cdistrim.measurements import Measurer
@@ -170,9 +170,7 @@ def checked_shares(
         IntegrityError: The capsule is not the recorded one.
     """
     context = record_context(site, view.number, record)
-    where = prefix(site, record.partner, view.number, "capsules", record.name)
-    content = site.store.get(where, record.capsule_hash, limit=MAX_DOCUMENT)
-    capsule = Capsule.parse_recorded(content, record.capsule_hash)
+    capsule = recorded_capsule(site, view.number, record)
     require_dealing(site, view, capsule, context)
     shares = capsule.shares(key)
     if capsule.holds(site.account):

@@ -14,6 +14,8 @@ from cdistrim import custody, opening, progress, resharing, watch
 from cdistrim.errors import OutOfOrderError, SealError, UnopenableHeadError, UntrustedDataError
 from cdistrim.opening_reports import report_opening
 from cdistrim.protocol import GENESIS, CampaignView, ModelRecord, SlotState, SlotView
+from cdistrim.recoverability import Outlook, recoverability_of
+from cdistrim.report.wording import plural
 from cdistrim.restore import remember_failure
 
 if TYPE_CHECKING:
@@ -96,7 +98,9 @@ class HeadFetch:
             )
             if opened.gathered is not None:
                 record = self._record(view)
-                report_opening(self._site, slot, record, opened.gathered, opened.key)
+                report_opening(
+                    self._site, view.number, record, opened.gathered, opened.key, **_at(slot)
+                )
         self._key = opened.key
         self._envelope = b""
         return opened.weights
@@ -109,16 +113,23 @@ class HeadFetch:
         """
         if view.head == GENESIS or self._key is None:
             return []
-        done = resharing.reshare(self._site, view, slot, self._key)
-        custody_of_head = next(resharing.custody_of(self._site, view))
-        if custody_of_head.spare < 1:
-            text = (
-                f"{custody_of_head.model}: {len(custody_of_head.able)} sure holders are left, "
-                f"{custody_of_head.threshold} have to answer; see `cdistrim site doctor`."
-            )
-            self._site.logger.warning(text)
-            progress.listener().note(text)
-        return done
+        return resharing.reshare(self._site, view, self._key, **_at(slot))
+
+    def warn_of_few_holders(self, view: CampaignView) -> None:
+        """Say so if every holder that can be counted on has to answer, or more than that.
+
+        Only after the training: whoever opens does not wait for all, so that it knows no sooner
+        who answers.
+        """
+        seen = next(recoverability_of(self._site, view), None)
+        if seen is None or seen.outlook is Outlook.SPARE:
+            return
+        text = (
+            f"{seen.model}: {plural(len(seen.able), 'sure holder')}, "
+            f"{seen.threshold or 'an unknown number'} needed; see `cdistrim site doctor`."
+        )
+        self._site.logger.warning(text)
+        progress.listener().note(text)
 
     def context(self, view: CampaignView) -> Context | None:
         """The head's context; None for genesis."""
@@ -141,10 +152,10 @@ class HeadFetch:
 
     def _tell_who_failed(self, view: CampaignView) -> None:
         slot = self._site.ledger.slot(self._ref.campaign, self._ref.slot)
-        at = {"slot": slot.number, "attempt": slot.fetch_attempt}
-        found = opening.gather(self._site, view.number, self._record(view), **at)
+        record = self._record(view)
+        found = opening.gather(self._site, view.number, record, **_at(slot))
         best = next((each for each in found if each.recorded), found[0])
-        report_opening(self._site, slot, self._record(view), best, None)
+        report_opening(self._site, view.number, record, best, None, **_at(slot))
 
     @contextmanager
     def _opening(self, view: CampaignView) -> Iterator[None]:
@@ -160,3 +171,8 @@ class HeadFetch:
             )
             remember_failure(self._site, view.number, view.head, told)
             raise told from error
+
+
+def _at(slot: SlotView) -> dict[str, int]:
+    """By what releases for a slot's owner are found."""
+    return {"slot": slot.number, "attempt": slot.fetch_attempt}

@@ -348,6 +348,11 @@ class IterationSession:
         # `reported`: the weights are still to be deposited, maybe by a process that has to train.
         if self._sealed is not None:
             self._remove_checkpoint()
+        self.warn_of_few_holders()
+
+    def warn_of_few_holders(self) -> None:
+        """Say so if the head's holders that can be counted on are few."""
+        self._fetch.warn_of_few_holders(self.view())
 
     def confirm(self) -> ModelRecord:
         """See the accepted record on the ledger; in ``reported`` mode, confirm it first.

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from cdistrim.errors import UsageError, WaitingError
 from cdistrim.ledger.interface import NAME_PATTERN, NAME_RULE
 from cdistrim.protocol import BallotKind, Proposal
+from cdistrim.recoverability import Recoverability, stranded
 from cdistrim.report import wording
-from cdistrim.resharing import stranded
 
 if TYPE_CHECKING:
     from cdistrim.ledger import Member
@@ -132,12 +132,22 @@ def require_openable(site: Site, proposal: Proposal) -> None:
     """
     lost = stranded(site, proposal.account)
     if lost:
-        first = lost[0]
+        first = next((one for one in lost if not one.completed), lost[0])
+        needed = first.threshold or "an unknown number"
         raise WaitingError(
-            f"Without {proposal.name} {len(lost)} models could not be opened, first {first.model} "
-            f"of campaign {first.campaign}: {len(first.able)} sure holders of the "
-            f"{first.threshold} that it takes.",
+            f"Without {proposal.name} {wording.plural(len(lost), 'model')} could not be opened for "
+            f"certain, first {first.model} of campaign {first.campaign}: "
+            f"{wording.plural(len(first.able), 'sure holder')} of the {needed} that it takes.",
             hint="The removal waits. Whoever lost its key or did not answer has to be in order "
-            "first; the next slot's owner then shares the keys anew. Approve again, or say "
-            "--anyway.",
+            f"first; {_who_shares_anew(first)}. Approve again, or say --anyway; "
+            "`cdistrim site doctor` shows all models.",
         )
+
+
+def _who_shares_anew(model: Recoverability) -> str:
+    if not model.completed:
+        return "the next slot's owner then shares the keys anew"
+    return (
+        f"campaign {model.campaign} is completed, so that no slot's owner shares its keys anew: "
+        f"partners say `cdistrim campaign reshare SITE {model.campaign}`"
+    )

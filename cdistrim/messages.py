@@ -15,6 +15,9 @@ message            below its author's account, under          from, to
 `Release`          ``releases/<slot>-<attempt>``              holder, to the slot's owner
 `OpeningReport`    ``openings/<slot>-<attempt>``              slot's owner, to everybody
 =================  =========================================  =================================
+
+Of the final model, releases lie under ``releases/final-<round>-<requester>`` and reports under
+``openings/final``.
 """
 
 from __future__ import annotations

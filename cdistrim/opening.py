@@ -55,6 +55,7 @@ __all__ = [
     "open_together",
     "open_with_shares",
     "place_of",
+    "place_of_final",
     "place_of_slot",
     "request_key",
 ]
@@ -71,6 +72,11 @@ def place_of(fetch: GrantedFetch) -> str:
 def place_of_slot(slot: SlotView) -> str:
     """The same for the slot's owner, whose request it was: releases carry the attempt of that."""
     return _place(slot.number, slot.fetch_attempt, slot.owner)
+
+
+def place_of_final(number: int, requester: str) -> str:
+    """The same for a request of the final model, by its round."""
+    return _place(0, number, requester)
 
 
 def _place(slot: int, attempt: int, requester: str) -> str:

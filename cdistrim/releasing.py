@@ -31,9 +31,9 @@ __all__ = ["has_released", "owes_release", "release_share"]
 def release_share(site: Site, view: CampaignView) -> bool:
     """Seal this site's shares to those whose fetch was granted: of the head, or the final model.
 
-    So does it with shares of ancestors whose keys the owner of a slot has to share anew. Does
-    nothing where no grant is on the ledger or its time is over, where this site holds no share, or
-    where it released already. Returns whether this call released.
+    So does it with shares of ancestors whose keys the requester has to share anew. Does nothing
+    where no grant is on the ledger or its time is over, where this site holds no share, or where it
+    released already. Returns whether this call released.
 
     Raises:
         IntegrityError: The requester's public key in the store is not the one on the ledger.
@@ -51,8 +51,8 @@ def _release(site: Site, view: CampaignView, fetch: GrantedFetch) -> bool:
         limit=MAX_DOCUMENT,
     )
     model = site.ledger.model(view.number, fetch.model)
-    due = due_for_resharing(site, view) if fetch.slot else []
-    ancestors = [record for record in reversed(due) if record.slot != fetch.model]
+    due = reversed(due_for_resharing(site, view))
+    ancestors = [record for record in due if record.slot != fetch.model]
     where = prefix(site, site.account, view.number, "releases", place_of(fetch))
     # The model's own last: once the requester has that, it does not wait for the others.
     released = [

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from cdistrim.errors import UsageError
+
+if TYPE_CHECKING:
+    from cdistrim.final_model import OpenedFinalModel
 
 __all__ = ["app"]
 
@@ -114,8 +118,41 @@ def final_model(
     from cdistrim.final_model import fetch_final_model
     from cdistrim.site import Site
 
-    record = fetch_final_model(Site(directory), number, file, patience=timeout, say=typer.echo)
-    typer.echo(f"{record.name} is in {file}. It is not encrypted: keep it as your patients' data.")
+    site = Site(directory)
+    opened = fetch_final_model(site, number, file, patience=timeout, say=typer.echo)
+    name = opened.record.name
+    typer.echo(f"{name} is in {file}. It is not encrypted: keep it as your patients' data.")
+    _tell_of_keys(opened)
+
+
+@app.command()
+def reshare(
+    directory: Path = SITE,
+    number: int = NUMBER,
+    timeout: float = typer.Option(600.0, min=0.0, help="Seconds to wait for the partners."),
+) -> None:
+    """Share a completed campaign's keys anew among who is a partner now; writes no model.
+
+    In a running campaign the owner of the next slot does that.
+    """
+    from cdistrim.final_model import reshare_final_model
+    from cdistrim.site import Site
+
+    opened = reshare_final_model(Site(directory), number, patience=timeout, say=typer.echo)
+    _tell_of_keys(opened)
+    if not opened.shared_anew and not opened.still_due:
+        typer.echo("All keys are shared among the present partners; the capsules were checked.")
+    typer.echo(f"Who can open what: cdistrim site doctor {directory}")
+
+
+def _tell_of_keys(opened: OpenedFinalModel) -> None:
+    if opened.shared_anew:
+        typer.echo(f"Keys shared anew: {', '.join(opened.shared_anew)}.")
+    if opened.still_due:
+        typer.echo(
+            f"Not shared anew yet: {', '.join(opened.still_due)}. Say "
+            "`cdistrim campaign reshare` once more when their holders answer."
+        )
 
 
 @app.command()

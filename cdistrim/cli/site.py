@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from cdistrim.cli.endings import complain
-from cdistrim.errors import CDistriMError, ConfigurationError, IntegrityError, UsageError
+from cdistrim.errors import (
+    CDistriMError,
+    ConfigurationError,
+    IntegrityError,
+    UsageError,
+    WaitingError,
+)
 
 if TYPE_CHECKING:
     from cdistrim.ledger import Member
@@ -283,28 +289,50 @@ def rotate_key(
 def doctor(directory: Path = SITE) -> None:
     """Look who could open the models of all campaigns, and warn while there is time.
 
-    Looks at shares and members; that the models lie whole in the store is for `cdistrim verify`.
-    Ends with exit code 7 if there is a model that those who are partners now can't open.
+    Looks at shares, members, and whether the models' objects are in the store; that every byte of
+    the history is right is for `cdistrim verify`. Ends with exit code 7 if there is a model that
+    those who are partners now can't open, and with 16 if it is not sure that they can.
     """
-    from cdistrim.cli.custody_table import custody_lines
-    from cdistrim.resharing import custody_of, stranded
+    from cdistrim.cli.recoverability_table import recoverability_lines
+    from cdistrim.recoverability import Outlook, damage_of, recoverability_of
+    from cdistrim.report.wording import plural
     from cdistrim.site import Site
 
     site = Site(directory)
     names = {member.account.lower(): member.name for member in site.ledger.members()}
-    found = False
+    seen = []
+    damaged = set()
     for number in range(1, site.ledger.campaigns() + 1):
         view = site.ledger.campaign(number)
-        for line in custody_lines(list(custody_of(site, view)), names):
-            found = True
+        models = list(recoverability_of(site, view))
+        damage = {
+            record.name: list(damage_of(site, view, record))
+            for record in (site.ledger.lineage(number, view.head) if models else ())
+        }
+        for line in recoverability_lines(models, names, damage):
             typer.echo(line)
-    if not found:
+        seen += models
+        damaged |= {(number, name) for name, found in damage.items() if found}
+    if not seen:
         typer.echo("No campaign has an accepted model yet: there is nothing to open.")
-    lost = stranded(site, "")
+    lost = [
+        each.model
+        for each in seen
+        if each.outlook is Outlook.CLOSED or (each.campaign, each.model) in damaged
+    ]
     if lost:
         raise IntegrityError(
-            f"{len(lost)} models can't be opened by who is a partner now, first {lost[0].model}.",
-            hint="If it is the head, the partners can restore an earlier one by a ballot.",
+            f"{plural(len(lost), 'model')} can't be opened, or objects of theirs are missing or "
+            f"altered, first {lost[0]}.",
+            hint="Restore objects from a backup of the store. If it is the head, the partners can "
+            "go back to an earlier one by a ballot.",
+        )
+    unsure = [each.model for each in seen if each.outlook is Outlook.UNSURE]
+    if unsure:
+        raise WaitingError(
+            f"It is not sure that {plural(len(unsure), 'model')} can be opened, first {unsure[0]}.",
+            hint="Lines above say on whom it depends. The next slot's owner shares keys anew; in a "
+            "completed campaign `cdistrim campaign reshare` does.",
         )
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "duration",
     "moment",
     "p_value",
+    "plural",
     "printable",
     "sentence_list",
     "short_hash",
@@ -62,6 +63,11 @@ def signed(value: float, digits: int = 3) -> str:
 def count(value: int) -> str:
     """A whole number with separators, e.g. ``1,234,567``."""
     return f"{value:,}"
+
+
+def plural(number: int, thing: str, things: str = "") -> str:
+    """How many of something there are, e.g. ``1 model``, ``2 models``."""
+    return f"{count(number)} {thing if number == 1 else things or thing + 's'}"
 
 
 def duration(seconds: float | None) -> str:

@@ -31,8 +31,9 @@ from cdistrim.protocol import (
     SkipReason,
     SlotState,
 )
+from cdistrim.recoverability import stranded
 from cdistrim.releasing import release_share
-from cdistrim.resharing import due_for_resharing, stranded
+from cdistrim.resharing import due_for_resharing
 from cdistrim.restore import close_if_expired
 from cdistrim.rotation import publish_after_loss, rotate
 from cdistrim.shares import recover

@@ -26,7 +26,7 @@ from cdistrim.ledger.words import (
 )
 from cdistrim.messages import Grant, OfferedKey, OpeningReport, Shares
 from cdistrim.protocol import BallotId, BallotKind, CampaignState, Mode, RestoreReason, SlotState
-from cdistrim.resharing import custody_of
+from cdistrim.recoverability import recoverability_of
 from cdistrim.sealing import SealingKey
 from cdistrim.site_keys import create_site_keys
 from cdistrim.spec import DeadlineSpec
@@ -233,7 +233,7 @@ def test_whatever_an_outsider_puts_into_the_store_a_slot_goes_its_way(simulate: 
     assert session.slot().state is SlotState.ACCEPTED
     (opened,) = [e for e in site.ledger.history(1) if e.name == "ModelOpened"][1:]
     assert [opened.arguments[word] for word in ("good", "bad", "missing")] == [3, 0, 0]
-    assert [one.spare for one in custody_of(site, steps.view())] == [1, 1]
+    assert [one.spare for one in recoverability_of(site, steps.view())] == [1, 1]
     objects = steps.simulated.consortium.store
     for record in (head, candidate_now):
         assert not Burglar(objects, [], [thief]).opens(site, record)

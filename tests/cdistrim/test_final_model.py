@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,11 +14,9 @@ from cdistrim.lease import Lease
 from cdistrim.leftovers import clear_when_idle
 from cdistrim.membership import answer_proposal, open_proposal
 from cdistrim.protocol import CampaignState, Deed, FinalFetchState, duties
-from cdistrim.releasing import release_share
-from cdistrim.requests import answer_requests
 from cdistrim.site import Site
-from cdistrim.watch import observe
 from cdistrim.weights import from_bytes, weights_hash
+from tests.awake import awake
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -37,28 +33,6 @@ def completed(simulate: Simulate) -> Stepper:
         steps.accept()
     assert steps.view().state is CampaignState.COMPLETED
     return steps
-
-
-@contextmanager
-def awake(*sites: Site, release: bool = True) -> Iterator[None]:
-    """These sites do what the ledger asks of them, as their agents would."""
-    over = threading.Event()
-
-    def act() -> None:
-        mine = [Site(site.directory) for site in sites]
-        while not over.wait(0.05):
-            for site in mine:
-                list(answer_requests(site, observe(site.ledger, 1)))
-                if release:
-                    release_share(site, observe(site.ledger, 1))
-
-    thread = threading.Thread(target=act)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def fetch(site: Site, file: Path, patience: float = 60) -> None:
@@ -178,3 +152,11 @@ def test_a_share_for_a_slot_does_not_open_the_final_model(completed: Stepper) ->
     head = completed.any.ledger.model(1, 3)
     (capsule,) = custody.capsules(completed.any, 1, head)
     assert capsule.threshold == 2
+
+
+def test_of_a_campaign_without_an_accepted_model_there_is_none(
+    simulate: Simulate, tmp_path: Path
+) -> None:
+    steps = Stepper(simulate(size=2))
+    with pytest.raises(UsageError, match="it is running"):
+        fetch(steps.any, tmp_path / "model")

@@ -15,8 +15,9 @@ from cdistrim.membership import answer_proposal, member_named, open_proposal
 from cdistrim.opening import open_together, place_of_slot
 from cdistrim.policy import KEY_REST_S
 from cdistrim.protocol import SkipReason, SlotState
+from cdistrim.recoverability import Doubt, recoverability_of, stranded
 from cdistrim.releasing import release_share
-from cdistrim.resharing import custody_of, due_for_resharing, stranded
+from cdistrim.resharing import due_for_resharing
 from cdistrim.rotation import Rotation, publish_after_loss, rotate
 from cdistrim.site import Site
 from cdistrim.site_keys import prepare_next_key
@@ -193,8 +194,8 @@ def test_a_lost_key_counts_as_a_fault_until_keys_are_shared_anew(simulate: Simul
     (capsule,) = custody.capsules(unlucky, 1, head)
     with pytest.raises(SealError):
         custody.own_share(unlucky, 1, head, capsule)
-    (seen,) = custody_of(steps.any, steps.view())
-    assert seen.doubtful == {unlucky.account.lower()}
+    (seen,) = recoverability_of(steps.any, steps.view())
+    assert seen.doubts == {unlucky.account.lower(): Doubt.FORMER_KEY}
     assert seen.spare == 0  # Two of two sure ones are needed: the doctor warns.
     rested(steps)
 
@@ -202,7 +203,7 @@ def test_a_lost_key_counts_as_a_fault_until_keys_are_shared_anew(simulate: Simul
 
     newest = next(custody.capsules(unlucky, 1, head))
     assert custody.own_share(unlucky, 1, head, newest).index > 0
-    assert all(one.spare == 1 for one in custody_of(steps.any, steps.view()))
+    assert all(one.spare == 1 for one in recoverability_of(steps.any, steps.view()))
 
 
 # --- removal --------------------------------------------------------------------------------------
@@ -328,8 +329,9 @@ def test_of_five_partners_one_is_silent_one_sends_junk_one_rotated_one_joined_la
     assert weights_hash(session.head) == late.ledger.model(1, 2).weights_hash
     assert session.slot().state is SlotState.TRAINING
     session.reshare()
+    session.warn_of_few_holders()
     log = (leaving.directory / "log" / "site.log").read_text()
-    assert "3 sure holders are left, 3 have to answer" in log
+    assert "3 sure holders, 3 needed" in log
     opened = [event for event in late.ledger.history(1) if event.name == "ModelOpened"][-1]
     assert [opened.arguments[word] for word in ("good", "bad", "missing")] == [3, 1, 1]
 

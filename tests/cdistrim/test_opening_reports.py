@@ -8,7 +8,7 @@ import pytest
 
 from cdistrim.errors import UnopenableHeadError
 from cdistrim.opening_reports import reports_on, vouched_capsules
-from cdistrim.resharing import custody_of
+from cdistrim.recoverability import recoverability_of
 from cdistrim.rotation import rotate
 from cdistrim.site import Site
 from tests.simulated import SimulatedConsortium
@@ -28,7 +28,8 @@ def added_by(site: Site) -> set[bytes]:
 def counting_at(site: Site, steps: Stepper) -> set[bytes]:
     """Capsules of the first model, the head, that count for a site."""
     head = site.ledger.model(1, 1)
-    return {each.digest() for each in vouched_capsules(site, steps.view(), head)}
+    vouched = vouched_capsules(site, steps.view(), head)
+    return {each.capsule.digest() for each in vouched if each.counts}
 
 
 def opened_and_left(steps: Stepper) -> Site:
@@ -59,13 +60,13 @@ def test_an_added_capsule_counts_once_somebody_honest_must_have_checked_it(
     assert counting_at(first, steps) == {head.capsule_hash}
     assert counting_at(author, steps) == {head.capsule_hash, anew}
     assert counting_at(mallory, steps) == {head.capsule_hash, false}
-    (seen,) = custody_of(first, steps.view())
-    assert seen.doubtful == {steps.sites["hospital-3"].account.lower()}
+    (seen,) = recoverability_of(first, steps.view())
+    assert set(seen.doubts) == {steps.sites["hospital-3"].account.lower()}
 
     opened_and_left(steps)
     assert counting_at(first, steps) == {head.capsule_hash, anew}
-    (seen,) = custody_of(first, steps.view())
-    assert not seen.doubtful
+    (seen,) = recoverability_of(first, steps.view())
+    assert not seen.doubts
 
 
 def test_a_report_vouches_for_what_was_checked_with_the_key(simulate: Simulate) -> None:

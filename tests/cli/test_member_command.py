@@ -123,9 +123,36 @@ def test_a_removal_waits_and_the_doctor_says_why(steps: Stepper) -> None:
     fine(call("member", "approve", at(steps, "hospital-2"), "hospital-3", "--anyway"))
     steps.any.ledger.apply_removals(campaign=1)
 
-    alarm = call("site", "doctor", at(steps, "hospital-1"))
-    assert_explained(alarm, 7, "1 models can't be opened", "hospital-1-1")
+    unsure = call("site", "doctor", at(steps, "hospital-1"))
+    assert_explained(unsure, 16, "not sure that 1 model can be opened", "hospital-1-1")
+    assert "hospital-1-1  1 sure holder, 2 needed: WARNING: NOT SURE" in unsure.out
+    assert "hospital-2: has replaced its key; the former one" in unsure.out
+    assert ": is no partner any more" in unsure.out
+    # Whose key it was knows that it is lost.
+    alarm = call("site", "doctor", at(steps, "hospital-2"))
+    assert_explained(alarm, 7, "1 model can't be opened", "hospital-1-1")
     assert "hospital-1-1  1 sure holder, 2 needed: CAN'T BE OPENED" in alarm.out
+    assert "hospital-2: has no key any more that opens its share" in alarm.out
+
+
+def test_the_doctor_names_objects_that_are_missing_or_altered(steps: Stepper) -> None:
+    head = steps.any.ledger.model(1, 1)
+    store = steps.simulated.consortium.store
+    (envelope,) = store.rglob(f"models/{head.name}/{head.ciphertext_hash.hex()}")
+    content = envelope.read_bytes()
+    envelope.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+    altered = call("site", "doctor", at(steps, "hospital-1"))
+
+    assert_explained(altered, 7, "objects of theirs are missing or altered", "hospital-1-1")
+    assert f"{envelope.relative_to(store)} was truncated or altered" in altered.out
+    envelope.write_bytes(content)
+    (capsule,) = store.rglob(f"capsules/{head.name}/{head.capsule_hash.hex()}")
+    capsule.unlink()
+    missing = call("site", "doctor", at(steps, "hospital-1"))
+    assert_explained(missing, 7, "hospital-1-1")
+    assert "hospital-1-1  no capsule that counts can be read: CAN'T BE OPENED" in missing.out
+    assert f"{capsule.relative_to(store)}" in missing.out
 
 
 def test_a_sealing_key_is_replaced_and_the_site_is_in_order(steps: Stepper) -> None:

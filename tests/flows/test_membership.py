@@ -11,7 +11,7 @@ from cdistrim.enrolment import join
 from cdistrim.opening import open_together
 from cdistrim.policy import KEY_REST_S
 from cdistrim.protocol import CampaignState
-from cdistrim.resharing import custody_of
+from cdistrim.recoverability import recoverability_of
 from cdistrim.rotation import publish_after_loss
 from cdistrim.weights import weights_hash
 from tests.factories import make_site_data
@@ -46,7 +46,7 @@ def test_a_joiner_is_let_in_gets_shares_and_has_its_turn_and_a_lost_key_is_made_
     enrolment = view.enrolment(late.account)
     assert enrolment is not None
     assert enrolment.voter
-    for each in custody_of(late, view):
+    for each in recoverability_of(late, view):
         assert len(each.able) == 4, each
         assert each.threshold == 3
     # Those who had no share of the first model when it was sealed open it now.
