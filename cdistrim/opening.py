@@ -35,6 +35,7 @@ from cdistrim.errors import (
 )
 from cdistrim.messages import Release
 from cdistrim.protocol import GENESIS, CampaignView, GrantedFetch, ModelRecord, SlotView
+from cdistrim.report.wording import plural
 from cdistrim.sealing import SealingKey
 from cdistrim.shares import Share, recover
 from cdistrim.site import write_atomically
@@ -270,11 +271,13 @@ def open_with_shares(
                 hint="Ask the partners to restore the head before it.",
             )
         best = next((each for each in found if each.recorded), found[0])
+        names = {account_of(each.account): each.name for each in site.ledger.members()}
         raise NotReleasedError(
-            f"{len(best.good)} good shares of {record.name}'s key are there, "
-            f"{best.capsule.threshold} are needed; junk from {_named(best.bad)}, nothing from "
-            f"{_named(best.missing)}.",
-            hint="Holders release after the grant; if too few do, the slot ends at its deadline.",
+            f"{plural(len(best.good), 'good share')} of {record.name}'s key "
+            f"{'is' if len(best.good) == 1 else 'are'} there, {best.capsule.threshold} are needed; "
+            f"junk from {_named(best.bad, names)}, nothing from {_named(best.missing, names)}.",
+            hint="Holders release once it is granted, if they are awake and have their keys: try "
+            "again. A slot ends at its deadline if too few do.",
         )
     key, gathered = opened
     try:
@@ -355,5 +358,5 @@ def open_together(sites: Sequence[Site], campaign: int, record: ModelRecord) -> 
     )
 
 
-def _named(accounts: tuple[str, ...]) -> str:
-    return ", ".join(accounts) or "nobody"
+def _named(accounts: tuple[str, ...], names: Mapping[str, str]) -> str:
+    return ", ".join(names.get(each, each) for each in accounts) or "nobody"

@@ -8,7 +8,7 @@ be opened by those who stay (:func:`stranded`); on the ledger a removal takes ef
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
@@ -89,8 +89,8 @@ class Recoverability:
             can be read.
         able: Holders who can be counted on, by account, in lower case.
         doubts: The other holders, and why not.
-        unchecked: A capsule by which it could be opened, if it is what it says; None if it takes
-            none.
+        unchecked: A capsule that does not count yet and would leave more holders to spare, if it is
+            what it says; None if there is none.
     """
 
     campaign: int
@@ -140,11 +140,13 @@ def recoverability_of(
         ]
         counting = [one for vouched, one in weighed if vouched.counts]
         best = max(counting, key=lambda one: one.spare, default=_unknown(view, record))
-        if best.spare < 0:
-            hopes = [vouched for vouched, one in weighed if not vouched.counts and one.spare >= 0]
-            unchecked = max(hopes, key=lambda one: one.by, default=None)
-            best = Recoverability(**{**vars(best), "unchecked": unchecked})
-        yield best
+        hopes = [
+            vouched
+            for vouched, one in weighed
+            if not vouched.counts and one.spare > max(best.spare, -1)
+        ]
+        unchecked = max(hopes, key=lambda one: one.by, default=None)
+        yield replace(best, unchecked=unchecked)
 
 
 def _unknown(view: CampaignView, record: ModelRecord) -> Recoverability:

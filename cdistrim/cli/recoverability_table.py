@@ -40,6 +40,9 @@ def recoverability_lines(
         ]
         for detail in details:
             yield f"  {'':<{width}}    {detail}"
+    if any(each.completed and each.outlook is not Outlook.SPARE for each in models):
+        # Of a running campaign the next slot's owner does it, unasked.
+        yield f"  To share keys anew: cdistrim campaign reshare SITE {models[0].campaign}"
 
 
 def _holders(model: Recoverability) -> str:
@@ -62,12 +65,8 @@ def _verdict(model: Recoverability) -> str:
 def _unchecked(model: Recoverability) -> Iterator[str]:
     if model.unchecked is None:
         return
-    who = (
-        f"`cdistrim campaign reshare SITE {model.campaign}` at another partner checks it"
-        if model.completed
-        else "the next slot's owner checks it"
-    )
+    who = "who else shares keys anew" if model.completed else "the next slot's owner"
     yield (
         f"Its key was shared anew; {model.unchecked.by} of the {model.unchecked.needed} partners "
-        f"that it takes vouch for that: {who}."
+        f"that it takes vouch for that; {who} checks it."
     )

@@ -212,7 +212,7 @@ def test_in_reported_mode_a_head_without_enough_holders_is_left_when_too_few_rel
 ) -> None:
     steps = Stepper(simulate(size=3, voting=REPORTED))
     confirmed(steps, without(left_out))
-    fails_to_open(steps, "1 good shares")
+    fails_to_open(steps, "1 good share ")
     assert steps.view().head == 0
 
 

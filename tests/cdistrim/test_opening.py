@@ -63,7 +63,7 @@ def test_shares_are_released_after_the_grant_only_and_open_the_head(simulate: Si
     steps.vote()
     session.fetch()
     session.lock()
-    with pytest.raises(NotReleasedError, match=r"1 good shares .* 2 are needed"):
+    with pytest.raises(NotReleasedError, match=r"1 good share .* 2 are needed"):
         session.decrypt()
     assert session.slot().state is SlotState.FETCH_GRANTED
 
@@ -146,11 +146,11 @@ def test_too_much_junk_keeps_the_head_closed_and_says_whose_it_is(simulate: Simu
     session.fetch()
     session.lock()
 
-    with pytest.raises(NotReleasedError, match="junk from 0x") as refused:
+    with pytest.raises(NotReleasedError, match="junk from hospital-") as refused:
         session.decrypt()
 
     for name in ("hospital-1", "hospital-3"):
-        assert steps.sites[name].account.lower() in refused.value.what
+        assert name in refused.value.what.partition("nothing from")[0]
     assert session.slot().state is SlotState.FETCH_GRANTED
     session.close()
 
