@@ -22,7 +22,6 @@ import base64
 import os
 import re
 import secrets
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,7 +35,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cdistrim.data.commitment import SALT_BYTES, SALT_FILE, load_salts, write_salts
 from cdistrim.envelope import account_of, canonical_json
 from cdistrim.errors import ConfigurationError, IntegrityError, KeyFileError, UsageError
-from cdistrim.files import appear
+from cdistrim.files import appear, read_regular
 from cdistrim.passphrase import read_passphrase
 from cdistrim.sealing import SealingKey
 from cdistrim.site import PASSPHRASE_FILE, Site, SiteSettings
@@ -327,15 +326,11 @@ def restore(file: Path, directory: Path) -> Kept:
 
 def _content(file: Path) -> bytes:
     try:
-        # Without O_NONBLOCK a pipe would have us wait for whoever writes to it.
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise UsageError(f"{file} is no file.", hint="Give the file of a backup.")
-            return stream.read(MAX_BACKUP + 1)
+        return read_regular(file, MAX_BACKUP + 1)
     except OSError as error:
         raise UsageError(
-            f"The backup {file} can't be read: {error.strerror}.", hint="Check the path."
+            f"The backup {file} can't be read: {error.strerror}.",
+            hint="Check the path; give the file of a backup.",
         ) from None
 
 

@@ -11,18 +11,28 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from cdistrim.coordinator import Coordinator, CoordinatorSettings
 from cdistrim.data.cases import SiteData
 from cdistrim.errors import ConfigurationError
 from cdistrim.ledger import EthereumLedger, Member
+from cdistrim.ledger.interface import NAME_PATTERN, NAME_RULE
 from cdistrim.passphrase import read_passphrase
+from cdistrim.settings import ContractAddress, Settings, matching
 from cdistrim.site import PASSPHRASE_FILE, Site, SiteSettings, write_atomically
 from cdistrim.site_keys import create_site_keys, load_site_keys
 
 __all__ = ["Consortium", "found_consortium"]
 
 _FILE = "consortium.json"
+
+
+class _Founded(Settings):
+    """``consortium.json``. A site's directory has its name: it leads nowhere else."""
+
+    sites: tuple[Annotated[str, matching(NAME_PATTERN, NAME_RULE)], ...]
+    contract: ContractAddress
 
 
 @dataclass(frozen=True)
@@ -38,22 +48,15 @@ class Consortium:
         """The consortium that was founded in ``directory``.
 
         Raises:
-            ConfigurationError: None was, or not to the end.
+            ConfigurationError: None was, or not to the end, or its file says something else.
         """
-        try:
-            document = json.loads((directory / _FILE).read_bytes())
-            names, contract = list(document["sites"]), str(document["contract"])
-        except (ValueError, KeyError, TypeError):
-            raise ConfigurationError(
-                f"{directory / _FILE} is damaged: it names no sites and no contract.",
-                hint="Restore it from a backup, or start anew in another directory.",
-            ) from None
-        except FileNotFoundError:
-            raise ConfigurationError(
+        found = _Founded.read(
+            directory / _FILE,
+            missing=ConfigurationError(
                 f"There is no consortium in {directory}.", hint="Check the run's id."
-            ) from None
-        sites = {name: directory / name for name in names}
-        return cls(directory, sites, contract)
+            ),
+        )
+        return cls(directory, {name: directory / name for name in found.sites}, found.contract)
 
     @property
     def store(self) -> Path:

@@ -33,12 +33,19 @@ def convene(site: Site, number: int) -> int:
             hint=f"The next one is {existing + 1}.",
         )
     path = site.directory / SPEC_FILE
-    if not path.exists():
+    try:
+        spec = CampaignSpec.read(path)
+    except FileNotFoundError:
         raise ConfigurationError(
             f"{site.name} has no {SPEC_FILE} to open a campaign from.",
             hint=f"Write one to {path}, or open the campaign with `cdistrim campaign open`.",
-        )
-    return open_campaign(site, CampaignSpec.parse(path.read_bytes()))
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} can't be read: {error.strerror}.",
+            hint="See what lies there and whether this account may read it.",
+        ) from None
+    return open_campaign(site, spec)
 
 
 def open_campaign(site: Site, spec: CampaignSpec) -> int:

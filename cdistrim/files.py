@@ -1,11 +1,13 @@
-"""Files that appear whole or not at all, and never in the place of another."""
+"""Files that appear whole or not at all, never in the place of another; and bounded reading."""
 
 from __future__ import annotations
 
 import errno
+import os
+import stat
 from pathlib import Path
 
-__all__ = ["appear"]
+__all__ = ["appear", "read_regular"]
 
 
 def appear(part: Path, file: Path) -> None:
@@ -23,3 +25,22 @@ def appear(part: Path, file: Path) -> None:
         if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS) or file.exists():
             raise
         part.rename(file)
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """At most ``limit`` bytes of a file.
+
+    What is no regular file is not read: a device may have no end, a pipe would have us wait.
+
+    Raises:
+        OSError: It can't be read, or is no regular file.
+    """
+    # Without O_NONBLOCK a pipe would have us wait for whoever writes to it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            return stream.read(limit)
+    finally:
+        os.close(descriptor)

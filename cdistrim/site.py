@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 from pydantic import Field, ValidationError
 
 from cdistrim.errors import ConfigurationError, UsageError
+from cdistrim.handwritten import MAX_FILE
 from cdistrim.ledger.interface import MAX_FEE_GWEI, NAME_PATTERN, NAME_RULE, Confirmations
 from cdistrim.places import SPECS
 from cdistrim.private_files import refuse_foreign_writers
@@ -332,7 +333,7 @@ class Site:
             SpecMismatchError: The document is a spec, but not the one on the ledger.
             IntegrityError: It is missing or altered.
         """
-        document = self.store.get(SPECS, view.spec_hash)
+        document = self.store.get(SPECS, view.spec_hash, limit=MAX_FILE)
         return CampaignSpec.parse(document, expected=view.spec_hash)
 
     def approve_spec(self, digest: bytes) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from cdistrim.errors import ConfigurationError, SpecMismatchError
-from cdistrim.settings import problem_of
+from cdistrim.handwritten import NotUnderstood, read_written, understand
 
 __all__ = [
     "BalanceSpec",
@@ -38,8 +39,18 @@ _Axis = Annotated[int, Field(ge=1, le=1024)]
 _Factor = Annotated[float, Field(gt=0, le=10)]
 
 
+def _is_whole(value: object) -> object:
+    # Literal compares, and so takes true and 1.0 for 1.
+    if type(value) is not int:
+        raise ValueError("it has to be a whole number, without quotation marks or a decimal point")
+    return value
+
+
+_Version = Annotated[Literal[1], BeforeValidator(_is_whole)]
+
+
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class VotingMode(StrEnum):
@@ -137,7 +148,7 @@ class CampaignSpec(_Frozen):
     ``docs/campaign.md`` explains each field.
     """
 
-    version: Literal[1] = 1
+    version: _Version = 1
     name: Name
     task: Annotated[str, Field(min_length=1, max_length=200)]
     order: tuple[Name, ...]
@@ -172,6 +183,16 @@ class CampaignSpec(_Frozen):
         return hashlib.sha256(self.canonical()).digest()
 
     @classmethod
+    def read(cls, path: Path) -> CampaignSpec:
+        """The spec that somebody wrote into a file.
+
+        Raises:
+            OSError: It can't be read, or is no regular file.
+            ConfigurationError: It is no valid spec.
+        """
+        return cls.parse(read_written(path))
+
+    @classmethod
     def parse(cls, document: bytes, *, expected: bytes | None = None) -> CampaignSpec:
         """Read a spec document.
 
@@ -184,11 +205,11 @@ class CampaignSpec(_Frozen):
             SpecMismatchError: It is one, but not the one on the ledger.
         """
         try:
-            spec = cls.model_validate_json(document)
-        except ValidationError as error:
-            where, what = problem_of(error, cls)
+            spec = understand(document, cls)
+        except NotUnderstood as error:
+            value = f"; it is {error.value}" if error.value else ""
             raise ConfigurationError(
-                f"The campaign spec is invalid at {where or 'the document'}: {what}.",
+                f"The campaign spec is invalid at {error.where}: {error.what}{value}.",
                 hint="Correct the spec, whose fields docs/campaign.md explains, and open it again.",
             ) from None
         if expected is not None and spec.digest() != expected:

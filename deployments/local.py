@@ -165,7 +165,7 @@ class LocalConsortium:
         document = consortium.sites[self._names[0]] / SPEC_FILE
         if not document.exists():
             write_atomically(document, self._spec(self._names).canonical())
-        spec = CampaignSpec.parse(document.read_bytes())
+        spec = CampaignSpec.read(document)
         for path in consortium.sites.values():
             # All operators are the person at this machine, who just asked for this spec.
             Site(path).approve_spec(spec.digest())

@@ -31,10 +31,11 @@ def open_(directory: Path = SITE, spec: Path = typer.Argument(..., help="The spe
     from cdistrim.spec import CampaignSpec
 
     try:
-        document = spec.read_bytes()
+        parsed = CampaignSpec.read(spec)
     except OSError as error:
-        raise UsageError(f"Can't read {spec}: {error.strerror}.", hint="Check the path.") from None
-    parsed = CampaignSpec.parse(document)
+        raise UsageError(
+            f"Can't read {spec}: {error.strerror}.", hint="Check the path; give the spec's file."
+        ) from None
     number = open_campaign(Site(directory), parsed)
     typer.echo(f"Campaign {number} is open; partners can enrol.")
     if len(parsed.order) == 2:

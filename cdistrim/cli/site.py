@@ -45,9 +45,9 @@ def init(
     """Make a site: settings, directories, and keys under the passphrase in CDISTRIM_PASSPHRASE."""
     from pydantic import ValidationError
 
+    from cdistrim.handwritten import problem_of
     from cdistrim.passphrase import read_passphrase
     from cdistrim.private_files import refuse_foreign_writers
-    from cdistrim.settings import problem_of
     from cdistrim.site import PASSPHRASE_FILE, Site, SiteSettings
     from cdistrim.site_keys import create_site_keys
 

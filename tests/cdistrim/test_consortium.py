@@ -13,6 +13,8 @@ from tests.simulated import SimulatedConsortium
 
 Simulate = Callable[..., SimulatedConsortium]
 
+ADDRESS = "0x" + "12" * 20
+
 
 def test_founding_twice_finds_the_same_consortium(simulate: Simulate) -> None:
     simulated = simulate(size=2)
@@ -23,14 +25,22 @@ def test_founding_twice_finds_the_same_consortium(simulate: Simulate) -> None:
     assert simulated.found().accounts() == accounts
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"sites": []}'])
-def test_a_damaged_consortium_file_is_named(simulate: Simulate, content: str) -> None:
-    simulated = simulate(size=2)
-    simulated.found()
-    (simulated.directory / "consortium.json").write_text(content)
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        ("{", "the document"),
+        ("[]", "the document"),
+        ('{"sites": []}', "contract"),
+        (f'{{"sites": ["../x"], "contract": "{ADDRESS}"}}', "sites.0"),
+        (f'{{"sites": [1], "contract": "{ADDRESS}"}}', "sites.0"),
+        (f'{{"sites": ["a"], "sites": ["b"], "contract": "{ADDRESS}"}}', '"sites" .* twice'),
+    ],
+)
+def test_a_damaged_consortium_file_is_named(tmp_path: Path, content: str, where: str) -> None:
+    (tmp_path / "consortium.json").write_text(content)
 
-    with pytest.raises(ConfigurationError, match=r"consortium\.json is damaged"):
-        Consortium.open(simulated.directory)
+    with pytest.raises(ConfigurationError, match=rf"consortium\.json is invalid at .*{where}"):
+        Consortium.open(tmp_path)
 
 
 def test_founding_that_was_killed_keeps_the_keys(simulate: Simulate) -> None:

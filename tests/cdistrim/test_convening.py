@@ -50,6 +50,16 @@ def test_convening_opens_what_the_sites_own_operator_wrote_and_only_once(
     assert site.ledger.campaigns() == 1
 
 
+def test_a_spec_at_the_site_that_is_no_file_is_named(simulate: Simulate) -> None:
+    simulated = simulate(size=2)
+    simulated.found()
+    site = simulated.site("hospital-1")
+    (site.directory / SPEC_FILE).symlink_to("/dev/zero")
+
+    with pytest.raises(ConfigurationError, match=rf"{SPEC_FILE} can't be read: .*no regular file"):
+        convene(site, 1)
+
+
 def test_a_campaign_number_can_not_be_skipped(simulate: Simulate) -> None:
     simulated = simulate(size=2)
     simulated.found()

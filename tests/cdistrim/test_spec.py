@@ -5,6 +5,7 @@ import json
 import pytest
 
 from cdistrim.errors import ConfigurationError, SpecMismatchError
+from cdistrim.handwritten import MAX_FILE
 from cdistrim.spec import CampaignSpec, GenesisSpec
 
 SPEC = CampaignSpec(
@@ -61,6 +62,86 @@ def test_an_invalid_spec_is_refused_with_the_place(changes: dict[str, object], w
         CampaignSpec.parse(document(**changes))
 
 
-def test_what_is_no_json_is_refused() -> None:
+@pytest.mark.parametrize(
+    "content", [b"\xff{", b"{", b"", b"[]", b"1", b'{"name": }', b"\xef\xbb\xbf{}"]
+)
+def test_what_is_no_json_object_is_refused(content: bytes) -> None:
     with pytest.raises(ConfigurationError, match="the document"):
-        CampaignSpec.parse(b"\xff{")
+        CampaignSpec.parse(content)
+
+
+WHOLE = (
+    "version",
+    "cycles",
+    "genesis.seed",
+    "model.width",
+    "training.epochs",
+    "training.threads",
+    "voting.quorum",
+    "voting.min_cases_per_class",
+    "deadlines.training",
+)
+REAL = ("training.learning_rate", "training.weight_decay", "voting.margin", "voting.auc_floor")
+
+
+def with_value(place: str, value: str) -> bytes:
+    """The spec with a value, as it is written, at this place."""
+    fields = SPEC.model_dump(mode="json")
+    part = fields
+    *parts, last = place.split(".")
+    for name in parts:
+        part = part[name]
+    part[last] = "HERE"
+    return json.dumps(fields).replace('"HERE"', value).encode()
+
+
+@pytest.mark.parametrize("place", WHOLE)
+@pytest.mark.parametrize("value", ["true", '"2"', "2.0", "1.0", "1e0", "[1]"])
+def test_only_a_whole_number_is_one(place: str, value: str) -> None:
+    assert json.loads(with_value(place, value))
+    with pytest.raises(ConfigurationError, match=f"at {place}: .* whole number") as caught:
+        CampaignSpec.parse(with_value(place, value))
+    if value != "[1]":
+        assert f"it is {json.dumps(json.loads(value))}." in caught.value.what
+
+
+@pytest.mark.parametrize("place", REAL)
+@pytest.mark.parametrize("value", ["true", '"1"', "null"])
+def test_neither_text_nor_truth_is_a_number(place: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"at {place}: .* a number.*it is {value}"):
+        CampaignSpec.parse(with_value(place, value))
+
+
+@pytest.mark.parametrize("place", REAL)
+def test_a_number_without_a_point_is_the_same_number(place: str) -> None:
+    written, meant = (CampaignSpec.parse(with_value(place, value)) for value in ("1", "1.0"))
+    assert written.digest() == meant.digest()
+
+
+@pytest.mark.parametrize("value", ["1", "0", '"true"', "null"])
+def test_only_true_and_false_are_truth_values(value: str) -> None:
+    place = "training.balance.zoom_copies"
+    with pytest.raises(ConfigurationError, match=f"at {place}: .* true or false"):
+        CampaignSpec.parse(with_value(place, value))
+
+
+@pytest.mark.parametrize(
+    ("what", "twice"),
+    [
+        ('"cycles": 1', '"cycles": 1, "cycles": 1'),
+        ('"cycles": 1', '"cycles": 3, "cycles": 1'),
+        ('"alpha": 0.05', '"alpha": 0.1, "alpha": 0.05'),
+        ('"alpha": 0.05', '"\\u0061lpha": 0.1, "alpha": 0.05'),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused(what: str, twice: str) -> None:
+    content = document().replace(what.encode(), twice.encode())
+    assert content != document()
+    with pytest.raises(ConfigurationError, match=what.partition(":")[0] + " is there twice"):
+        CampaignSpec.parse(content)
+
+
+def test_a_spec_that_is_too_large_is_refused() -> None:
+    assert CampaignSpec.parse(document().ljust(MAX_FILE)) == SPEC
+    with pytest.raises(ConfigurationError, match=f"more than {MAX_FILE} bytes"):
+        CampaignSpec.parse(document().ljust(MAX_FILE + 1))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import socket
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from cdistrim.data.cases import CaseSet
 from cdistrim.devnet import Devnet
+from cdistrim.handwritten import MAX_FILE
 from cdistrim.site import Site
 from tests.cli.command_line import assert_explained, call, start
 from tests.simulated import SimulatedConsortium
@@ -323,6 +325,25 @@ def test_opening_a_campaign_from_a_spec_that_is_none(site: Path, tmp_path: Path)
     assert_explained(call("campaign", "open", site, path), 2, str(path))
     path.write_text('{"name": "x"}')
     assert_explained(call("campaign", "open", site, path), 3, "spec")
+    path.unlink()
+    os.mkfifo(path)
+    for none in (path, tmp_path, Path("/dev/zero")):
+        assert_explained(call("campaign", "open", site, none), 2, str(none), "no regular file")
+
+
+def test_opening_a_campaign_from_a_spec_that_can_be_read_in_two_ways(
+    consortium: SimulatedConsortium, site: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "spec.json"
+    content = consortium.spec.canonical()
+    for written, words in (
+        (content.replace(b'"cycles":1', b'"cycles":1,"cycles":2'), ("cycles", "twice")),
+        (content.replace(b'"cycles":1', b'"cycles":true'), ("cycles", "true")),
+        (content.replace(b'"cycles":1', b'"cycles":"1"'), ("cycles", '"1"')),
+        (content.ljust(MAX_FILE + 1), (str(MAX_FILE),)),
+    ):
+        path.write_bytes(written)
+        assert_explained(call("campaign", "open", site, path), 3, "campaign spec", *words)
 
 
 def test_opening_a_campaign_with_a_stranger(
