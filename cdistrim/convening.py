@@ -23,6 +23,7 @@ def convene(site: Site, number: int) -> int:
 
     Raises:
         ConfigurationError: There is no spec, it is invalid, or ``number`` is not the next one.
+        IntegrityError: This machine makes another first head than the spec says.
     """
     existing = site.ledger.campaigns()
     if number <= existing:
@@ -53,6 +54,7 @@ def open_campaign(site: Site, spec: CampaignSpec) -> int:
 
     Raises:
         ConfigurationError: The spec's order names somebody who is no member.
+        IntegrityError: This machine makes another first head than the spec says.
     """
     accounts = {member.name: member.account for member in site.ledger.members()}
     strangers = [name for name in spec.order if name not in accounts]
@@ -61,6 +63,10 @@ def open_campaign(site: Site, spec: CampaignSpec) -> int:
             f"The spec's order names {', '.join(strangers)}, no member of the consortium.",
             hint=f"Members are {', '.join(sorted(accounts))}.",
         )
+    # Imported by who opens only: PyTorch takes seconds, and a misspelt name is told at once.
+    from cdistrim.genesis import make_genesis
+
+    make_genesis(spec)
     site.store.put(SPECS, spec.canonical())
     site.approve_spec(spec.digest())
     mode = Mode.HOLDOUT if spec.voting.mode is VotingMode.HOLDOUT else Mode.REPORTED

@@ -17,8 +17,8 @@ from cdistrim.capsule import Capsule
 from cdistrim.documents import MAX_DOCUMENT, Document
 from cdistrim.envelope import Context, DataKey, account_of, decrypt
 from cdistrim.errors import BadDealingError, IntegrityError, SealError, UntrustedDataError
+from cdistrim.genesis import make_genesis
 from cdistrim.messages import Shares
-from cdistrim.model import initial_weights
 from cdistrim.places import campaign_place
 from cdistrim.protocol import GENESIS, CampaignView, ModelRecord, quorum_of
 from cdistrim.site import write_atomically
@@ -195,18 +195,10 @@ def open_genesis(site: Site, view: CampaignView) -> Weights:
     """Head 0, regenerated from the seed in the spec.
 
     Raises:
-        IntegrityError: This machine makes other weights out of the seed than the spec says.
+        IntegrityError: This machine makes other weights out of the seed than the spec or the
+            ledger says.
     """
-    spec = site.spec(view)
-    weights = initial_weights(spec.model, spec.genesis.seed)
-    found = weights_hash(weights)
-    if found != view.genesis_hash:
-        raise IntegrityError(
-            f"Seed {spec.genesis.seed} gives weights {found.hex()} here, "
-            f"the ledger says {view.genesis_hash.hex()}.",
-            hint="Another PyTorch release makes other weights: install the locked one.",
-        )
-    return weights
+    return make_genesis(site.spec(view), on_ledger=view.genesis_hash)
 
 
 # --- sharing a model's key ------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
+from cdistrim.custody import open_genesis
 from cdistrim.data.commitment import commit, load_salts
 from cdistrim.errors import ConfigurationError
 from cdistrim.policy import may_evaluate
@@ -12,6 +13,7 @@ from cdistrim.watch import observe
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
+    from cdistrim.spec import CampaignSpec
 
 __all__ = ["enrol", "join"]
 
@@ -22,8 +24,10 @@ def enrol(site: Site, campaign: int) -> None:
     """Enrol with number of cases, data commitment and, where the hold-out suffices, as evaluator.
 
     Raises:
-        ConfigurationError: The spec is not approved here, or does not name this site.
+        ConfigurationError: The spec is not approved here, does not name this site, or is for
+            volumes of another shape.
         DataError: The site has no usable cases.
+        IntegrityError: This machine makes another first head than the spec or the ledger says.
     """
     view = observe(site.ledger, campaign)
     if view.state is not CampaignState.ENROLLING or view.enrolment(site.account) is not None:
@@ -38,8 +42,9 @@ def join(site: Site, campaign: int) -> bool:
     Returns whether it asked; False if it is a partner already.
 
     Raises:
-        ConfigurationError: The spec is not approved here.
+        ConfigurationError: The spec is not approved here, or is for volumes of another shape.
         DataError: The site has no usable cases.
+        IntegrityError: This machine makes another first head than the spec or the ledger says.
         LedgerRefusal: The campaign does not run.
     """
     view = observe(site.ledger, campaign)
@@ -65,8 +70,23 @@ def _figures(site: Site, view: CampaignView) -> _Figures:
             "then `cdistrim campaign approve`.",
         )
     data = site.data
+    _require_shape(site, spec)
+    # Made only to see that it can be: who can't make it would find out in its first turn.
+    open_genesis(site, view)
     return _Figures(
         cases=len(data.train.labels),
         data_commitment=commit(data.train, load_salts(site.directory / SALT_FILE, data.train.ids)),
         evaluator=may_evaluate(data.holdout.labels, spec.voting),
     )
+
+
+def _require_shape(site: Site, spec: CampaignSpec) -> None:
+    """The campaign's model takes this site's volumes."""
+    asked, found = spec.model.shape, site.data.train.shape
+    if asked != found:
+        raise ConfigurationError(
+            f"Campaign {spec.name} is for volumes of shape {asked}, those of {site.name} have the "
+            f"shape {found}.",
+            hint=f"Build the sets in {site.directory / 'data'} with the spec's model.shape, or "
+            "refuse the campaign and have one opened with the shape that all partners have.",
+        )

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from cdistrim.convening import SPEC_FILE, convene, open_campaign
-from cdistrim.errors import ConfigurationError
-from tests.simulated import SimulatedConsortium
+from cdistrim.errors import ConfigurationError, IntegrityError
+from cdistrim.spec import GenesisSpec
+from tests.simulated import SimulatedConsortium, tiny_spec
 
 Simulate = Callable[..., SimulatedConsortium]
 
@@ -48,6 +49,23 @@ def test_convening_opens_what_the_sites_own_operator_wrote_and_only_once(
 
     assert [convene(site, 1), convene(site, 1)] == [1, 1]
     assert site.ledger.campaigns() == 1
+
+
+@pytest.mark.parametrize("said", ["0" * 64, "1" * 64])
+def test_a_first_head_that_the_seed_does_not_give_is_not_opened(
+    simulate: Simulate, said: str
+) -> None:
+    simulated = simulate(size=2)
+    made = simulated.spec.genesis.weights_hash
+    simulated.spec = tiny_spec(simulated.names, genesis=GenesisSpec(seed=1, weights_hash=said))
+    simulated.found()
+    site = simulated.site("hospital-1")
+
+    with pytest.raises(IntegrityError, match=f"{said}, but seed 1 gives {made} on this machine"):
+        open_campaign(site, simulated.spec)
+
+    assert site.ledger.campaigns() == 0
+    assert not (simulated.consortium.store / "specs" / simulated.spec.digest().hex()).exists()
 
 
 def test_a_spec_at_the_site_that_is_no_file_is_named(simulate: Simulate) -> None:

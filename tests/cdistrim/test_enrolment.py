@@ -5,13 +5,35 @@ from dataclasses import replace
 
 import pytest
 
-from cdistrim.enrolment import enrol
-from cdistrim.errors import ConfigurationError, DataError
-from cdistrim.protocol import CampaignState
-from tests.factories import make_cases
-from tests.simulated import SimulatedConsortium
+from cdistrim.data.cases import SiteData
+from cdistrim.enrolment import enrol, join
+from cdistrim.errors import ConfigurationError, DataError, IntegrityError
+from cdistrim.places import SPECS
+from cdistrim.protocol import CampaignState, Mode
+from cdistrim.spec import CampaignSpec, GenesisSpec, ModelSpec
+from tests.factories import SHAPE, make_cases
+from tests.simulated import MODEL, SimulatedConsortium, tiny_spec
 
 Simulate = Callable[..., SimulatedConsortium]
+
+
+def open_unseen(simulated: SimulatedConsortium, spec: CampaignSpec, genesis_hash: str) -> int:
+    """A member opens a campaign by a program of its own, which looks at nothing."""
+    simulated.spec = spec
+    simulated.found()
+    opener = simulated.site("hospital-1")
+    opener.store.put(SPECS, spec.canonical())
+    accounts = {member.name: member.account for member in opener.ledger.members()}
+    number, _ = opener.ledger.open_campaign(
+        spec_hash=spec.digest(),
+        genesis_hash=bytes.fromhex(genesis_hash),
+        order=[accounts[name] for name in spec.order],
+        cycles=spec.cycles,
+        quorum=spec.voting.quorum,
+        mode=Mode.HOLDOUT,
+        deadlines=spec.deadlines,
+    )
+    return number
 
 
 def test_a_site_enrols_once_with_its_cases_and_a_commitment_to_them(simulate: Simulate) -> None:
@@ -77,3 +99,49 @@ def test_a_site_without_data_does_not_join(simulate: Simulate) -> None:
     with pytest.raises(DataError, match=r"train\.npz"):
         enrol(site, number)
     assert simulated.view().enrolments == ()
+
+
+@pytest.mark.parametrize("where", ["spec", "ledger", "both"])
+def test_a_first_head_that_the_seed_does_not_give_here_is_not_joined(
+    simulate: Simulate, where: str
+) -> None:
+    simulated, wrong = simulate(size=2), "1" * 64
+    made = simulated.spec.genesis.weights_hash
+    in_spec, on_ledger = (made if where == only else wrong for only in ("ledger", "spec"))
+    genesis = GenesisSpec(seed=1, weights_hash=in_spec)
+    number = open_unseen(simulated, tiny_spec(simulated.names, genesis=genesis), on_ledger)
+    site = simulated.site("hospital-2")
+
+    said = "on the ledger" if where == "ledger" else "spec's genesis.weights_hash"
+    with pytest.raises(IntegrityError, match=f"{said} is {wrong}, but seed 1 gives {made}"):
+        enrol(site, number)
+    assert simulated.view().enrolments == ()
+
+
+def test_a_model_for_volumes_of_another_shape_is_not_joined(simulate: Simulate) -> None:
+    other = (*SHAPE[:2], SHAPE[2] * 2)
+    model = ModelSpec(shape=other, width=MODEL.width)
+    simulated = simulate(size=2, model=model)
+    simulated.found()
+    number = simulated.open_campaign()
+
+    with pytest.raises(ConfigurationError) as caught:
+        enrol(simulated.site("hospital-2"), number)
+    assert str(other) in caught.value.what
+    assert str(SHAPE) in caught.value.what
+    assert simulated.view().enrolments == ()
+
+
+def test_whoever_joins_later_is_refused_for_the_same_reasons(simulate: Simulate) -> None:
+    simulated = simulate(size=2)
+    small = make_cases(12, 12, seed=51, prefix="train", shape=(8, 8, 4))
+    held_out = make_cases(12, 12, seed=52, prefix="holdout", shape=(8, 8, 4))
+    simulated.data["hospital-3"] = SiteData(small, held_out)
+    simulated.found()
+    number = simulated.open_campaign()
+    for name in simulated.names:
+        enrol(simulated.site(name), number)
+    assert simulated.view().state is CampaignState.RUNNING
+
+    with pytest.raises(ConfigurationError, match=r"\(8, 8, 4\)"):
+        join(simulated.site("hospital-3"), number)

@@ -21,8 +21,9 @@ from cdistrim.data.cases import CaseSet
 from cdistrim.devnet import Devnet
 from cdistrim.handwritten import MAX_FILE
 from cdistrim.site import Site
+from cdistrim.spec import ModelSpec
 from tests.cli.command_line import assert_explained, call, start
-from tests.simulated import SimulatedConsortium
+from tests.simulated import MODEL, SimulatedConsortium
 
 Simulate = Callable[..., SimulatedConsortium]
 
@@ -346,6 +347,19 @@ def test_opening_a_campaign_from_a_spec_that_can_be_read_in_two_ways(
         assert_explained(call("campaign", "open", site, path), 3, "campaign spec", *words)
 
 
+def test_opening_a_campaign_with_a_first_head_that_the_seed_does_not_give(
+    consortium: SimulatedConsortium, site: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "spec.json"
+    made = consortium.spec.genesis.weights_hash
+    path.write_bytes(consortium.spec.canonical().replace(made.encode(), b"0" * 64))
+
+    ended = call("campaign", "open", site, path)
+
+    assert_explained(ended, 7, "0" * 64, made, "genesis.weights_hash", "PyTorch")
+    assert Site(site).ledger.campaigns() == 1
+
+
 def test_opening_a_campaign_with_a_stranger(
     consortium: SimulatedConsortium, site: Path, tmp_path: Path
 ) -> None:
@@ -354,6 +368,17 @@ def test_opening_a_campaign_with_a_stranger(
     path.write_bytes(spec.canonical())
 
     assert_explained(call("campaign", "open", site, path), 3, "hospital-9", "hospital-2")
+
+
+def test_enrolling_in_a_campaign_whose_model_is_for_other_volumes(simulate: Simulate) -> None:
+    simulated = simulate(size=2, model=ModelSpec(shape=(8, 8, 16), width=MODEL.width))
+    simulated.found()
+    simulated.open_campaign()
+
+    ended = start("site", "act", simulated.consortium.sites["hospital-2"])
+
+    assert_explained(ended, 3, "(8, 8, 16)", "(8, 8, 8)", "model.shape")
+    assert simulated.view().enrolments == ()
 
 
 def test_driving_a_campaign_without_a_prefect_server(consortium: SimulatedConsortium) -> None:
