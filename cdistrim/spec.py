@@ -19,6 +19,7 @@ from cdistrim.errors import ConfigurationError, SpecMismatchError
 from cdistrim.handwritten import NotUnderstood, read_written, understand
 
 __all__ = [
+    "MAX_SLOTS",
     "BalanceSpec",
     "CampaignSpec",
     "DeadlineSpec",
@@ -37,6 +38,9 @@ Seconds = Annotated[int, Field(ge=1, le=30 * 24 * 3600)]
 Seed = Annotated[int, Field(ge=0, le=2**31)]
 _Axis = Annotated[int, Field(ge=1, le=1024)]
 _Factor = Annotated[float, Field(gt=0, le=10)]
+
+MAX_SLOTS = 2000
+"""As many as the contract takes."""
 
 
 def _is_whole(value: object) -> object:
@@ -165,6 +169,22 @@ class CampaignSpec(_Frozen):
             raise ValueError(f"order names {len(self.order)} partners; 2 to 50 are possible")
         if len(set(self.order)) != len(self.order):
             raise ValueError("order names a partner twice; use cycles to repeat partners")
+        return self
+
+    @model_validator(mode="after")
+    def _check_numbers(self) -> CampaignSpec:
+        """What the contract would refuse, too, but only after the spec was deposited."""
+        partners, quorum = len(self.order), self.voting.quorum
+        if quorum is not None and quorum > partners:
+            raise ValueError(
+                f"voting.quorum is {quorum}, but order names {partners} partners; ask for at most "
+                f"{partners}, or leave it out for a strict majority"
+            )
+        if self.slots > MAX_SLOTS:
+            raise ValueError(
+                f"{self.cycles} cycles of {partners} partners are {self.slots} slots; "
+                f"{MAX_SLOTS} are possible, which is {MAX_SLOTS // partners} cycles"
+            )
         return self
 
     @property

@@ -6,7 +6,7 @@ import pytest
 
 from cdistrim.errors import ConfigurationError, SpecMismatchError
 from cdistrim.handwritten import MAX_FILE
-from cdistrim.spec import CampaignSpec, GenesisSpec
+from cdistrim.spec import MAX_SLOTS, CampaignSpec, GenesisSpec
 
 SPEC = CampaignSpec(
     name="lung",
@@ -145,3 +145,18 @@ def test_a_spec_that_is_too_large_is_refused() -> None:
     assert CampaignSpec.parse(document().ljust(MAX_FILE)) == SPEC
     with pytest.raises(ConfigurationError, match=f"more than {MAX_FILE} bytes"):
         CampaignSpec.parse(document().ljust(MAX_FILE + 1))
+
+
+def test_a_quorum_of_more_than_all_partners_is_refused() -> None:
+    assert CampaignSpec.parse(document(voting={"quorum": 2})).voting.quorum == 2
+    with pytest.raises(
+        ConfigurationError, match=r"quorum is 3, but order names 2 partners; ask for at most 2"
+    ):
+        CampaignSpec.parse(document(voting={"quorum": 3}))
+
+
+def test_more_slots_than_the_contract_takes_are_refused() -> None:
+    order = [f"hospital-{number}" for number in range(50)]
+    assert CampaignSpec.parse(document(order=order, cycles=40)).slots == MAX_SLOTS
+    with pytest.raises(ConfigurationError, match=r"2050 slots; 2000 are possible.* 40 cycles"):
+        CampaignSpec.parse(document(order=order, cycles=41))

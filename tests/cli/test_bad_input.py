@@ -360,6 +360,19 @@ def test_opening_a_campaign_with_a_first_head_that_the_seed_does_not_give(
     assert Site(site).ledger.campaigns() == 1
 
 
+def test_opening_a_campaign_with_a_quorum_that_its_partners_can_not_reach(
+    consortium: SimulatedConsortium, site: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "spec.json"
+    fields = consortium.spec.model_dump(mode="json")
+    fields["voting"]["quorum"] = 5
+    path.write_text(json.dumps(fields))
+
+    ended = call("campaign", "open", site, path)
+
+    assert_explained(ended, 3, "voting.quorum is 5", "2 partners", "at most 2")
+
+
 def test_opening_a_campaign_with_a_stranger(
     consortium: SimulatedConsortium, site: Path, tmp_path: Path
 ) -> None:
