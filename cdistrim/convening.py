@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from cdistrim.errors import ConfigurationError
 from cdistrim.places import SPECS
-from cdistrim.protocol import Mode
-from cdistrim.spec import CampaignSpec, VotingMode
+from cdistrim.spec import CampaignSpec
+from cdistrim.terms import mode_of
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
@@ -69,14 +69,13 @@ def open_campaign(site: Site, spec: CampaignSpec) -> int:
     make_genesis(spec)
     site.store.put(SPECS, spec.canonical())
     site.approve_spec(spec.digest())
-    mode = Mode.HOLDOUT if spec.voting.mode is VotingMode.HOLDOUT else Mode.REPORTED
     number, _receipt = site.ledger.open_campaign(
         spec_hash=spec.digest(),
         genesis_hash=bytes.fromhex(spec.genesis.weights_hash),
         order=[accounts[name] for name in spec.order],
         cycles=spec.cycles,
         quorum=spec.voting.quorum,
-        mode=mode,
+        mode=mode_of(spec),
         deadlines=spec.deadlines,
     )
     return number

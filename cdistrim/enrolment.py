@@ -9,6 +9,7 @@ from cdistrim.data.commitment import commit, load_salts
 from cdistrim.errors import ConfigurationError
 from cdistrim.policy import may_evaluate
 from cdistrim.protocol import CampaignState, CampaignView
+from cdistrim.terms import require_order
 from cdistrim.watch import observe
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def enrol(site: Site, campaign: int) -> None:
             volumes of another shape.
         DataError: The site has no usable cases.
         IntegrityError: This machine makes another first head than the spec or the ledger says.
+        SpecMismatchError: The campaign was opened on other terms than its spec's.
     """
     view = observe(site.ledger, campaign)
     if view.state is not CampaignState.ENROLLING or view.enrolment(site.account) is not None:
@@ -45,6 +47,7 @@ def join(site: Site, campaign: int) -> bool:
         ConfigurationError: The spec is not approved here, or is for volumes of another shape.
         DataError: The site has no usable cases.
         IntegrityError: This machine makes another first head than the spec or the ledger says.
+        SpecMismatchError: The campaign was opened on other terms than its spec's.
         LedgerRefusal: The campaign does not run.
     """
     view = observe(site.ledger, campaign)
@@ -69,6 +72,7 @@ def _figures(site: Site, view: CampaignView) -> _Figures:
             hint=f"Look at it with `cdistrim campaign review {site.directory} {view.number}`, "
             "then `cdistrim campaign approve`.",
         )
+    require_order(spec, view, {each.account: each.name for each in site.ledger.members()})
     data = site.data
     _require_shape(site, spec)
     # Made only to see that it can be: who can't make it would find out in its first turn.

@@ -15,7 +15,7 @@
     │   ├── SealError               7   a ciphertext or a sealed key does not open
     │   ├── BadDealingError         7   the shares in a capsule are not what the protocol asks for
     │   ├── UnopenableHeadError     7   the head can't be opened here: a restore ballot is due
-    │   ├── SpecMismatchError       8   the spec's hash is not the one on the ledger
+    │   ├── SpecMismatchError       8   the spec, or the campaign's terms, are not the ledger's
     │   ├── ForeignContractError    9   no code, or not our code, at the contract address
     │   └── ModelRejectedError      10  a candidate failed a hard check (NaN, shapes, architecture)
     ├── UnavailableError            a service did not answer; a retry may help
@@ -166,7 +166,7 @@ class UnopenableHeadError(UntrustedDataError):
 
 
 class SpecMismatchError(UntrustedDataError):
-    """A spec's hash is not the one on the ledger."""
+    """A spec is not the one on the ledger, or a campaign's terms there are not the spec's."""
 
     exit_code = 8
 

@@ -41,6 +41,7 @@ from cdistrim.places import SPECS
 from cdistrim.private_files import refuse_foreign_writers
 from cdistrim.settings import ContractAddress, LedgerUrl, Settings, StoreUrl, matching
 from cdistrim.spec import CampaignSpec
+from cdistrim.terms import require_terms
 
 if TYPE_CHECKING:
     from cdistrim.data.cases import SiteData
@@ -330,11 +331,14 @@ class Site:
         """The campaign's spec out of the store, checked against the ledger.
 
         Raises:
-            SpecMismatchError: The document is a spec, but not the one on the ledger.
+            SpecMismatchError: The document is a spec, but not the one on the ledger; or the
+                campaign was opened on other terms than the spec's.
             IntegrityError: It is missing or altered.
         """
         document = self.store.get(SPECS, view.spec_hash, limit=MAX_FILE)
-        return CampaignSpec.parse(document, expected=view.spec_hash)
+        spec = CampaignSpec.parse(document, expected=view.spec_hash)
+        require_terms(spec, view)
+        return spec
 
     def approve_spec(self, digest: bytes) -> None:
         """The local operator approves a spec: its code may run on this site's data."""

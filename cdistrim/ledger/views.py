@@ -77,6 +77,7 @@ def campaign_view(
         order=campaign["order"],
         cycles=campaign["cycles"],
         quorum=campaign["quorum"],
+        deadlines=campaign["deadlines"].model_dump(),
         requests=tuple(requests),
         final_grants=tuple(final_grants),
         enrolments=tuple(_enrolment(e) for e in campaign["enrolments"] if e["enrolled"]),

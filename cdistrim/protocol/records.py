@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cdistrim.protocol.words import (
@@ -221,6 +222,7 @@ class CampaignView:
     that the next block would have, in seconds; ``quorum`` the votes that the spec asks for in every
     ballot, 0 for a strict majority; ``requests`` the open ballots that are no slot's: on restores,
     on joiners, on the final model; ``final_grants`` tokens for that which were not redeemed yet.
+    ``deadlines`` are the seconds that each step has, by its clock's name in lower case.
     ``removals_pending`` says that some partner is no member any more and that nothing else happens
     until a member has applied that.
     """
@@ -241,6 +243,7 @@ class CampaignView:
     slot: SlotView | None = None
     removals_pending: bool = False
     quorum: int = 0
+    deadlines: Mapping[str, int] = field(default_factory=dict, hash=False)
     requests: tuple[BallotView, ...] = ()
     final_grants: tuple[GrantedFetch, ...] = ()
 
