@@ -9,17 +9,19 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cdistrim.errors import DataError
+from cdistrim.report.wording import plural, sentence_list
 
 __all__ = ["CaseSet", "Labels", "SiteData", "Volumes", "load_site_data", "pool"]
 
@@ -29,7 +31,13 @@ Labels = NDArray[np.int8]
 TRAIN_FILE = "train.npz"
 HOLDOUT_FILE = "holdout.npz"
 VALIDATION_FILE = "validation.npz"
-_FIELDS = {"volumes", "labels", "ids"}
+_FIELDS = {
+    "volumes": ("fiu", "numbers (float16)"),
+    "labels": ("iubf", "numbers (int8)"),
+    "ids": ("UiuS", "texts"),
+}
+"""Arrays of a file: numpy's kinds that are taken, and what the user is told otherwise."""
+_BUILD_AGAIN = "Build the data set again: docs/deployment.md says which arrays it has."
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +77,10 @@ class CaseSet:
                 f"{labels.shape} do not belong together.",
                 hint="Build the data set again.",
             )
-        if not np.isin(labels, (0, 1)).all():
+        if odd := int((~np.isin(labels, (0, 1))).sum()):
             raise DataError(
-                "A label is neither 0 nor 1.", hint="Correct the labels and build the set again."
+                f"{odd} of {plural(count, 'label')} {'is' if odd == 1 else 'are'} neither 0 nor 1.",
+                hint="Correct the labels and build the set again.",
             )
         if not np.isfinite(self.volumes).all():
             broken = int((~np.isfinite(self.volumes)).any(axis=(1, 2, 3, 4)).sum())
@@ -157,25 +166,73 @@ class CaseSet:
         """Read what :meth:`save` wrote.
 
         Raises:
-            DataError: The file is missing, damaged, or holds no usable cases.
+            DataError: The file is missing, can't be read, is no ``.npz`` file or a damaged one,
+                lacks an array or has one of another type, or holds no usable cases.
         """
+        arrays = _arrays_in(path)
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                if set(archive.files) != _FIELDS:
-                    raise ValueError("other fields")
-                volumes, labels, ids = archive["volumes"], archive["labels"], archive["ids"]
-        except FileNotFoundError:
-            raise DataError(
-                f"There is no file {path}.", hint="Prepare the site's data first."
-            ) from None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise DataError(
-                f"{path} is not a readable set of cases.", hint="Build the data set again."
-            ) from error
-        try:
-            return cls(volumes, labels, tuple(str(one) for one in ids))
+            for name, (kinds, wanted) in _FIELDS.items():
+                if arrays[name].dtype.kind not in kinds:
+                    raise DataError(
+                        f"The array {name} has the type {arrays[name].dtype}; expected are "
+                        f"{wanted}.",
+                        hint=_BUILD_AGAIN,
+                    )
+            if arrays["ids"].ndim != 1:
+                raise DataError(
+                    f"The array ids has shape {arrays['ids'].shape}; expected is (cases,).",
+                    hint=_BUILD_AGAIN,
+                )
+            with np.errstate(over="ignore"):  # What float16 can't hold is found to be infinite.
+                ids = tuple(str(one) for one in arrays["ids"])
+                return cls(arrays["volumes"], arrays["labels"], ids)
         except DataError as error:
             raise DataError(f"{path}: {error.what}", hint=error.hint) from None
+
+
+def _arrays_in(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a file of cases; what else is in it is not named, since that may be anything.
+
+    Raises:
+        DataError: It is missing, can't be read, is none, is damaged, or has other arrays.
+    """
+    try:
+        with path.open("rb") as stream:
+            if not zipfile.is_zipfile(stream):
+                raise DataError(
+                    f"{path} is no .npz file, or was cut short: it is not a zip archive.",
+                    hint=_BUILD_AGAIN,
+                )
+            stream.seek(0)
+            archive = np.load(stream, allow_pickle=False)
+            missing = [name for name in _FIELDS if name not in archive.files]
+            if missing:
+                raise DataError(
+                    f"{path} lacks the {'array' if len(missing) == 1 else 'arrays'} "
+                    f"{sentence_list(missing)}.",
+                    hint=_BUILD_AGAIN,
+                )
+            if more := len(archive.files) - len(_FIELDS):
+                raise DataError(
+                    f"{path} has {plural(more, 'array')} besides volumes, labels and ids.",
+                    hint="Leave everything else out: " + _BUILD_AGAIN,
+                )
+            return {name: archive[name] for name in _FIELDS}
+    except FileNotFoundError:
+        raise DataError(
+            f"There is no file {path}.", hint="Prepare the site's data first."
+        ) from None
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        # numpy refuses arrays of Python objects with a ValueError: they could run code.
+        raise DataError(
+            f"{path} is damaged: an array in it can't be read, or is of Python objects.",
+            hint=_BUILD_AGAIN,
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"{path} can't be read: {error.strerror or type(error).__name__}.",
+            hint="See what lies there and whether this account may read it.",
+        ) from error
 
 
 def pool(sets: Sequence[CaseSet]) -> CaseSet:

@@ -22,6 +22,7 @@ __all__ = [
     "printable",
     "sentence_list",
     "short_hash",
+    "short_path",
     "signed",
     "times",
 ]
@@ -95,6 +96,11 @@ def p_value(value: float) -> str:
 def short_hash(text: str) -> str:
     """The ends of a long hash or address, e.g. ``0x12ab34…9f0c``."""
     return text if len(text) <= 16 else f"{text[:8]}…{text[-4:]}"
+
+
+def short_path(path: str) -> str:
+    """An object's path in the store, with the ends of accounts and digests in it only."""
+    return "/".join(short_hash(part) if len(part) > 40 else part for part in path.split("/"))
 
 
 def times(number: int) -> str:

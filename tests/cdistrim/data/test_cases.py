@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,18 +66,91 @@ def test_a_patient_in_two_pooled_sets_is_refused() -> None:
     assert len(pool([make_cases(seed=1), make_cases(seed=2)])) == 48
 
 
-@pytest.mark.parametrize("damage", ["truncate", "garbage", "pickle"])
-def test_a_damaged_file_is_refused(tmp_path: Path, damage: str) -> None:
+SECRET = "Jane Doe"  # noqa: S105  what no message may say
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def _alter(path: Path) -> None:
+    """In the middle, where the volumes are."""
+    data = bytearray(path.read_bytes())
+    for place in range(len(data) // 2, len(data) // 2 + 64):
+        data[place] ^= 0xFF
+    path.write_bytes(data)
+
+
+def _save(path: Path, **changes: object) -> None:
+    """The cases with other arrays; None leaves one out."""
+    cases = make_cases()
+    arrays = {"volumes": cases.volumes, "labels": cases.labels, "ids": np.array(cases.ids)}
+    changed: dict[str, Any] = arrays | changes
+    np.savez(path, **{name: array for name, array in changed.items() if array is not None})
+
+
+def _of(**changes: object) -> Callable[[Path], None]:
+    return lambda path: _save(path, **changes)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (Path.unlink, "There is no file"),
+        (lambda path: path.write_bytes(b"no archive: " + SECRET.encode()), "is no .npz file"),
+        (lambda path: path.write_bytes(b""), "is no .npz file"),
+        (_truncate, "is no .npz file, or was cut short"),
+        (lambda path: np.save(path.open("wb"), np.zeros(3)), "is no .npz file"),
+        (_alter, "is damaged"),
+        (_of(volumes=np.array([{SECRET: 1}])), "of Python objects"),
+        (_of(labels=None), "lacks the array labels."),
+        (_of(labels=None, ids=None), "lacks the arrays labels and ids."),
+        (_of(**{SECRET: np.zeros(1)}), "has 1 array besides volumes, labels and ids"),
+        (_of(volumes=np.array([SECRET])), "array volumes has the type <U8; expected are numbers"),
+        (_of(labels=np.array([SECRET] * 24)), "array labels has the type <U8; expected are"),
+        (_of(ids=np.zeros(24)), "array ids has the type float64; expected are texts"),
+        (_of(ids=np.array([[SECRET]])), "array ids has shape (1, 1); expected is (cases,)"),
+        (_of(ids=np.array(SECRET)), "array ids has shape (); expected is (cases,)"),
+        (_of(volumes=np.zeros((24, 8, 8, 8))), "volumes have shape (24, 8, 8, 8); expected"),
+        (_of(volumes=np.full((24, 1, 8, 8, 8), 1e9)), "24 of 24 volumes hold values that are not"),
+        (_of(labels=np.zeros(23)), "do not belong together"),
+        (_of(labels=np.array([0, 1] * 11 + [7, -1])), "2 of 24 labels are neither 0 nor 1"),
+        (_of(labels=np.array([0, 1] * 11 + [7, 1])), "1 of 24 labels is neither 0 nor 1"),
+    ],
+)
+def test_why_a_file_can_not_be_used_is_told_and_nothing_that_is_in_it(
+    tmp_path: Path, spoil: Callable[[Path], object], told: str
+) -> None:
     path = tmp_path / "train.npz"
     make_cases().save(path)
-    if damage == "truncate":
-        path.write_bytes(path.read_bytes()[:-200])
-    elif damage == "garbage":
-        path.write_bytes(b"no archive at all")
-    else:
-        np.savez(path, volumes=np.array([{}]), labels=np.zeros(1), ids=np.array(["a"]))
-    with pytest.raises(DataError, match="not a readable set"):
+    spoil(path)
+
+    with pytest.raises(DataError) as caught:
         CaseSet.load(path)
+
+    assert told in caught.value.what
+    assert str(path) in caught.value.what
+    assert caught.value.hint
+    assert SECRET not in str(caught.value)
+    assert not [one for one in make_cases().ids if one in str(caught.value)]
+
+
+def test_a_file_that_this_account_may_not_read_is_no_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    make_cases().save(tmp_path / "train.npz")
+    monkeypatch.setattr(Path, "open", refused)  # Who runs this may be root, and read everything.
+    with pytest.raises(DataError, match=r"can't be read: Permission denied\."):
+        CaseSet.load(tmp_path / "train.npz")
+
+
+def test_a_directory_where_a_file_belongs_is_told(tmp_path: Path) -> None:
+    (tmp_path / "train.npz").mkdir()
+    with pytest.raises(DataError, match=r"can't be read: Is a directory\."):
+        CaseSet.load(tmp_path / "train.npz")
 
 
 def test_a_site_loads_what_it_saved(tmp_path: Path) -> None:
