@@ -9,6 +9,7 @@
       data/              train.npz, holdout.npz: never leave this directory
       memory/            scores of models, objects found whole: spares work, can be deleted
       approved/          one empty file a campaign spec that the local operator approved, by hash
+      refused/           the same for those that he refused
       checkpoints/       what the site has signed of the ledger's history; kept for ever
       work/              of the slot at hand: its one-time key and, encrypted, the checkpoint of its
                          training; the leases
@@ -28,6 +29,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -54,6 +56,7 @@ __all__ = [
     "SITE_VARIABLE",
     "Site",
     "SiteSettings",
+    "SpecAnswer",
     "bound_site",
     "remove_half_written",
     "site_bound_to",
@@ -66,10 +69,18 @@ SITE_VARIABLE = "CDISTRIM_SITE"
 
 PASSPHRASE_FILE = "passphrase"  # noqa: S105  a file's name
 
-_TRUSTED = (".", "approved", "memory", "work")
-"""Directories whose content a site believes: settings, approvals, what it has found out."""
+_TRUSTED = (".", "approved", "memory", "refused", "work")
+"""Directories whose content a site believes: settings, answers, what it has found out."""
 
 _bound: ContextVar[Path | None] = ContextVar("cdistrim_site", default=None)
+
+
+class SpecAnswer(Enum):
+    """What the local operator said to a spec. Only an approval lets anything run."""
+
+    NONE = "not approved"
+    APPROVED = "approved"
+    REFUSED = "refused"
 
 
 class SiteSettings(Settings):
@@ -177,7 +188,7 @@ class Site:
     def create(cls, directory: Path, settings: SiteSettings) -> Site:
         """Write ``site.json`` and the directory tree; keys and data come from elsewhere."""
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for part in ("keys", "data", "memory", "approved", "work", "log"):
+        for part in ("keys", "data", "memory", "approved", "refused", "work", "log"):
             (directory / part).mkdir(parents=True, exist_ok=True, mode=0o700)
         document = json.dumps(settings.model_dump(mode="json"), indent=2, sort_keys=True)
         write_atomically(directory / "site.json", document.encode() + b"\n")
@@ -343,14 +354,24 @@ class Site:
     def approve_spec(self, digest: bytes) -> None:
         """The local operator approves a spec: its code may run on this site's data."""
         write_atomically(self.directory / "approved" / digest.hex(), b"")
+        (self.directory / "refused" / digest.hex()).unlink(missing_ok=True)
 
     def refuse_spec(self, digest: bytes) -> None:
         """Withdraw the approval; the site then refuses fetches and does not train."""
         (self.directory / "approved" / digest.hex()).unlink(missing_ok=True)
+        # Only to tell "no" from "not yet": what may run hangs on the approval alone.
+        write_atomically(self.directory / "refused" / digest.hex(), b"")
 
     def has_approved(self, digest: bytes) -> bool:
         """Whether the local operator approved this spec."""
-        return (self.directory / "approved" / digest.hex()).exists()
+        return self.answer_to(digest) is SpecAnswer.APPROVED
+
+    def answer_to(self, digest: bytes) -> SpecAnswer:
+        """What the local operator said to this spec."""
+        if (self.directory / "approved" / digest.hex()).exists():
+            return SpecAnswer.APPROVED
+        refused = (self.directory / "refused" / digest.hex()).exists()
+        return SpecAnswer.REFUSED if refused else SpecAnswer.NONE
 
     @cached_property
     def logger(self) -> logging.Logger:

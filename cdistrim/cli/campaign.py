@@ -62,14 +62,15 @@ def list_(directory: Path = SITE) -> None:
 
 @app.command()
 def review(directory: Path = SITE, number: int = NUMBER) -> None:
-    """Show a campaign's spec, checked against the ledger, and whether it is approved here."""
+    """Show a campaign's spec, checked against the ledger, and what was said to it here."""
     from cdistrim.site import Site
 
     site = Site(directory)
     view = site.ledger.campaign(number)
     typer.echo(site.spec(view).model_dump_json(indent=2))
-    approved = "approved" if site.has_approved(view.spec_hash) else "not approved"
-    typer.echo(f"spec {view.spec_hash.hex()}: {approved} at {site.name}")
+    typer.echo(
+        f"spec {view.spec_hash.hex()}: {site.answer_to(view.spec_hash).value} at {site.name}"
+    )
 
 
 @app.command()
@@ -86,7 +87,7 @@ def approve(directory: Path = SITE, number: int = NUMBER) -> None:
 
 @app.command()
 def refuse(directory: Path = SITE, number: int = NUMBER) -> None:
-    """Withdraw the approval: this site then votes no and does not train."""
+    """Say no to a spec, or withdraw the approval: this site then votes no and does not train."""
     from cdistrim.site import Site
 
     site = Site(directory)

@@ -24,7 +24,7 @@ _PLAIN_WIDTH = 170
 
 
 def show_campaigns(site: Site, views: Iterable[CampaignView], stream: TextIO) -> None:
-    """Print a row a campaign: number, name, where it stands, and whether this site approved it."""
+    """Print a row a campaign: number, name, where it stands, and what its operator said."""
     console = Console(file=stream) if stream.isatty() else Console(file=stream, width=_PLAIN_WIDTH)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("no", justify="right", no_wrap=True)
@@ -57,7 +57,7 @@ def _cells(site: Site, view: CampaignView, name: str) -> tuple[str, ...]:
         "genesis" if view.head == GENESIS else f"slot {view.head}",
         slot,
         until,
-        "approved" if site.has_approved(view.spec_hash) else "not approved",
+        site.answer_to(view.spec_hash).value,
     )
 
 

@@ -98,7 +98,7 @@ def _expected(site: Site) -> dict[str, bytes | None]:
     kept = ("site.json", "data/salts.json", *(f"keys/{name}" for name in KEY_FILES))
     files = {name: (site.directory / name).read_bytes() for name in kept}
     approvals = {f"approved/{spec.hex()}": b"" for spec in SPECS}
-    parts = ("keys", "data", "memory", "approved", "work", "log")
+    parts = ("keys", "data", "memory", "approved", "refused", "work", "log")
     return files | approvals | dict.fromkeys(parts)
 
 

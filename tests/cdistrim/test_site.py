@@ -14,6 +14,7 @@ from cdistrim.site import (
     SITE_VARIABLE,
     Site,
     SiteSettings,
+    SpecAnswer,
     bound_site,
     remove_half_written,
     site_bound_to,
@@ -162,6 +163,11 @@ def test_an_approval_is_for_one_spec_and_can_be_withdrawn(tmp_path: Path) -> Non
     assert not site.has_approved(b"b" * 32)
     site.refuse_spec(b"a" * 32)
     assert not site.has_approved(b"a" * 32)
+    assert site.answer_to(b"a" * 32) is SpecAnswer.REFUSED
+    assert site.answer_to(b"b" * 32) is SpecAnswer.NONE
+    site.approve_spec(b"a" * 32)
+    assert site.answer_to(b"a" * 32) is SpecAnswer.APPROVED
+    site.refuse_spec(b"a" * 32)
 
 
 def test_the_sites_log_stays_at_the_site(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

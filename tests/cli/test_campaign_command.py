@@ -39,7 +39,10 @@ def test_campaigns_are_listed_with_state_slot_deadline_and_head(simulate: Simula
     (running,) = rows(call("campaign", "list", here))
     cells = [cell.strip() for cell in running]
     assert cells[2:6] == ["running", "1 of 2", "slot 1", "2, hospital-2: waiting"]
-    assert cells[-1] == "not approved"
+    assert cells[-1] == "refused"
+    (here / "refused" / simulated.spec.digest().hex()).unlink()
+    (unanswered,) = rows(call("campaign", "list", here))
+    assert unanswered[-1].strip() == "not approved"
 
 
 def test_a_campaign_whose_spec_is_missing_is_listed_without_its_name(simulate: Simulate) -> None:
