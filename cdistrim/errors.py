@@ -130,7 +130,16 @@ class OutOfOrderError(CallerError):
 
 
 class UntrustedDataError(CDistriMError):
-    """Somebody else's data failed a check. Trying again does not help."""
+    """Somebody else's data failed a check. Trying again does not help.
+
+    Args:
+        short: ``what`` in a few words, with the ends of paths and digests only: for the reason of
+            a vote. Default: ``what``.
+    """
+
+    def __init__(self, what: str, *, hint: str = "", short: str = "") -> None:
+        super().__init__(what, hint=hint)
+        self.short = short or what.rstrip(".")
 
 
 class IntegrityError(UntrustedDataError):

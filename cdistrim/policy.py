@@ -341,6 +341,7 @@ class FetchFacts:
         owners_turn: The requester owns the open slot.
         spec_approved: The spec's hash is the ledger's and was approved at this site.
         head_intact: The head's object is in the store and has the ledger's hash.
+        head_fault: Otherwise: which object failed, and how.
         key_just_rotated: The requester's sealing key changed moments ago.
         operator_veto: The local operator refuses this fetch.
     """
@@ -348,6 +349,7 @@ class FetchFacts:
     owners_turn: bool
     spec_approved: bool
     head_intact: bool
+    head_fault: str = ""
     key_just_rotated: bool = False
     operator_veto: bool = False
 
@@ -376,7 +378,11 @@ def form_fetch_opinion(facts: FetchFacts) -> FetchOpinion:
     ]
     if not grounds:
         return FetchOpinion(True, FetchReason.GRANTED, "Granted: nothing speaks against it.")
-    told = "; ".join(reason.value for reason in grounds)
+    detail = {FetchReason.HEAD_NOT_INTACT: facts.head_fault}
+    told = "; ".join(
+        f"{reason.value} ({detail[reason]})" if detail.get(reason) else reason.value
+        for reason in grounds
+    )
     return FetchOpinion(False, grounds[0], f"Refused: {told}.")
 
 
@@ -386,7 +392,8 @@ class RestoreFacts:
 
     Attributes:
         spec_approved: The campaign's spec was approved at this site.
-        head_damaged: The head's object or its capsule is missing or altered in the store.
+        head_fault: Which object of the head is missing or altered in the store, and how; empty if
+            all are whole.
         own_share_bad: This site is a holder, but has no share of the head that fits the capsule.
         failed_itself: This site failed to open or to reproduce the head in a slot of its own.
         too_few_released: A grant stands for half of its time, and fewer holders than needed have
@@ -394,7 +401,7 @@ class RestoreFacts:
     """
 
     spec_approved: bool
-    head_damaged: bool
+    head_fault: str
     own_share_bad: bool
     failed_itself: bool
     too_few_released: bool
@@ -415,7 +422,7 @@ def form_restore_opinion(facts: RestoreFacts) -> RequestOpinion:
     grounds = [
         told
         for told, holds in (
-            ("its object or capsule is damaged", facts.head_damaged),
+            (f"its object or capsule is damaged ({facts.head_fault})", facts.head_fault),
             ("this site's share of its key does not open", facts.own_share_bad),
             ("this site failed itself to open it", facts.failed_itself),
             ("too few holders have released a share", facts.too_few_released),

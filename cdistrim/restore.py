@@ -167,16 +167,16 @@ def restore_facts(site: Site, view: CampaignView) -> RestoreFacts:
         UnavailableError: Ledger or store don't answer: that is no ground.
     """
     record = site.ledger.model(view.number, view.head)
-    damaged = False
+    fault = ""
     try:
         custody.see_whole(site, view.number, record)
-    except UntrustedDataError:
-        damaged = True
+    except UntrustedDataError as error:
+        fault = error.short
     capsules = list(custody.capsules(site, view.number, record))
     held = [capsule for capsule in capsules if capsule.holds(site.account)]
     return RestoreFacts(
         spec_approved=site.has_approved(view.spec_hash),
-        head_damaged=damaged,
+        head_fault=fault,
         own_share_bad=bool(held)
         and not any(_has_share(site, view, record, capsule) for capsule in held),
         failed_itself=_failure_path(site, view.number, view.head).exists(),

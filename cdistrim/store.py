@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdistrim.errors import ConfigurationError, IntegrityError, StoreUnavailableError, UsageError
+from cdistrim.report.wording import short_hash, short_path
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -136,6 +137,7 @@ class ObjectStore:
             raise IntegrityError(
                 f"{path} has more than the {limit} bytes that are possible here.",
                 hint="It was swapped, or its author did not follow the protocol.",
+                short=f"{short_path(path)} has more than {limit} bytes",
             )
         found = hashlib.sha256(data).digest()
         if found != digest:
@@ -143,6 +145,8 @@ class ObjectStore:
                 f"{path} was truncated or altered: its {len(data)} bytes have the SHA-256 "
                 f"{found.hex()}, not {digest.hex()}.",
                 hint="Restore it from a backup of the store.",
+                short=f"{short_path(path)} has the SHA-256 {short_hash(found.hex())}, not "
+                f"{short_hash(digest.hex())}",
             )
         return data
 
@@ -242,11 +246,13 @@ class ObjectStore:
     def check_writable(self, prefix: str) -> None:
         """Write, read and remove a small object under a prefix.
 
-        A site without delete rights leaves it behind.
+        A site without delete rights leaves it behind. A directory that is not there is not made:
+        a slip in the URL, or a volume that is not mounted, would look like a store.
 
         Raises:
-            StoreUnavailableError: The store can't be reached or written to.
+            StoreUnavailableError: The store is not there, can't be reached or written to.
         """
+        self.require_there()
         probe = self.put(prefix, secrets.token_bytes(16))
         self.get(prefix, probe.digest)
         with contextlib.suppress(StoreUnavailableError), self._mapped("delete", probe.path):
@@ -306,6 +312,7 @@ class ObjectStore:
             f"{path} is missing: the ledger names it by this SHA-256, "
             f"the store at {self.url} does not have it.",
             hint="Restore it from a backup of the store.",
+            short=f"{short_path(path)} is missing",
         )
 
     def _info(self, path: str) -> dict[str, Any]:
@@ -335,9 +342,13 @@ class ObjectStore:
         try:
             found = self._fs.info(bucket)
         except FileNotFoundError as error:
+            make = (
+                f"Make the directory {bucket} and let this site's account write to it"
+                if self._local
+                else "Create the bucket"
+            )
             raise StoreUnavailableError(
-                f"There is no store at {self.url}.",
-                hint="Create it (bucket or directory), or correct the store's URL.",
+                f"There is no store at {self.url}.", hint=f"{make}, or correct the store's URL."
             ) from error
         except OSError:
             _logger.debug("this site may not look at the bucket itself")

@@ -91,27 +91,30 @@ def _still_waits(site: Site, ballot: BallotId) -> bool:
 
 def _vote_on_fetch(site: Site, view: CampaignView, slot: SlotView) -> Answer:
     requester = next((one for one in site.ledger.members() if one.account == slot.owner), None)
+    fault = _fault_of_head(site, view)
     opinion = policy.form_fetch_opinion(
         policy.FetchFacts(
             # The contract lets nobody but the slot's owner ask.
             owners_turn=True,
             spec_approved=site.has_approved(view.spec_hash),
-            head_intact=_head_intact(site, view),
+            head_intact=not fault,
+            head_fault=fault,
             key_just_rotated=requester is not None and key_just_rotated(requester, view.now),
         )
     )
     return Answer(opinion.approve, opinion.sentence, policy.NO_EVIDENCE)
 
 
-def _head_intact(site: Site, view: CampaignView) -> bool:
+def _fault_of_head(site: Site, view: CampaignView) -> str:
+    """What is wrong with the head's objects in the store; empty if nothing is."""
     if view.head == GENESIS:
-        return True
+        return ""
     try:
         custody.see_whole(site, view.number, site.ledger.model(view.number, view.head))
     except UntrustedDataError as error:
         site.logger.warning("The head is not intact: %s", error)
-        return False
-    return True
+        return error.short
+    return ""
 
 
 def _vote_on_upload(site: Site, view: CampaignView, slot: SlotView) -> Answer | None:
@@ -156,7 +159,7 @@ def _vote_on_upload(site: Site, view: CampaignView, slot: SlotView) -> Answer | 
 
 def _mistrust(site: Site, record: ModelRecord, error: UntrustedDataError) -> Answer:
     site.logger.warning("Candidate %s refused: %s", record.name, error)
-    sentence = f"The candidate can't be trusted ({error.code})."
+    sentence = f"The candidate can't be trusted ({error.code}): {error.short}."
     return Answer(False, sentence, policy.NO_EVIDENCE)
 
 

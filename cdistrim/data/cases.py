@@ -174,7 +174,7 @@ class CaseSet:
             for name, (kinds, wanted) in _FIELDS.items():
                 if arrays[name].dtype.kind not in kinds:
                     raise DataError(
-                        f"The array {name} has the type {arrays[name].dtype}; expected are "
+                        f"The array {name} has the type {arrays[name].dtype.name}; expected are "
                         f"{wanted}.",
                         hint=_BUILD_AGAIN,
                     )

@@ -217,7 +217,7 @@ def test_genesis_is_never_restored(simulate: Simulate) -> None:
 def test_where_the_spec_is_not_approved_nothing_is_approved() -> None:
     everything = RestoreFacts(
         spec_approved=False,
-        head_damaged=True,
+        head_fault="models/x is missing",
         own_share_bad=True,
         failed_itself=True,
         too_few_released=True,

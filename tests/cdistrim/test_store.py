@@ -252,8 +252,21 @@ def test_a_store_without_delete_rights_keeps_its_orphans(
 
 
 def test_a_writable_store_is_left_as_it_was(backend: Backend) -> None:
+    backend.store.put(WHERE, DATA)
     backend.store.check_writable("probe")
     assert backend.store.list("probe") == ()
+
+
+def test_a_directory_that_is_not_there_is_no_store_and_is_not_made(tmp_path: Path) -> None:
+    root = tmp_path / "not-mounted" / "store"
+    store = ObjectStore(f"file://{root}")
+    with pytest.raises(StoreUnavailableError, match=f"no store at file://{root}") as caught:
+        store.check_writable("probe")
+    assert f"Make the directory {root}" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+    store.put(WHERE, DATA)  # Whoever deposits something means it.
+    store.check_writable("probe")
 
 
 def test_a_store_that_is_not_writable_is_named(backend: Backend) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from cdistrim.iteration import Trained
 from cdistrim.lease import Lease
 from cdistrim.measurements import INFERENCE
 from cdistrim.protocol import BallotKind, SkipReason, SlotState
+from cdistrim.report.wording import short_hash
 from cdistrim.voting import answer_ballot
 from cdistrim.weights import Weights
 from tests.simulated import SimulatedConsortium
@@ -83,20 +85,43 @@ def test_a_candidate_that_fails_a_hard_check_is_voted_down(
     assert steps.view().head == 0
 
 
-def test_a_candidate_whose_object_was_altered_is_voted_down(simulate: Simulate) -> None:
+def swap(path: Path) -> None:
+    """Another object under its name."""
+    path.write_bytes(b"of another model")
+
+
+@pytest.mark.parametrize(
+    ("damage", "how"),
+    [
+        (Path.unlink, " is missing"),
+        (truncate, " has the SHA-256 "),
+        (alter, " has the SHA-256 "),
+        (swap, " has the SHA-256 "),
+    ],
+)
+@pytest.mark.parametrize("kind", ["models", "capsules"])
+def test_a_candidate_with_a_damaged_object_is_voted_down_and_the_object_named(
+    simulate: Simulate, damage: Callable[[Path], None], how: str, kind: str
+) -> None:
     steps = Stepper(simulate(size=2))
     asked_with(steps, lambda _: None)
-    where = steps.place("hospital-1", "models", "hospital-1-1")
+    where = steps.place("hospital-1", kind, "hospital-1-1")
     (path,) = (steps.simulated.consortium.store / where).iterdir()
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
     path.chmod(0o600)
-    path.write_bytes(data)
+    damage(path)
 
     (answer,) = steps.vote()
 
     assert not answer.approve
-    assert "IntegrityError" in answer.sentence
+    named = f"{kind}/hospital-1-1/{short_hash(path.name)}"
+    assert "(IntegrityError): 31337-0x…" in answer.sentence
+    assert named + how in answer.sentence
+    if path.exists():
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert f"{short_hash(found)}, not {short_hash(path.name)}." in answer.sentence
+    kept = (steps.sites["hospital-2"].directory / "log" / "votes.jsonl").read_text()
+    assert answer.sentence in json.loads(kept.splitlines()[-1])["sentence"]
+    assert len(answer.sentence) < 240, "a display shows no more"
 
 
 def test_nothing_is_measured_twice_at_a_site(simulate: Simulate) -> None:
@@ -143,6 +168,8 @@ def test_a_fetch_is_refused_where_the_head_is_damaged(
     (answer,) = steps.vote()
 
     assert not answer.approve
+    assert "hash is wrong (31337-0x…" in answer.sentence
+    assert f"/models/hospital-1-1/{short_hash(path.name)} " in answer.sentence
     assert steps.simulated.slots()[1].skip_reason is SkipReason.FETCH_REFUSED
 
 

@@ -138,8 +138,19 @@ def test_a_store_on_a_file_system_that_takes_no_files(site: Path) -> None:
 
     ended = call("site", "check", site)
 
-    assert_explained(ended, 12, "/proc/cdistrim", "can't be made", "account write to it")
+    assert_explained(ended, 12, "no store at file:///proc/cdistrim", "account write to it")
     assert "bucket" not in ended.err
+
+
+def test_a_store_whose_directory_is_not_there_is_not_made(site: Path, tmp_path: Path) -> None:
+    root = tmp_path / "not-mounted"
+    _set(site, store_url=f"file://{root}")
+
+    ended = call("site", "check", site)
+
+    assert_explained(ended, 12, f"no store at file://{root}", f"Make the directory {root}")
+    assert "store: not yet" in ended.out
+    assert not root.exists()
 
 
 def test_a_store_that_this_account_may_not_write_to(
@@ -214,7 +225,7 @@ def test_a_directory_of_keys_that_others_can_write_to(site: Path) -> None:
     assert_explained(call("site", "check", site), 4, "0777", "chmod 700")
 
 
-@pytest.mark.parametrize("part", [".", "approved", "memory", "work"])
+@pytest.mark.parametrize("part", [".", "approved", "memory", "refused", "work"])
 @pytest.mark.parametrize("mode", [0o702, 0o720])
 def test_a_site_that_others_can_write_to(site: Path, part: str, mode: int) -> None:
     (site / part).chmod(mode)

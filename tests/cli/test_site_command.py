@@ -52,6 +52,8 @@ def test_a_site_is_made_checked_and_becomes_a_member(devnet: Devnet, tmp_path: P
     for path in (directory, *directory.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
     assert json.loads((directory / "site.json").read_text())["passphrase_file"] is None
+    assert_explained(call("site", "check", directory), 3, "no store at", "Make the directory")
+    (tmp_path / "store").mkdir()
     lacking = call("site", "check", directory)
     assert_explained(lacking, 3, "train.npz", "no member")
     for word in ("data: not yet", "store: writable", "ledger: not yet"):
@@ -113,6 +115,7 @@ def test_a_founder_needs_no_contract_to_begin_with(devnet: Devnet, tmp_path: Pat
     assert made.code == 0, made.err
     assert f"cdistrim site join {directory}" in made.out
     make_site_data(seed=1).save(directory / "data")
+    (tmp_path / "store").mkdir()
     assert_explained(call("site", "check", directory), 3, "joined no consortium", "site join")
     before = (directory / "site.json").read_bytes()
     assert_explained(call("site", "join", directory, "0x12"), 2, "no contract's address")
