@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cdistrim.custody import ciphertext, see_whole
 from cdistrim.errors import LedgerRefusal, NotReleasedError, UsageError
+from cdistrim.final_waiting import FinalModelTeller
 from cdistrim.lease import Lease
 from cdistrim.opening import (
     dealt_badly,
@@ -150,7 +151,8 @@ def _open(
     at = {"slot": 0, "attempt": number}
     end = time.monotonic() + patience
     say(f"{record.name} is asked for; the partners vote.")
-    _await_grant(site, campaign, number, end)
+    teller = FinalModelTeller(site, campaign, number, say)
+    _await_grant(site, campaign, number, end, teller)
     say("It is granted; holders release their shares.")
     envelope = ciphertext(site, campaign, record)
     with Lease(site.work, campaign=campaign, slot=0, purpose="final model"):
@@ -159,6 +161,7 @@ def _open(
             ready = find_key(site, campaign, record, found, envelope) or dealt_badly(found)
             if ready or time.monotonic() > end:
                 break
+            teller.shares(found)
             time.sleep(poll_seconds())
         opened = open_with_shares(site, campaign, record, found, envelope)
         site.ledger.report_final_opened(campaign=campaign, **opened.counts)
@@ -192,7 +195,9 @@ def _ballot_state(site: Site, campaign: int, number: int) -> BallotState:
     return ballot.state if ballot is not None else BallotState.NONE
 
 
-def _await_grant(site: Site, campaign: int, number: int, end: float) -> FinalFetch:
+def _await_grant(
+    site: Site, campaign: int, number: int, end: float, teller: FinalModelTeller
+) -> FinalFetch:
     while True:
         known = site.ledger.final_fetch(campaign, site.account)
         if known.round == number and known.state is FinalFetchState.GRANTED:
@@ -208,4 +213,5 @@ def _await_grant(site: Site, campaign: int, number: int, end: float) -> FinalFet
                 f"The partners have not granted the final model of campaign {campaign} yet.",
                 hint="Their agents vote by themselves; say the same again later.",
             )
+        teller.votes()
         time.sleep(poll_seconds())

@@ -14,6 +14,7 @@ from cdistrim.lease import Lease
 from cdistrim.leftovers import clear_when_idle
 from cdistrim.membership import answer_proposal, open_proposal
 from cdistrim.protocol import CampaignState, Deed, FinalFetchState, duties
+from cdistrim.report.wording import moment
 from cdistrim.site import Site
 from cdistrim.weights import from_bytes, weights_hash
 from tests.awake import awake
@@ -55,6 +56,32 @@ def test_a_majority_grants_it_and_its_shares_open_it(completed: Stepper, tmp_pat
     assert opened.arguments["good"] in (2, 3)
     with pytest.raises(UsageError, match="already"):
         fetch(asking, file)
+
+
+def test_who_is_waited_for_is_said_by_name_and_once(completed: Stepper, tmp_path: Path) -> None:
+    asking, first, second = completed.sites.values()
+    said: list[str] = []
+
+    def ask(patience: float) -> None:
+        fetch_final_model(asking, 1, tmp_path / "model", patience=patience, say=said.append)
+
+    with pytest.raises(NotReleasedError):
+        ask(0.3)
+    (ballot,) = completed.view().requests
+    until = moment(ballot.deadline)
+    votes = "Waits for 2 votes, 1 yes and 0 no so far, not yet hospital-2 and hospital-3"
+    assert said[1:] == [f"{votes}; until {until}."]
+
+    said.clear()
+    with awake(second, release=False), pytest.raises(NotReleasedError):
+        ask(3)
+    until = moment(asking.ledger.final_fetch(1, asking.account).deadline)
+    assert said[-1] == (
+        f"Has 1 of the 2 shares needed, nothing yet from hospital-2 and hospital-3; until {until}."
+    )
+    assert len(said) == len(set(said))
+    with awake(first):
+        ask(60)
 
 
 def test_it_can_be_had_after_a_member_was_removed(completed: Stepper, tmp_path: Path) -> None:
