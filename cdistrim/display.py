@@ -80,12 +80,12 @@ class PlainDisplay:
     def step(self, slot: int, hospital: str, name: str) -> None:
         """As :class:`~cdistrim.progress.Listener`."""
         with self._lock:
-            self._line(f"slot {slot}: {_name(hospital)}: {_name(name)}")
+            self._line(f"{_where(slot)}{_name(hospital)}: {_name(name)}")
 
     def waiting(self, slot: int, hospital: str, text: str) -> None:
         """As :class:`~cdistrim.progress.Listener`."""
         with self._lock:
-            self._line(f"slot {slot}: {_name(hospital)} {_say(text)}")
+            self._line(f"{_where(slot)}{_name(hospital)} {_say(text)}")
 
     def training(
         self, slot: int, epoch: int, epochs: int, batch: int, batches: int, loss: float
@@ -93,13 +93,12 @@ class PlainDisplay:
         """As :class:`~cdistrim.progress.Listener`; a line per epoch only."""
         if batch == batches:
             with self._lock:
-                where = f"slot {slot}: " if slot else ""
-                self._line(f"{where}epoch {epoch}/{epochs}, loss {loss:.4f}")
+                self._line(f"{_where(slot)}epoch {epoch}/{epochs}, loss {loss:.4f}")
 
     def vote(self, slot: int, voter: str, approve: bool, sentence: str) -> None:
         """As :class:`~cdistrim.progress.Listener`."""
         with self._lock:
-            self._line(f"slot {slot}: {_name(voter)} votes {_yes(approve)}: {_say(sentence)}")
+            self._line(f"{_where(slot)}{_name(voter)} votes {_yes(approve)}: {_say(sentence)}")
 
     def slot_ended(
         self,
@@ -204,7 +203,8 @@ class LiveDisplay:
         with self._lock:
             self._now.votes[_name(voter)] = approve
         if not approve:
-            line = Text(f"  {_name(voter)} votes no on slot {slot}: {_say(sentence)}")
+            on = f" on slot {slot}" if slot else ""
+            line = Text(f"  {_name(voter)} votes no{on}: {_say(sentence)}")
             line.stylize("yellow")
             self._console.print(line)
 
@@ -373,6 +373,11 @@ def _change(before: float | None, after: float | None) -> str:
 def _left(pace: Pace) -> str:
     left = pace.left()
     return f", about {wording.duration(left)} left" if left else ""
+
+
+def _where(slot: int) -> str:
+    """What a line begins with; 0 stands for what belongs to no slot, e.g. a joiner's request."""
+    return f"slot {slot}: " if slot else ""
 
 
 def _yes(approve: bool) -> str:

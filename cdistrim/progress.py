@@ -1,4 +1,7 @@
-"""Who wants to know how work goes: one listener a process, told by the steps. No I/O here."""
+"""Who wants to know how work goes: one listener a process, told by the steps. No I/O here.
+
+Slots count from 1; 0 stands for what belongs to none.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cdistrim import progress
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BallotTeller",
+    "Names",
+    "duty_place",
     "duty_sentence",
     "names_of",
     "standing_sentences",
@@ -23,8 +26,29 @@ __all__ = [
     "tell_of_shares",
 ]
 
-Names = Mapping[str, str]
-"""Names by account."""
+
+@dataclass(frozen=True)
+class Names:
+    """Who is a member, and who was: names fit for a terminal, by account in lower case.
+
+    ``removed`` says when somebody was removed, in seconds of ledger time.
+    """
+
+    known: Mapping[str, str]
+    removed: Mapping[str, int]
+
+    def of(self, account: str) -> str:
+        """Somebody's name; the account itself of who never was a member."""
+        return self.known.get(account.lower(), account)
+
+    def was_removed(self, account: str) -> bool:
+        """Whether somebody was a member and is none any more: nobody need wait for it."""
+        return account.lower() in self.removed
+
+    def listed(self, accounts: Sequence[str]) -> str:
+        """Names as in a sentence."""
+        return sentence_list([self.of(one) for one in accounts])
+
 
 _SUBJECTS = {
     BallotKind.FETCH: "the fetch of {}",
@@ -36,36 +60,54 @@ _SUBJECTS = {
 
 
 def names_of(ledger: Ledger) -> Names:
-    """Names of all members, fit for a terminal."""
-    return {member.account: printable(member.name) for member in ledger.members()}
+    """Names of all who are or were members."""
+    members, former = ledger.members(), ledger.former_members()
+    return Names(
+        {one.account.lower(): printable(one.name) for one in members}
+        | {one.account.lower(): printable(one.name) for one in former},
+        {one.account.lower(): one.removed_at for one in former},
+    )
+
+
+def duty_place(duty: Duty) -> str:
+    """Where a duty belongs, e.g. ``campaign 1, slot 2, attempt 2``; a first attempt is not told."""
+    slot = f", slot {duty.slot}" if duty.slot else ""
+    # Without a slot it is the round of a request.
+    attempt = f", attempt {duty.attempt}" if duty.slot and duty.attempt > 1 else ""
+    return f"campaign {duty.campaign}{slot}{attempt}"
 
 
 def duty_sentence(duty: Duty, view: CampaignView, names: Names) -> str:
-    """What a duty asks, e.g. ``campaign 1, slot 2: vote on the fetch of hospital-2, until …``."""
-    where = f"campaign {duty.campaign}" + (f", slot {duty.slot}" if duty.slot else "")
+    """What a duty asks, e.g. ``campaign 1, slot 2: vote on the fetch of hospital-2, until …``.
+
+    Args:
+        view: The campaign that the duty was found in: a later one may be at another slot.
+    """
     deadline = _deadline(duty, view)
     until = "" if deadline is None else f", until {moment(deadline)}"
-    return f"{where}: {_what(duty, view, names)}{until}"
+    return f"{duty_place(duty)}: {_what(duty, view, names)}{until}"
 
 
 def standing_sentences(view: CampaignView, names: Names) -> Iterator[str]:
-    """What a campaign waits for now, and whom: a sentence for each thing."""
+    """What a campaign waits for now, and whom: a sentence for each thing.
+
+    Of who was removed nothing is expected, though it keeps its place in the campaign's order.
+    """
     asked: dict[str, list[str]] = {}
     for duty in duties(view):
-        who = asked.setdefault(duty_sentence(duty, view, names), [])
-        who.append(names.get(duty.partner, duty.partner))
+        if not names.was_removed(duty.partner):
+            asked.setdefault(duty_sentence(duty, view, names), []).append(duty.partner)
     for sentence, who in asked.items():
-        yield f"{sentence}: {sentence_list(who)}"
+        yield f"{sentence}: {names.listed(who)}"
 
 
 def _what(duty: Duty, view: CampaignView, names: Names) -> str:
-    opener = duty.opener or (view.slot.owner if view.slot else "")
-    other = names.get(opener, opener)
+    other = names.of(duty.opener or (view.slot.owner if view.slot else ""))
     if duty.deed is Deed.VOTE and duty.kind is not None:
         return f"vote on {_SUBJECTS[duty.kind].format(other)}"
     if duty.deed is Deed.CLOSE:
         if view.removals_pending:
-            return "take out who is no member any more"
+            return f"take out {_gone(view, names)}"
         return "end the step whose time is over"
     return {
         Deed.CONVENE: "open it",
@@ -74,6 +116,16 @@ def _what(duty: Duty, view: CampaignView, names: Names) -> str:
         Deed.RELEASE: f"release a share of the model's key to {other}",
         Deed.OFFER: f"offer a one-time key to {other}, for its candidate",
     }[duty.deed]
+
+
+def _gone(view: CampaignView, names: Names) -> str:
+    """Who was removed from the consortium and is still in the campaign, since when."""
+    gone = [
+        f"{names.of(one.partner)}, removed at {moment(names.removed[one.partner.lower()])}"
+        for one in view.enrolments
+        if names.was_removed(one.partner)
+    ]
+    return sentence_list(gone) or "who is no member any more"
 
 
 def _deadline(duty: Duty, view: CampaignView) -> int | None:
@@ -101,10 +153,10 @@ class BallotTeller:
         ballot = slot.ballot
         if ballot is None:
             return
-        missing = [self._names.get(one, one) for one in ballot.electorate if ballot.waits_for(one)]
+        missing = [one for one in ballot.electorate if ballot.waits_for(one)]
         text = (
             f"waits for {ballot.quorum} votes on its {ballot.kind.name.lower()}, "
-            f"{ballot.yes} yes and {ballot.no} no so far, not yet {sentence_list(missing)}; "
+            f"{ballot.yes} yes and {ballot.no} no so far, not yet {self._names.listed(missing)}; "
             f"until {moment(slot.deadline)}"
         )
         if missing and text != self._told:
@@ -116,7 +168,8 @@ def tell_of_shares(site: Site, ref: IterationRef) -> None:
     """Tell the listener that the slot's owner waits for shares of the head's key."""
     view, slot = site.ledger.campaign(ref.campaign), site.ledger.slot(ref.campaign, ref.slot)
     if view.head != GENESIS:
-        others = [view.name_of(one) for one in view.order if one != site.account]
+        # Who was taken out of the campaign, or never enrolled, has none.
+        others = [printable(one.name) for one in view.enrolments if one.partner != site.account]
         text = f"waits for shares of the head's key from {sentence_list(others)}"
         _tell(site, slot, f"{text}, half of the time until {moment(slot.deadline)}")
 

@@ -12,22 +12,25 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from prefect.flows import Flow
 
+from cdistrim.belonging import refuse_removed
+from cdistrim.declining import refusal_sentence
 from cdistrim.leftovers import clear_when_idle
 from cdistrim.progress import listener
-from cdistrim.protocol import Deed, Duty
+from cdistrim.protocol import Deed, Duty, duties
 from cdistrim.site import SITE_VARIABLE, Site, bound_site
 from cdistrim.waiting import duty_sentence, names_of, standing_sentences
 from cdistrim.watch import observe
-from deployments.minder import Minder, standing_duties
+from deployments.minder import Minder, seen_duties
 from deployments.service import Service, serve
 from flows.dispatch import DEED_FLOWS
 from tasks.boundary import SiteFailure, origin_of
 
-__all__ = ["Act", "act_once", "serve_site", "waited_for"]
+__all__ = ["Act", "Outcome", "act_once", "refused_here", "serve_site", "waited_for"]
 
 RUNS_AT_ONCE = 4
 """One that trains, some that wait or vote."""
@@ -67,13 +70,23 @@ def _check(directory: Path) -> None:
     _ = site.data
 
 
+class Outcome(Enum):
+    """What became of a duty."""
+
+    DONE = "done"
+    FAILED = "failed"
+    OVER = "over"
+    """Others decided it, or its deadline passed, before its turn came: nothing was done."""
+
+
 @dataclass(frozen=True)
 class Act:
-    """A duty that was tried: what it asked, in words, and what went wrong."""
+    """A duty whose turn came: what it asked, in words, and what went wrong."""
 
     duty: Duty
     what: str
-    failure: Exception | None
+    outcome: Outcome
+    failure: Exception | None = None
 
 
 def act_once(directory: Path, *, only: str = "") -> Iterator[Act]:
@@ -83,18 +96,35 @@ def act_once(directory: Path, *, only: str = "") -> Iterator[Act]:
         directory: The site's.
         only: Key of the one duty to do; empty for all. Partner iterations come last: they wait for
             others.
+
+    Raises:
+        ConfigurationError: The site was removed from the consortium.
     """
     os.environ[SITE_VARIABLE] = str(directory.resolve())
     site = bound_site()
+    refuse_removed(site)
     names = names_of(site.ledger)
-    duties = sorted(standing_duties(site), key=lambda duty: duty.deed is Deed.ITERATE)
-    for duty in duties:
-        if only in ("", duty.key):
-            what = duty_sentence(duty, observe(site.ledger, duty.campaign), names)
-            listener().note(f"{site.name}: {what}")
-            yield Act(duty, what, _attempt(DEED_FLOWS[duty.deed], duty))
+    for view, duty in sorted(seen_duties(site), key=lambda seen: seen[1].deed is Deed.ITERATE):
+        if only not in ("", duty.key):
+            continue
+        what = duty_sentence(duty, view, names)
+        # What came before may have taken a while.
+        if all(duty.key != each.key for each in duties(observe(site.ledger, duty.campaign))):
+            yield Act(duty, what, Outcome.OVER)
+            continue
+        listener().note(f"{site.name}: {what}")
+        failure = _attempt(DEED_FLOWS[duty.deed], duty)
+        yield Act(duty, what, Outcome.FAILED if failure else Outcome.DONE, failure)
     # One-time keys of evaluations that are over: maybe no turn of this site follows.
     clear_when_idle(site)
+
+
+def refused_here(directory: Path) -> Iterator[str]:
+    """What the operator's refusals mean for campaigns that have not ended: a sentence for each."""
+    site = Site(directory)
+    for number in range(1, site.ledger.campaigns() + 1):
+        if sentence := refusal_sentence(site, observe(site.ledger, number)):
+            yield sentence
 
 
 def waited_for(directory: Path) -> Iterator[str]:

@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdistrim.audit import keep_checkpoint
+from cdistrim.declining import declines
 from cdistrim.errors import CDistriMError
 from cdistrim.lease import is_held
 from cdistrim.leftovers import forget_evaluations
-from cdistrim.protocol import Deed, Duty, duties
+from cdistrim.protocol import CampaignView, Deed, Duty, duties
 from cdistrim.site import Site
 from cdistrim.watch import observe, poll_seconds
 from flows.dispatch import done_along_the_way
 
-__all__ = ["CHECKPOINT_S", "LONGEST_BACKOFF", "Minder", "standing_duties"]
+__all__ = ["CHECKPOINT_S", "LONGEST_BACKOFF", "Minder", "seen_duties", "standing_duties"]
 
 HELPERS_AT_ONCE = 2
 """One may wait in a partner iteration while the other votes."""
@@ -34,11 +35,23 @@ CHECKPOINT_S = 600.0
 
 
 def standing_duties(site: Site) -> Iterator[Duty]:
-    """What the ledger asks of this site now, in all campaigns that have not ended."""
+    """What the ledger asks of this site now, but for what its operator has refused."""
+    for _, duty in seen_duties(site):
+        yield duty
+
+
+def seen_duties(site: Site) -> Iterator[tuple[CampaignView, Duty]]:
+    """The same, each with the campaign as it was seen: the newest campaign comes first.
+
+    A former member keeps its place in a campaign's order, but the ledger takes nothing from it.
+    """
+    if all(member.account != site.account for member in site.ledger.members()):
+        return
     for number in range(site.ledger.campaigns(), 0, -1):
-        for duty in duties(observe(site.ledger, number)):
-            if duty.partner == site.account:
-                yield duty
+        view = observe(site.ledger, number)
+        for duty in duties(view):
+            if duty.partner == site.account and not declines(site, view, duty):
+                yield view, duty
 
 
 @dataclass

@@ -17,7 +17,7 @@ def answer_requests(ref: IterationRef) -> int:
     """How many votes were cast."""
     site = bound_site()
     count = 0
-    for _, opinion in answer(site, observe(site.ledger, ref.campaign)):
-        progress.listener().vote(ref.slot, site.name, opinion.approve, opinion.sentence)
+    for ballot, opinion in answer(site, observe(site.ledger, ref.campaign)):
+        progress.listener().vote(ballot.id.slot, site.name, opinion.approve, opinion.sentence)
         count += 1
     return count

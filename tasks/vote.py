@@ -18,8 +18,11 @@ def vote(ref: IterationRef) -> bool | None:
     site = bound_site()
     # An evaluator votes on what it was granted; that may take the trainer a moment.
     await_grant(site, ref)
-    answer = answer_ballot(site, observe(site.ledger, ref.campaign))
+    view = observe(site.ledger, ref.campaign)
+    answer = answer_ballot(site, view)
     if answer is None:
         return None
-    progress.listener().vote(ref.slot, site.name, answer.approve, answer.sentence)
+    # The ledger may have moved on since this was called: told is the slot that was voted on.
+    slot = view.slot.number if view.slot else ref.slot
+    progress.listener().vote(slot, site.name, answer.approve, answer.sentence)
     return answer.approve

@@ -16,7 +16,6 @@ import typer
 
 from cdistrim import __version__
 from cdistrim.cli import campaign, consortium, demo, devnet, endings, ledger, member, site, verify
-from cdistrim.errors import CDistriMError, ConfigurationError
 
 __all__ = ["app", "main"]
 
@@ -59,33 +58,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
-    except CDistriMError as error:
-        endings.complain(error.what, error.hint)
-        _leave(error.exit_code)
     except SystemExit as ended:
         if ended.code == _INTERRUPTED:
             typer.echo("Stopped; what the ledger has is kept. A rerun continues there.", err=True)
             _leave(_TERMINATED if _signals else _INTERRUPTED)
         raise
-    except Exception as error:
-        if TRACEBACK_VARIABLE in os.environ:
-            raise
-        if isinstance(error, OSError) and error.filename is not None:
-            endings.complain(
-                f"{error.filename} can't be used: {error.strerror or type(error).__name__}.",
-                "See what lies there and whether this account may use it; then run it again.",
-            )
-            _leave(ConfigurationError.exit_code)
-        endings.complain(
-            f"Unexpected {type(error).__name__}: {str(error)[:500]}",
-            "What the ledger has is kept; a rerun continues there. If it happens again, report it "
-            f"with what {TRACEBACK_VARIABLE}=1 makes this command print.",
-        )
-        _leave(1)
+    except Exception as error:  # noqa: BLE001  whatever it is, a user is told
+        _leave(endings.explain(error))
 
-
-TRACEBACK_VARIABLE = "CDISTRIM_TRACEBACK"
-"""Environment variable: show the traceback of an unexpected error."""
 
 _INTERRUPTED, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 _signals: list[int] = []

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import typer
 
-__all__ = ["abandon", "complain", "last_lines", "threads_may_work"]
+from cdistrim.errors import CDistriMError, ConfigurationError
+
+__all__ = ["abandon", "complain", "explain", "last_lines", "threads_may_work"]
+
+TRACEBACK_VARIABLE = "CDISTRIM_TRACEBACK"
+"""Environment variable: show the traceback of an unexpected error."""
 
 _lines: list[str] = []
 
@@ -22,6 +29,36 @@ def threads_may_work() -> bool:
 def last_lines() -> tuple[str, ...]:
     """What is to be said below the reason why the command ended."""
     return tuple(_lines)
+
+
+def explain(error: Exception, where: str = "") -> int:
+    """Say why a command failed, and what to do next; the exit code that this has.
+
+    Args:
+        error: Why.
+        where: What it was at, to be said before.
+
+    Raises:
+        Exception: The error itself, where it is a defect and its traceback is asked for.
+    """
+    before = f"{where}: " if where else ""
+    if isinstance(error, CDistriMError):
+        complain(before + error.what, error.hint)
+        return error.exit_code
+    if TRACEBACK_VARIABLE in os.environ:
+        raise error
+    if isinstance(error, OSError) and error.filename is not None:
+        complain(
+            f"{before}{error.filename} can't be used: {error.strerror or type(error).__name__}.",
+            "See what lies there and whether this account may use it; then run it again.",
+        )
+        return ConfigurationError.exit_code
+    complain(
+        f"{before}Unexpected {type(error).__name__}: {str(error)[:500]}",
+        "What the ledger has is kept; a rerun continues there. If it happens again, report it "
+        f"with what {TRACEBACK_VARIABLE}=1 makes this command print.",
+    )
+    return 1
 
 
 def complain(what: str, hint: str) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from cdistrim.cli.acting import act
 from cdistrim.cli.endings import complain
 from cdistrim.errors import (
     CDistriMError,
@@ -18,7 +18,6 @@ from cdistrim.errors import (
 )
 
 if TYPE_CHECKING:
-    from cdistrim.ledger import Member
     from cdistrim.site import Site
 
 __all__ = ["app", "coordinator_app"]
@@ -92,11 +91,12 @@ def join(
     ),
 ) -> None:
     """Join the consortium of which this site is a member: publish the sealing key, once."""
+    from cdistrim.belonging import membership_of
     from cdistrim.site import Site
 
     here = Site(directory)
     joined = here.joining(contract, first_block=first_block)
-    member = _membership(joined)
+    member = membership_of(joined)
     key = joined.keys.sealing_key.public_bytes
     if member.sealing_key and member.sealing_key != key:
         raise _wrong_key(joined)
@@ -164,7 +164,9 @@ def _check_ledger(site: Site) -> list[str]:
     Raises:
         ConfigurationError: It is no member, or one with another name or sealing key.
     """
-    member = _membership(site)
+    from cdistrim.belonging import membership_of
+
+    member = membership_of(site)
     if not member.sealing_key:
         raise ConfigurationError(
             f"{site.name} has not published its sealing key: nobody can share a model with it.",
@@ -181,27 +183,6 @@ def _wrong_key(site: Site) -> ConfigurationError:
         hint=f"If `cdistrim site rotate-key {site.directory}` was interrupted, say it again. Else "
         "restore the site's keys from a backup: shares are sealed to the other key.",
     )
-
-
-def _membership(site: Site) -> Member:
-    """What the ledger has of this site.
-
-    Raises:
-        ConfigurationError: It is no member, or one with another name.
-    """
-    member = next((one for one in site.ledger.members() if one.account == site.account), None)
-    if member is None:
-        raise ConfigurationError(
-            f"{site.account} is no member of the consortium at {site.contract}.",
-            hint="Give the partners this account, so that they admit it, or correct the "
-            "contract's address.",
-        )
-    if member.name != site.name:
-        raise ConfigurationError(
-            f"The ledger knows {site.account} as {member.name!r}, site.json as {site.name!r}.",
-            hint="Correct the name in site.json.",
-        )
-    return member
 
 
 @app.command()
@@ -351,37 +332,7 @@ def serve(
     serve_site(directory, grace=grace)
 
 
-@app.command()
-def act(
-    directory: Path = SITE,
-    duty: str = typer.Option("", help="Key of the one duty to do; default: all."),
-) -> None:
-    """Do what the ledger asks of this site now, without any Prefect server; then end.
-
-    What it is at, and for whom it waits until when, is told on standard error.
-    """
-    from cdistrim.cli.prefect_environment import embed_prefect
-    from cdistrim.display import PlainDisplay
-    from cdistrim.progress import listen_with
-    from cdistrim.site import Site
-
-    embed_prefect(Site(directory).directory / "prefect")
-    display = PlainDisplay(sys.stderr)
-    listen_with(display)
-    display.note("looking at the ledger; the first seconds go to starting Prefect")
-    from deployments.agent import act_once, waited_for
-
-    failure: Exception | None = None
-    idle = True
-    for done in act_once(directory, only=duty):
-        idle, failure = False, done.failure or failure
-        typer.echo(f"{'failed' if done.failure else 'done'}: {done.what}")
-    if failure is not None:
-        raise failure
-    if idle:
-        typer.echo("Nothing is asked of this site now.")
-        for sentence in waited_for(directory):
-            typer.echo(f"  {sentence}")
+app.command()(act)
 
 
 @coordinator_app.command("serve")

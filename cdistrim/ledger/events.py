@@ -101,6 +101,13 @@ class EventLog:
         """The arguments alone, as of a block, which is read up to: costs are not asked for."""
         return (log.arguments for log in self._matching(name, at, arguments))
 
+    def dated(
+        self, name: str, at: BlockRef, /, **arguments: object
+    ) -> Iterator[tuple[dict[str, Any], int]]:
+        """The same with the time of each event's block, in seconds of ledger time."""
+        for log in self._matching(name, at, arguments):
+            yield log.arguments, self.timestamp(log.block)
+
     def of_campaign(self, campaign: int, at: BlockRef) -> tuple[LedgerEvent, ...]:
         """Everything about a campaign as of a block, which is read up to, oldest first."""
         logs = self._as_of(at, campaign)

@@ -36,6 +36,7 @@ __all__ = [
     "Candidate",
     "Confirmations",
     "Deployment",
+    "FormerMember",
     "Ledger",
     "LoggedEvent",
     "Member",
@@ -90,6 +91,15 @@ class Member:
     sealing_key: bytes = b""
     key_changed_at: int = field(default=0, compare=False)
     key_replaced: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True)
+class FormerMember:
+    """Somebody who was removed, at ``removed_at`` in seconds of ledger time. Nobody comes back."""
+
+    account: str
+    name: str
+    removed_at: int
 
 
 @dataclass(frozen=True)
@@ -213,6 +223,10 @@ class Ledger(Protocol):
 
     def members(self) -> tuple[Member, ...]:
         """All active members, in order of admission."""
+        ...
+
+    def former_members(self) -> tuple[FormerMember, ...]:
+        """All who were removed, in order of that."""
         ...
 
     def campaigns(self) -> int:

@@ -13,7 +13,7 @@ from cdistrim.errors import IntegrityError, LedgerUnavailableError
 from cdistrim.ledger.codec import artifact, views_artifact
 from cdistrim.ledger.events import EventLog
 from cdistrim.ledger.finality import Finality
-from cdistrim.ledger.interface import NO_HASH, Confirmations, Member
+from cdistrim.ledger.interface import NO_HASH, Confirmations, FormerMember, Member
 from cdistrim.ledger.node import BlockRef, Node, NodeRefusal, Reorganised
 from cdistrim.ledger.views import (
     Contradiction,
@@ -186,6 +186,16 @@ class ReadOnlyLedger:
                     )
                 )
         return tuple(members)
+
+    @of_one_chain
+    def former_members(self) -> tuple[FormerMember, ...]:
+        """All who were removed, in order of that."""
+        present = self._present()
+        names = {one["account"]: one["name"] for one in self._view("members", present=present)}
+        return tuple(
+            FormerMember(event["account"], names.get(event["account"], ""), when)
+            for event, when in self._events.dated("MemberRemoved", present.at)
+        )
 
     @of_one_chain
     def campaigns(self) -> int:

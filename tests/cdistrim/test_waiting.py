@@ -8,8 +8,15 @@ from typing import Any
 import pytest
 
 from cdistrim.progress import Silent, listen_with
+from cdistrim.protocol import BallotKind, Deed, Duty
 from cdistrim.report.wording import moment
-from cdistrim.waiting import BallotTeller, names_of, standing_sentences, tell_of_shares
+from cdistrim.waiting import (
+    BallotTeller,
+    duty_place,
+    names_of,
+    standing_sentences,
+    tell_of_shares,
+)
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -63,8 +70,38 @@ def test_every_duty_says_what_who_and_until_when(simulate: Simulate) -> None:
     ]
     steps.any.ledger.propose_removal(account=steps.sites["hospital-3"].account)
     steps.decide("hospital-3")
-    over = "campaign 1, slot 1: take out who is no member any more: "
-    assert [line for line in standing(steps) if line.startswith(over)]
+    (former,) = ledger.former_members()
+    assert (former.account, former.name) == (steps.sites["hospital-3"].account, "hospital-3")
+    removed = f"hospital-3, removed at {moment(former.removed_at)}"
+    assert standing(steps) == [f"campaign 1, slot 1: take out {removed}: hospital-1 and hospital-2"]
+
+
+def test_who_was_removed_is_waited_for_no_more(simulate: Simulate, heard: Heard) -> None:
+    steps = Stepper(simulate(size=4, cycles=2))
+    steps.accept()
+    leaving = steps.sites["hospital-4"]
+    steps.any.ledger.propose_removal(account=leaving.account)
+    steps.decide("hospital-4")
+    steps.any.ledger.apply_removals(campaign=1)
+    del steps.sites["hospital-4"]
+    session = steps.ask_fetch()
+
+    tell_of_shares(session.site, session.ref)
+    lines = [*standing(steps), *heard.lines]
+
+    assert [line for line in lines if "release a share" in line]
+    assert [line for line in heard.lines if "from hospital-1 and hospital-3" in line]
+    for line in lines:
+        assert leaving.account not in line
+        assert "hospital-4" not in line
+
+
+def test_a_duty_keeps_its_own_slot_and_attempt_in_words(simulate: Simulate) -> None:
+    steps = Stepper(simulate(size=2))
+    again = Duty(Deed.ITERATE, steps.any.account, 1, 2, 3)
+    assert duty_place(again) == "campaign 1, slot 2, attempt 3"
+    request = Duty(Deed.VOTE, steps.any.account, 1, 0, 3, BallotKind.FINAL_FETCH)
+    assert duty_place(request) == "campaign 1", "a round is no attempt"
 
 
 def test_who_waits_says_for_whom_and_says_it_again_when_that_changes(

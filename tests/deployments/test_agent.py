@@ -10,14 +10,20 @@ from collections.abc import Callable
 import pytest
 from prefect import flow
 
+from cdistrim.convening import open_campaign
+from cdistrim.iteration import IterationRef
+from cdistrim.progress import Silent, listen_with
 from cdistrim.protocol import Deed, Duty
-from cdistrim.site import SITE_VARIABLE
-from deployments.agent import act_once
+from cdistrim.site import SITE_VARIABLE, site_bound_to
+from cdistrim.voting import answer_ballot
+from deployments.agent import Outcome, act_once, refused_here
 from deployments.local import LAST_REGISTERED
+from deployments.minder import standing_duties
 from flows.dispatch import DEED_FLOWS, Agents
+from tasks.vote import vote
 from tests.prefect_server import PrefectServer
 from tests.serving import PATIENCE_S, ApiCaller, agent_of, enrolled, wait_for
-from tests.simulated import SimulatedConsortium
+from tests.simulated import SimulatedConsortium, tiny_spec
 from tests.stepping import Stepper
 
 pytestmark = pytest.mark.slow
@@ -65,3 +71,87 @@ def test_a_site_without_an_agent_erases_keys_of_evaluations_that_are_over(
     assert list(act_once(evaluator.directory)) == []
 
     assert not left.exists()
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_duty_that_is_over_before_its_turn_comes_is_named_and_left(
+    simulate: Callable[..., SimulatedConsortium], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consortium = simulate(2)
+    consortium.found()
+    consortium.open_campaign()
+    open_campaign(consortium.site("hospital-1"), tiny_spec(consortium.names, name="second"))
+    site = consortium.site("hospital-2")
+    site.approve_spec(site.ledger.campaign(2).spec_hash)
+    monkeypatch.setenv(SITE_VARIABLE, "")
+
+    acts = act_once(site.directory)
+    first = next(acts)
+    for name in consortium.names:  # The ledger moves on to the first slot meanwhile.
+        consortium.site(name).ledger.enrol(
+            campaign=1, cases=24, data_commitment=b"\1" * 32, evaluator=True
+        )
+    rest = list(acts)
+
+    assert (first.outcome, first.what.split(",")[0]) == (Outcome.DONE, "campaign 2: enrol")
+    (second,) = rest
+    assert (second.outcome, second.failure) == (Outcome.OVER, None)
+    assert second.what.startswith("campaign 1: enrol, until ")
+
+
+def test_of_a_refused_campaign_votes_and_shares_are_left_to_do(
+    simulate: Callable[..., SimulatedConsortium],
+) -> None:
+    """Whoever says nothing is asked on; who says no is asked for what a no leaves due."""
+    consortium = simulate(3)
+    consortium.found()
+    consortium.open_campaign()
+    digest = consortium.spec.digest()
+    owner, voter = consortium.site("hospital-1"), consortium.site("hospital-2")
+    (voter.directory / "approved" / digest.hex()).unlink()
+    assert [duty.deed for duty in standing_duties(voter)] == [Deed.ENROL]
+    voter.refuse_spec(digest)
+    assert list(standing_duties(voter)) == []
+    assert list(refused_here(voter.directory)) == [
+        "campaign 1: refused here; hospital-2 does not enrol"
+    ]
+    voter.approve_spec(digest)
+    assert list(refused_here(voter.directory)) == []
+
+    steps = Stepper(consortium)
+    steps.accept()
+    steps.accept()
+    owner, voter = steps.owner(), steps.sites["hospital-2"]
+    owner.refuse_spec(digest)
+    voter.refuse_spec(digest)
+    assert list(standing_duties(owner)) == []
+    assert list(refused_here(owner.directory)) == [
+        "campaign 1: refused here; hospital-3 votes no, and its turns pass at their deadlines"
+    ]
+    owner.approve_spec(digest)
+    steps.session().request_token()
+    assert [duty.deed for duty in standing_duties(voter)] == [Deed.VOTE]
+    assert answer_ballot(steps.sites["hospital-1"], steps.view()) is not None
+    assert [duty.deed for duty in standing_duties(voter)] == [Deed.RELEASE], "no offer"
+
+
+def test_the_slot_that_is_told_is_the_one_that_was_voted_on(
+    simulate: Callable[..., SimulatedConsortium],
+) -> None:
+    steps = Stepper(simulate(size=2))
+    steps.accept()
+    steps.session().request_token()
+    told: list[tuple[int, str]] = []
+
+    class Heard(Silent):
+        def vote(self, slot: int, voter: str, approve: bool, sentence: str) -> None:
+            told.append((slot, f"{voter} {approve} {sentence}"))
+
+    listen_with(Heard())
+    try:
+        with site_bound_to(steps.sites["hospital-1"].directory):
+            vote.fn(IterationRef(1, 1, 1))  # Called for a slot that is over by now.
+    finally:
+        listen_with(Silent())
+
+    assert told == [(2, "hospital-1 True Granted: nothing speaks against it.")]

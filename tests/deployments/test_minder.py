@@ -99,6 +99,18 @@ def test_nobody_acts_for_another_site(running: SimulatedConsortium) -> None:
     assert helpers.commands == []
 
 
+def test_no_process_is_started_for_what_the_operator_refused(
+    running: SimulatedConsortium,
+) -> None:
+    helpers, site = _Helpers(), running.site("hospital-1")
+    site.refuse_spec(running.spec.digest())
+    minder = helpers.minder(site)
+    for second in (0.0, GRACE + 1):
+        helpers.now = second
+        minder.look()
+    assert helpers.commands == []
+
+
 def _signed(site: Site) -> int:
     return len(list((site.directory / "checkpoints").glob("*")))
 

@@ -323,6 +323,7 @@ def test_members_come_and_go_by_ballot(seen: Seen) -> None:
     hospitals, newcomer = seen.members, join(seen)
     names = [member.name for member in hospitals.ledgers[1].members()]
     assert names == ["hospital-1", "hospital-2", "hospital-3", "hospital-9"]
+    assert hospitals.ledgers[0].former_members() == ()
     assert hospitals.ledgers[0].members()[3].sealing_key == b"newcomer's public key"
 
     number = hospitals.open()
@@ -335,6 +336,9 @@ def test_members_come_and_go_by_ballot(seen: Seen) -> None:
         assert now is not None
         voter.cast_vote(ballot=ballot, subject=now.subject, approve=True)
     assert leaving not in {member.account for member in hospitals.ledgers[0].members()}
+    (former,) = hospitals.ledgers[0].former_members()
+    assert (former.account, former.name) == (leaving, "hospital-3")
+    assert 0 < former.removed_at <= hospitals.ledgers[0].now()
 
     view = hospitals.ledgers[0].campaign(number)
     assert view.removals_pending
