@@ -17,6 +17,7 @@ from cdistrim.errors import ConfigurationError, UsageError
 from cdistrim.site import write_atomically
 from cdistrim.spec import PolicyName, VotingMode
 from cdistrim.store import STORE_URL, STORE_URL_RULE, ObjectStore
+from cdistrim.urls import without_secrets
 
 __all__ = [
     "CHAIN",
@@ -115,7 +116,7 @@ class DemoOptions(BaseModel):
             )
         if self.store and not re.fullmatch(STORE_URL, self.store):
             raise UsageError(
-                f"--store {self.store!r} is no store URL: {STORE_URL_RULE}.",
+                f"--store {without_secrets(self.store)!r} is no store URL: {STORE_URL_RULE}.",
                 hint="Write it like gs://bucket/path or file:///path.",
             )
         if self.store:

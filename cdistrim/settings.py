@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from cdistrim.errors import ConfigurationError
 from cdistrim.handwritten import NotUnderstood, read_written, understand
 from cdistrim.store import STORE_URL, STORE_URL_RULE
+from cdistrim.urls import node_url_fault
 
 __all__ = ["ContractAddress", "LedgerUrl", "Settings", "StoreUrl", "matching"]
 
@@ -58,7 +59,13 @@ def matching(pattern: str, rule: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-LedgerUrl = Annotated[str, matching(r"https?://.+", "it begins with http:// or https://")]
+def _node_url(text: str) -> str:
+    if fault := node_url_fault(text):
+        raise ValueError(fault)
+    return text
+
+
+LedgerUrl = Annotated[str, AfterValidator(_node_url)]
 """JSON-RPC address of a node."""
 ContractAddress = Annotated[
     str, matching(r"0x[0-9a-fA-F]{40}", "it has 0x and 40 hexadecimal digits")

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from cdistrim.errors import ConfigurationError, IntegrityError, StoreUnavailableError, UsageError
 from cdistrim.report.wording import short_hash, short_path
+from cdistrim.urls import without_secrets
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -80,7 +81,7 @@ class ObjectStore:
     def __init__(self, url: str, **options: object) -> None:
         if not re.fullmatch(rf"{STORE_URL}|memory://.+", url):
             raise ConfigurationError(
-                f"{url!r} is no store URL: {STORE_URL_RULE}.",
+                f"{without_secrets(url)!r} is no store URL: {STORE_URL_RULE}.",
                 hint="Write it like gs://bucket/path or file:///path.",
             )
         scheme = url.partition("://")[0]

@@ -58,7 +58,13 @@ def deploy(
     from cdistrim.ledger import EthereumLedger
     from cdistrim.ledger.words import account_word
     from cdistrim.site import Site
+    from cdistrim.urls import node_url_fault, without_secrets
 
+    if fault := node_url_fault(ledger_url) if ledger_url else "":
+        raise UsageError(
+            f"--ledger-url {without_secrets(ledger_url, node=True)!r} is invalid: {fault}.",
+            hint="Correct it.",
+        )
     founders = [_founder(word) for word in founder]
     here = Site(site)
     _require_founder(here, founders)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from cdistrim.errors import (
     UsageError,
     WaitingError,
 )
+from cdistrim.report.wording import plural
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
@@ -49,7 +51,13 @@ def init(
     from cdistrim.private_files import refuse_foreign_writers
     from cdistrim.site import PASSPHRASE_FILE, Site, SiteSettings
     from cdistrim.site_keys import create_site_keys
+    from cdistrim.urls import without_secrets
 
+    if blocked := next((p for p in (directory, *directory.parents) if _is_no_directory(p)), None):
+        raise UsageError(
+            f"{blocked} is no directory, so there can't be a site at {directory}.",
+            hint="Give another directory; a new one is made.",
+        )
     file = directory / PASSPHRASE_FILE
     try:
         settings = SiteSettings(
@@ -63,6 +71,8 @@ def init(
     except ValidationError as error:
         where, what = problem_of(error, SiteSettings)
         value = error.errors(include_url=False)[0]["input"]
+        if where.endswith("_url"):
+            value = without_secrets(str(value), node=where == "ledger_url")
         raise UsageError(
             f"--{where.replace('_', '-')} {value!r} is invalid: {what}.", hint="Correct it."
         ) from None
@@ -80,6 +90,10 @@ def init(
         f"Put train.npz and holdout.npz into {directory / 'data'}, then: cdistrim site check "
         f"{directory}"
     )
+
+
+def _is_no_directory(path: Path) -> bool:
+    return os.path.lexists(path) and not path.is_dir()
 
 
 @app.command()
@@ -144,7 +158,10 @@ def check(directory: Path = SITE) -> None:
 
 def _check_data(site: Site) -> list[str]:
     parts = {"training": site.data.train, "hold-out": site.data.holdout}
-    return [f"{part}: {len(each)} cases, {each.positives} positive" for part, each in parts.items()]
+    return [
+        f"{part}: {plural(len(each), 'case')}, {each.positives} positive"
+        for part, each in parts.items()
+    ]
 
 
 def _check_store(site: Site) -> list[str]:
@@ -200,8 +217,8 @@ def backup(
     kept = back_up(site, file)
     typer.echo(f"{kept.name}: account {kept.account}")
     typer.echo(
-        f"Backed up to {file}: settings, keys, {kept.approved} approved specs, salts of "
-        f"{kept.salts} cases."
+        f"Backed up to {file}: settings, keys, {plural(kept.approved, 'approved spec')}, salts of "
+        f"{plural(kept.salts, 'case')}."
     )
     typer.echo(
         "Not in it: the passphrase, which alone opens it, and the cases. Keep them elsewhere."
@@ -219,8 +236,8 @@ def restore(
     kept = restore_backup(file, directory)
     typer.echo(f"{kept.name}: account {kept.account}")
     typer.echo(
-        f"Restored from the backup of {kept.made}: settings, keys, {kept.approved} approved specs, "
-        f"salts of {kept.salts} cases."
+        f"Restored from the backup of {kept.made}: settings, keys, "
+        f"{plural(kept.approved, 'approved spec')}, salts of {plural(kept.salts, 'case')}."
     )
     typer.echo(f"Let no second copy of this site run. Then: cdistrim site check {directory}")
 
@@ -239,7 +256,7 @@ def checkpoint(directory: Path = SITE) -> None:
 
     kept, new = keep_checkpoint(site)
     made = "Signed" if new else "Nothing new since the last checkpoint"
-    typer.echo(f"{made}: {kept.records} records, up to block {kept.block}.")
+    typer.echo(f"{made}: {plural(kept.records, 'record')}, up to block {kept.block}.")
     typer.echo(f"Running hash of the last one: {kept.digest.hex()}")
 
 
@@ -276,7 +293,6 @@ def doctor(directory: Path = SITE) -> None:
     """
     from cdistrim.cli.recoverability_table import recoverability_lines
     from cdistrim.recoverability import Outlook, damage_of, recoverability_of
-    from cdistrim.report.wording import plural
     from cdistrim.site import Site
 
     site = Site(directory)

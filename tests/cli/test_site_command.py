@@ -248,6 +248,56 @@ def test_a_setting_that_is_invalid_makes_no_site(tmp_path: Path, option: str, va
 
 
 @pytest.mark.usefixtures("passphrase")
+@pytest.mark.parametrize(
+    ("option", "value", "shown"),
+    [
+        ("ledger-url", "https://me:hunter2@node:8545/x", "https://…@node:8545"),
+        ("ledger-url", "https://hunter2@node:8545", "https://…@node:8545"),
+        ("ledger-url", "https://me:hunter2/2@node:99999", "…@node:99999"),
+        ("ledger-url", "me:hunter2@node:8545", "…@node:8545"),
+        ("ledger-url", "http://node:99999/hunter2", "http://node:99999/…"),
+        ("ledger-url", "http://node:0", "http://node:0"),
+        ("ledger-url", "http://node:http", "http://node:http"),
+        ("ledger-url", "http://:8545", "http://:8545"),
+        ("store-url", "gs://me:hunter2@bucket/x", "gs://…@bucket/x"),
+        ("store-url", "file://me:hunter2@host/srv", "file://…@host/srv"),
+        ("store-url", "gs://bucket:99999/x", "gs://bucket:99999/x"),
+    ],
+)
+def test_an_address_that_can_not_be_is_refused_and_no_secret_in_it_is_shown(
+    tmp_path: Path, option: str, value: str, shown: str
+) -> None:
+    directory = tmp_path / "site"
+
+    ended = _init(directory, {option: value})
+
+    assert_explained(ended, 2, f"--{option}", shown)
+    assert "hunter2" not in ended.out + ended.err
+    assert not directory.exists()
+
+
+def test_no_consortium_is_founded_by_such_an_address(tmp_path: Path) -> None:
+    ended = _deploy_by(tmp_path / "site", "http://me:hunter2@127.0.0.1:1")
+    assert_explained(ended, 2, "--ledger-url", "http://…@127.0.0.1:1")
+    assert "hunter2" not in ended.err
+
+
+def _deploy_by(site: Path, url: str) -> Ended:
+    return call("consortium", "deploy", "--ledger-url", url, "--site", site, "--founder", OTHER)
+
+
+@pytest.mark.usefixtures("passphrase")
+@pytest.mark.parametrize("below", ["", "below/deep"])
+def test_no_site_is_made_where_a_file_is(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    ended = _init(tmp_path / "file" / below, {})
+
+    assert_explained(ended, 2, f"{tmp_path / 'file'} is no directory", "another directory")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.usefixtures("passphrase")
 def test_no_keys_are_made_where_others_can_write(tmp_path: Path) -> None:
     directory = tmp_path / "site"
     directory.mkdir()
