@@ -53,8 +53,13 @@ def open_proposal(site: Site, name: str) -> Proposal:
     proposals = site.ledger.proposals()
     found = next((each for each in proposals if each.name == name), None)
     if found is None:
-        about = ", ".join(sorted({each.name for each in proposals})) or "nobody"
-        raise UsageError(f"No ballot on {name!r} is open.", hint=f"Open are ballots on {about}.")
+        about = wording.sentence_list(sorted({each.name for each in proposals}))
+        raise UsageError(
+            f"No ballot on {name!r} is open.",
+            hint=f"Open: {wording.plural(len(proposals), 'ballot')} on {about}."
+            if proposals
+            else "None on any other member is open either.",
+        )
     return found
 
 

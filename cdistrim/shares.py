@@ -21,6 +21,7 @@ from Crypto.Protocol.SecretSharing import Shamir
 
 from cdistrim.envelope import Context, DataKey, account_of, canonical_json
 from cdistrim.errors import BadDealingError, SealError, UsageError
+from cdistrim.report.wording import plural
 
 __all__ = [
     "MAX_HOLDERS",
@@ -120,7 +121,7 @@ def recover(shares: Sequence[Share], threshold: int) -> DataKey:
     chosen = list({share.index: share for share in shares}.values())[:threshold]
     if len(chosen) < max(threshold, MIN_THRESHOLD):
         raise SealError(
-            f"{len(chosen)} shares are not enough: {threshold} are needed.",
+            f"{plural(len(chosen), 'share')} can't open anything: {threshold} are needed.",
             hint="Wait for more holders to release theirs.",
         )
     return _combined(chosen)
@@ -146,7 +147,7 @@ def check_dealing(key: DataKey, shares: Sequence[Share], threshold: int) -> None
     """
     if not MIN_THRESHOLD <= threshold <= len(shares):
         raise BadDealingError(
-            f"{len(shares)} shares with a threshold of {threshold} can't open anything.",
+            f"{plural(len(shares), 'share')} with a threshold of {threshold} can't open anything.",
             hint="Vote no: whoever dealt it did not follow the protocol.",
         )
     base, others = shares[: threshold - 1], shares[threshold - 1 :]

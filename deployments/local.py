@@ -24,6 +24,7 @@ from cdistrim.data.cases import SiteData
 from cdistrim.devnet import CHAIN_ID, Devnet
 from cdistrim.devnet.directory import port_of
 from cdistrim.errors import ConfigurationError, ServerUnavailableError
+from cdistrim.report.wording import plural
 from cdistrim.site import Site, write_atomically
 from cdistrim.spec import CampaignSpec
 from deployments.coordinator import check_cron
@@ -158,7 +159,7 @@ class LocalConsortium:
         )
         if tuple(consortium.sites) != self._names:
             raise ConfigurationError(
-                f"{self.directory} holds {len(consortium.sites)} sites, "
+                f"{self.directory} holds {plural(len(consortium.sites), 'site')}, "
                 f"{len(self._names)} were asked for.",
                 hint="Give the same number, or another --directory.",
             )

@@ -23,6 +23,7 @@ from cdistrim.envelope import account_of
 from cdistrim.errors import IntegrityError, LedgerUnavailableError, UntrustedDataError, UsageError
 from cdistrim.ledger import BlockRef
 from cdistrim.places import checkpoint_place, consortium_place
+from cdistrim.report.wording import plural
 from cdistrim.signing import SignedDocument
 from cdistrim.site import write_atomically
 
@@ -192,7 +193,8 @@ def _require_former(ledger: Ledger, former: Checkpoint, final: BlockRef, directo
     if not ledger.has_block(former.reference):
         raise IntegrityError(
             f"The chain does not have block {former.block} any more as this site signed it, after "
-            f"{former.records} records: history was rewritten, or the node is on another chain.",
+            f"{plural(former.records, 'record')}: history was rewritten, or the node is on another "
+            "chain.",
             hint=f"Tell the partners, and see what was changed: cdistrim verify {directory}",
         )
 

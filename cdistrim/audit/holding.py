@@ -11,6 +11,7 @@ from cdistrim.audit.checkpoint import Checkpoint, Held
 from cdistrim.audit.history import Finding, Ground, History
 from cdistrim.envelope import account_of
 from cdistrim.errors import IntegrityError
+from cdistrim.report.wording import plural
 
 if TYPE_CHECKING:
     from cdistrim.ledger import BlockRef, Ledger
@@ -151,7 +152,7 @@ def _difference(history: History, held: Held, signer: Signer) -> Finding | None:
     same = max((one for one in signer.agreed if one < checkpoint.records), default=0)
     for number, piece in checkpoint.pieces.items():
         if number > history.records:
-            why = f"{signer.name} signed {checkpoint.records} records ({held.where})"
+            why = f"{signer.name} signed {plural(checkpoint.records, 'record')} ({held.where})"
             missing = history.records + 1
             return history.finding(Ground.CHECKPOINT, missing, why, earliest=same + 1)
         if not digests[number].startswith(piece):

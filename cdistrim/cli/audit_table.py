@@ -63,14 +63,14 @@ def _rows(audit: Audit) -> Iterator[Row]:
     if history.broken is not None and not wrong:
         rules = f"records 1 to {history.records} follow from those before them"
     yield _row("rules of the protocol", wrong, rules)
-    models = _count(len(history.accepted), "accepted model")
+    models = wording.plural(len(history.accepted), "accepted model")
     yield "campaigns", _Mark.OPEN, f"{history.campaigns}, with {models}"
     for member in history.members:
         yield _of_member(member, audit.signer(member.account))
     for stranger in audit.holding.strangers:
         yield "a checkpoint of nobody", _Mark.BAD, stranger.why
     if audit.junk:
-        junk = _count(len(audit.junk), "object")
+        junk = wording.plural(len(audit.junk), "object")
         found = f"passed over, since no member signed them: {junk}, first {audit.junk[0]}"
         yield "checkpoints in the store", _Mark.OPEN, found
     if audit.compared is not None:
@@ -102,7 +102,8 @@ def _of_member(member: Member, signer: Signer | None) -> Row:
     what = f"signed by {member.name}"
     if signer is None:
         return what, _Mark.OPEN, "no checkpoint"
-    agreed = f"agrees up to record {signer.confirmed} ({_count(len(signer.agreed), 'checkpoint')})"
+    checkpoints = wording.plural(len(signer.agreed), "checkpoint")
+    agreed = f"agrees up to record {signer.confirmed} ({checkpoints})"
     if signer.finding is None:
         return what, _Mark.GOOD, agreed
     wrong = f"{signer.finding.where}: {signer.finding.why}"
@@ -126,10 +127,6 @@ def _verdict(audit: Audit) -> str:
     if confirmed < records:
         verdict += f" The {records - confirmed} behind them are newer than every checkpoint."
     return verdict
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _printable(text: str) -> str:

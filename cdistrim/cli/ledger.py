@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from cdistrim.errors import LedgerUnavailableError
+from cdistrim.report.wording import plural
 
 __all__ = ["app"]
 
@@ -38,6 +39,6 @@ def export(
             f"The contract has no event up to block {header.block}, the last that counts.",
             hint="Wait for more blocks; then run it again.",
         )
-    typer.echo(f"{last.number} records, up to block {header.block}: {file}")
+    typer.echo(f"{plural(last.number, 'record')}, up to block {header.block}: {file}")
     typer.echo(f"Running hash of the last one: {last.digest.hex()}")
     typer.echo(f"Check it with: cdistrim verify --export {file} --checkpoint FILE-OR-DIRECTORY")

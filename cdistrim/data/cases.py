@@ -73,8 +73,8 @@ class CaseSet:
             )
         if self.volumes.shape[0] != count or labels.shape != (count,):
             raise DataError(
-                f"{count} identifiers, {self.volumes.shape[0]} volumes and labels of shape "
-                f"{labels.shape} do not belong together.",
+                f"{plural(count, 'identifier')}, {plural(self.volumes.shape[0], 'volume')} and "
+                f"labels of shape {labels.shape} do not belong together.",
                 hint="Build the data set again.",
             )
         if odd := int((~np.isin(labels, (0, 1))).sum()):
@@ -85,12 +85,14 @@ class CaseSet:
         if not np.isfinite(self.volumes).all():
             broken = int((~np.isfinite(self.volumes)).any(axis=(1, 2, 3, 4)).sum())
             raise DataError(
-                f"{broken} of {count} volumes hold values that are not finite.",
+                f"{broken} of {plural(count, 'volume')} {'holds' if broken == 1 else 'hold'} "
+                "values that are not finite.",
                 hint="Repair or leave out these scans and build the set again.",
             )
         if len(set(self.ids)) != count:
             raise DataError(
-                f"{count - len(set(self.ids))} of {count} identifiers occur more than once.",
+                f"Of {plural(count, 'identifier')} only {len(set(self.ids))} differ: some occur "
+                "more than once.",
                 hint="A patient counts once: keep one case for each patient.",
             )
         object.__setattr__(self, "labels", labels.astype(np.int8))
@@ -122,8 +124,8 @@ class CaseSet:
         """
         if min(self.positives, self.negatives) < minimum:
             raise DataError(
-                f"The set holds {self.negatives} cases of class 0 and {self.positives} of class 1; "
-                f"at least {minimum} of each are needed.",
+                f"The set holds {plural(self.negatives, 'case')} of class 0 and {self.positives} "
+                f"of class 1; at least {minimum} of each are needed.",
                 hint="Add cases of the missing class, or take part without this role.",
             )
 
@@ -278,7 +280,7 @@ class SiteData:
         for (one, some), (other, more) in combinations(sets.items(), 2):
             if both := len({*some.ids} & {*more.ids}):
                 raise DataError(
-                    f"{both} of the cases in {one} are in {other}, too.",
+                    f"{both} of the cases in {one} {'is' if both == 1 else 'are'} in {other}, too.",
                     hint="Split by patient: nobody may be on both sides.",
                 )
         if len({cases.shape for cases in sets.values()}) != 1:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cdistrim.data.cases import CaseSet
 from cdistrim.errors import DataError, KeyFileError
+from cdistrim.report.wording import plural
 
 __all__ = ["commit", "commit_cases", "load_salts", "merkle_root", "write_salts"]
 
@@ -43,7 +44,8 @@ def commit(cases: CaseSet, salts: Mapping[str, bytes]) -> bytes:
     missing = sum(one not in salts for one in cases.ids)
     if missing:
         raise DataError(
-            f"{missing} of {len(cases)} cases have no salt.",
+            f"{missing} of {plural(len(cases), 'case')} {'has' if missing == 1 else 'have'} "
+            "no salt.",
             hint="Restore the site's salt file from its backup, or enrol again with new salts.",
         )
     leaves = []

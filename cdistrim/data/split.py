@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cdistrim.data.cases import CaseSet, SiteData
 from cdistrim.errors import DataError
+from cdistrim.report.wording import plural
 
 __all__ = ["Split", "SplitPlan", "split_cases"]
 
@@ -81,7 +82,7 @@ def split_cases(cases: CaseSet, plan: SplitPlan, *, seed: int) -> Split:
     """
     if plan.total > len(cases):
         raise DataError(
-            f"The split needs {plan.total} cases, there are {len(cases)}.",
+            f"The split needs {plural(plan.total, 'case')}; of these, {len(cases)} are there.",
             hint="Choose smaller sets.",
         )
     cases.require_classes()

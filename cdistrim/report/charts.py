@@ -111,8 +111,8 @@ def draw_calibration(models: Sequence[ModelTest]) -> str:
         canvas.polyline(points, colour, 2, dash)
         most = max((p.cases for p in model.calibration), default=1)
         for point, (px, py) in zip(model.calibration, points, strict=True):
-            tip = f"{model.label}: {point.cases} cases, score {point.predicted:.2f}, "
-            tip += f"rate {point.observed:.2f}"
+            tip = f"{model.label}: {wording.plural(point.cases, 'case')}, "
+            tip += f"score {point.predicted:.2f}, rate {point.observed:.2f}"
             radius = 3 + 4 * (point.cases / most) ** 0.5
             fill = colour if index == 0 else Colour.PAPER
             canvas.circle(px, py, radius, fill, colour, 1.8, tip=tip)

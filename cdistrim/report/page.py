@@ -137,9 +137,9 @@ def _cards(report: CampaignReport) -> str:
         difference = report.comparison.difference
         bounds = f"95 %: {wording.signed(difference.low)} to {wording.signed(difference.high)}"
         cards.append(("Difference of AUC", wording.signed(difference.value), bounds))
-    sent = f"in {wording.count(totals.transactions)} transactions"
+    sent = f"in {wording.plural(totals.transactions, 'transaction')}"
     cards.append(("Gas", wording.count(totals.gas), sent))
-    events = f"{wording.count(totals.events)} ledger events"
+    events = wording.plural(totals.events, "ledger event")
     cards.append(("Wall time", wording.duration(totals.seconds), events))
     inner = "".join(
         f"<div><dt>{secure(name)}</dt><dd>{secure(value)}</dd><dd>{secure(note)}</dd></div>"

@@ -160,7 +160,7 @@ class Sentences:
 
     def _model_opened(self, event: LedgerEvent) -> str:
         bad, missing = number(event, "bad"), number(event, "missing")
-        trouble = f" ({bad} bad and {missing} missing key shares)" if bad or missing else ""
+        trouble = f" (key shares: {bad} bad, {missing} missing)" if bad or missing else ""
         head = self._names.head_name(number(event, "head"))
         if not number(event, "deadline"):
             return f"{self._who(event)} opened {head}{trouble}."
@@ -168,8 +168,8 @@ class Sentences:
 
     def _candidate_submitted(self, event: LedgerEvent) -> str:
         name = self._names.head_name(number(event, "slot"))
-        cases = wording.count(number(event, "cases"))
-        return f"{self._who(event)} submitted {name}, trained on {cases} cases."
+        cases = wording.plural(number(event, "cases"), "case")
+        return f"{self._who(event)} submitted {name}, trained on {cases}."
 
     def _model_accepted(self, event: LedgerEvent) -> str:
         return f"{self._names.head_name(number(event, 'slot'))} was accepted and is the head."
@@ -206,4 +206,5 @@ class Sentences:
 
     def _campaign_completed(self, event: LedgerEvent) -> str:
         state = CampaignState(number(event, "state")).name.lower()
-        return f"The campaign {state} with {number(event, 'accepted')} accepted models."
+        accepted = wording.plural(number(event, "accepted"), "accepted model")
+        return f"The campaign {state} with {accepted}."

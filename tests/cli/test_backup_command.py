@@ -60,7 +60,7 @@ def test_a_site_that_was_restored_is_in_order_and_opens_what_was_sealed_to_it(
     made = call("site", "backup", site, file)
 
     assert made.code == 0, made.err
-    assert "1 approved specs, salts of 48 cases" in made.out
+    assert "1 approved spec, salts of 48 cases" in made.out
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     _disk_is_lost(site)
     assert call("site", "check", site).code == 3

@@ -181,7 +181,7 @@ def test_a_site_with_one_class_is_refused_with_its_counts(tmp_path: Path) -> Non
 
 def test_a_patient_in_training_set_and_holdout_is_refused() -> None:
     cases = make_cases()
-    with pytest.raises(DataError, match=r"1 of the cases in train\.npz are in holdout\.npz, too"):
+    with pytest.raises(DataError, match=r"1 of the cases in train\.npz is in holdout\.npz, too"):
         SiteData(cases.subset(range(12)), cases.subset(range(11, 24)))
 
 
