@@ -224,3 +224,16 @@ def test_a_narrow_table_leaves_columns_out_instead_of_cutting_figures() -> None:
     assert max(map(len, out.getvalue().splitlines())) <= 80
     assert "0.546 → 0.721" in out.getvalue()
     assert "726,484" not in out.getvalue()
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_what_belongs_to_no_slot_is_told_without_one(live: bool) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=100)
+    display: Display = LiveDisplay(console) if live else PlainDisplay(stream)
+    display.vote(0, "hospital-1", False, "Refused: the member has published no sealing key.")
+    display.vote(2, "hospital-1", False, "Refused.")
+    first, second = stream.getvalue().splitlines()
+    assert "slot" not in first
+    assert "hospital-1 votes no" in first
+    assert "slot 2" in second
