@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from cdistrim import custody
+from cdistrim.backup import back_up
 from cdistrim.capsule import Capsule
 from cdistrim.enrolment import join
 from cdistrim.envelope import DataKey
@@ -204,6 +205,29 @@ def test_a_lost_key_counts_as_a_fault_until_keys_are_shared_anew(simulate: Simul
     newest = next(custody.capsules(unlucky, 1, head))
     assert custody.own_share(unlucky, 1, head, newest).index > 0
     assert all(one.spare == 1 for one in recoverability_of(steps.any, steps.view()))
+
+
+def test_a_lost_key_that_turns_up_again_opens_its_shares_as_a_former_one(
+    simulate: Simulate,
+) -> None:
+    """As docs/keys.md has it."""
+    steps = Stepper(simulate(size=3))
+    steps.accept()
+    head = steps.any.ledger.model(1, 1)
+    keys = steps.sites["hospital-3"].directory / "keys"
+    kept = keys.parent / "found-on-an-old-disk"
+    (keys / "sealing.key").rename(kept)
+    publish_after_loss(reopened(steps, "hospital-3"))
+    (capsule,) = custody.capsules(steps.any, 1, head)
+
+    former = keys / "former-0000000000000001.key"
+    kept.rename(former)
+    former.chmod(0o600)
+
+    site = reopened(steps, "hospital-3")
+    assert custody.own_share(site, 1, head, capsule).index > 0
+    assert site.keys.sealing_key.public_bytes == site.ledger.members()[2].sealing_key
+    back_up(site, keys.parent.parent / "backup")
 
 
 # --- removal --------------------------------------------------------------------------------------
