@@ -50,7 +50,10 @@ class FinalModelTeller:
     def shares(self, found: Sequence[Gathered]) -> None:
         """To be called at every look at what was released, with what there is."""
         best = next((each for each in found if each.recorded), found[0])
-        missing = [one for one in best.missing if not self._names.was_removed(one)]
+        # They come by account: by name a reader finds them.
+        missing = sorted(
+            (one for one in best.missing if not self._names.was_removed(one)), key=self._names.of
+        )
         junk = f", junk from {self._names.listed(best.bad)}" if best.bad else ""
         yet = f", nothing yet from {self._names.listed(missing)}" if missing else ""
         told = f"Has {len(best.good)} of the {best.capsule.threshold} shares needed"
