@@ -121,7 +121,8 @@ def recover(shares: Sequence[Share], threshold: int) -> DataKey:
     chosen = list({share.index: share for share in shares}.values())[:threshold]
     if len(chosen) < max(threshold, MIN_THRESHOLD):
         raise SealError(
-            f"{plural(len(chosen), 'share')} can't open anything: {threshold} are needed.",
+            f"{plural(len(chosen), 'share')} {'is' if len(chosen) == 1 else 'are'} not enough: "
+            f"{threshold} are needed.",
             hint="Wait for more holders to release theirs.",
         )
     return _combined(chosen)

@@ -36,7 +36,7 @@ def test_the_seed_alone_decides() -> None:
 
 
 def test_too_few_cases_or_one_class_are_refused() -> None:
-    with pytest.raises(DataError, match="needs 150 cases, there are 149"):
+    with pytest.raises(DataError, match="needs 150 cases; of these, 149 are there"):
         split_cases(make_cases(80, 69), PLAN, seed=1)
     with pytest.raises(DataError, match="0 cases of class 0"):
         split_cases(make_cases(170, 0), PLAN, seed=1)
