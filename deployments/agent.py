@@ -27,7 +27,7 @@ from cdistrim.waiting import duty_sentence, names_of, standing_sentences
 from cdistrim.watch import observe
 from deployments.minder import Minder, seen_duties
 from deployments.service import Service, serve
-from flows.dispatch import DEED_FLOWS
+from flows.dispatch import DEED_FLOWS, done_along_the_way
 from tasks.boundary import SiteFailure, origin_of
 
 __all__ = ["Act", "Outcome", "act_once", "refused_here", "serve_site", "waited_for"]
@@ -107,6 +107,8 @@ def act_once(directory: Path, *, only: str = "") -> Iterator[Act]:
     for view, duty in sorted(seen_duties(site), key=lambda seen: seen[1].deed is Deed.ITERATE):
         if only not in ("", duty.key):
             continue
+        if done_along_the_way(site, duty):
+            continue  # The ledger does not see shares and offers, which lie in the store.
         what = duty_sentence(duty, view, names)
         # What came before may have taken a while.
         if all(duty.key != each.key for each in duties(observe(site.ledger, duty.campaign))):

@@ -296,7 +296,7 @@ def doctor(directory: Path = SITE) -> None:
     from cdistrim.site import Site
 
     site = Site(directory)
-    names = {member.account.lower(): member.name for member in site.ledger.members()}
+    names = names_of(site.ledger).known
     seen = []
     damaged = set()
     for number in range(1, site.ledger.campaigns() + 1):

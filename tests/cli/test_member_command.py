@@ -127,7 +127,7 @@ def test_a_removal_waits_and_the_doctor_says_why(steps: Stepper) -> None:
     assert_explained(unsure, 16, "not sure that 1 model can be opened", "hospital-1-1")
     assert "hospital-1-1  1 sure holder, 2 needed: WARNING: NOT SURE" in unsure.out
     assert "hospital-2: has replaced its key; the former one" in unsure.out
-    assert ": is no partner any more" in unsure.out
+    assert "hospital-3: is no partner any more" in unsure.out
     # Whose key it was knows that it is lost.
     alarm = call("site", "doctor", at(steps, "hospital-2"))
     assert_explained(alarm, 7, "1 model can't be opened", "hospital-1-1")

@@ -99,6 +99,20 @@ def test_a_duty_that_is_over_before_its_turn_comes_is_named_and_left(
     assert second.what.startswith("campaign 1: enrol, until ")
 
 
+def test_what_the_store_says_is_done_is_not_done_again(
+    simulate: Callable[..., SimulatedConsortium], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger knows nothing of released shares and offered keys."""
+    steps = Stepper(simulate(3))
+    steps.accept()
+    steps.grant_fetch()
+    holder = steps.sites["hospital-1"]
+    assert {duty.deed for duty in standing_duties(holder)} == {Deed.RELEASE, Deed.OFFER}
+    monkeypatch.setenv(SITE_VARIABLE, "")
+
+    assert list(act_once(holder.directory)) == []
+
+
 def test_of_a_refused_campaign_votes_and_shares_are_left_to_do(
     simulate: Callable[..., SimulatedConsortium],
 ) -> None:
