@@ -294,6 +294,7 @@ def doctor(directory: Path = SITE) -> None:
     from cdistrim.cli.recoverability_table import recoverability_lines
     from cdistrim.recoverability import Outlook, damage_of, recoverability_of
     from cdistrim.site import Site
+    from cdistrim.waiting import names_of
 
     site = Site(directory)
     names = names_of(site.ledger).known
