@@ -22,6 +22,7 @@ from cdistrim.passphrase import read_passphrase
 from cdistrim.settings import ContractAddress, Settings, matching
 from cdistrim.site import PASSPHRASE_FILE, Site, SiteSettings, write_atomically
 from cdistrim.site_keys import create_site_keys, load_site_keys
+from cdistrim.store import ObjectStore
 
 __all__ = ["Consortium", "found_consortium"]
 
@@ -109,6 +110,7 @@ def found_consortium(
         consortium.point_to(ledger_url)
         return consortium
     store_url = store_url or f"file://{(directory / 'store').resolve()}"
+    ObjectStore(store_url).make()
     founders = [_prepare_site(directory / name, name, data[name]) for name in data]
     deployer = load_site_keys(
         directory / next(iter(data)) / "keys",

@@ -69,8 +69,8 @@ class ObjectStore:
     """A place for content-addressed objects.
 
     Args:
-        url: Where, e.g. ``gs://bucket/consortium`` or ``file:///srv/store``. A bucket must exist;
-            a directory is made when something is first written.
+        url: Where, e.g. ``gs://bucket/consortium`` or ``file:///srv/store``. Bucket or directory
+            must exist: a volume that is not mounted is no store to write into.
         options: For the fsspec filesystem, e.g. ``token`` or ``endpoint_url`` of gcsfs.
 
     Raises:
@@ -103,6 +103,8 @@ class ObjectStore:
         """
         digest = digest or hashlib.sha256(data).digest()
         reference = Reference(self._name(prefix, digest), digest, len(data))
+        if self._local:
+            self.require_there()
         # Asked first and not left to the exclusive write below: some backends ignore exclusivity.
         if not self.exists(prefix, digest):
             try:
@@ -247,8 +249,7 @@ class ObjectStore:
     def check_writable(self, prefix: str) -> None:
         """Write, read and remove a small object under a prefix.
 
-        A site without delete rights leaves it behind. A directory that is not there is not made:
-        a slip in the URL, or a volume that is not mounted, would look like a store.
+        A site without delete rights leaves it behind.
 
         Raises:
             StoreUnavailableError: The store is not there, can't be reached or written to.
@@ -258,6 +259,23 @@ class ObjectStore:
         self.get(prefix, probe.digest)
         with contextlib.suppress(StoreUnavailableError), self._mapped("delete", probe.path):
             self._fs.rm_file(self._at(probe.path))
+
+    def make(self) -> None:
+        """Make the store's directory, for whoever sets up all sites of a consortium in one go.
+
+        A bucket is left to whoever pays for it.
+
+        Raises:
+            StoreUnavailableError: It can't be made.
+        """
+        if self._local:
+            try:
+                Path(self._root).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreUnavailableError(
+                    f"The store at {self.url} can't be made: {error.strerror}.",
+                    hint="See what lies there, or correct the store's URL.",
+                ) from error
 
     def require_there(self) -> None:
         """Tell a store in which nothing was found from one that is not there.

@@ -87,6 +87,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     else:
         options, root, nowhere = {}, f"{tmp_path}/{unique}", f"file://{tmp_path}/blocked/store"
         (tmp_path / "blocked").write_bytes(b"a file in the way")
+        Path(root).mkdir()
     url = f"{request.param}://{root}"
     # The core class: the one that fsspec names may probe for zonal storage and stall.
     kind = GCSFileSystem if request.param == "gs" else fsspec.get_filesystem_class(request.param)
@@ -265,7 +266,12 @@ def test_a_directory_that_is_not_there_is_no_store_and_is_not_made(tmp_path: Pat
     assert f"Make the directory {root}" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
-    store.put(WHERE, DATA)  # Whoever deposits something means it.
+    with pytest.raises(StoreUnavailableError, match=f"no store at file://{root}"):
+        store.put(WHERE, DATA)
+    assert list(tmp_path.iterdir()) == []
+
+    store.make()
+    store.put(WHERE, DATA)
     store.check_writable("probe")
 
 
@@ -295,7 +301,7 @@ def test_a_malformed_prefix_is_refused_and_nothing_is_written(
     for call in calls:
         with pytest.raises(UsageError):
             call()
-    assert not backend.attacker.exists(backend.root)
+    assert not backend.attacker.find(backend.root)
 
 
 @pytest.mark.parametrize(
@@ -403,6 +409,7 @@ def nameless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_writer_that_is_killed_leaves_whole_objects_only(tmp_path: Path, nameless: bool) -> None:
     url = f"file://{tmp_path}/store"
+    ObjectStore(url).make()
     for _ in range(3):
         writer = multiprocessing.get_context("fork").Process(target=_put_for_ever, args=(url,))
         writer.start()
@@ -423,6 +430,7 @@ def test_a_writer_that_is_killed_leaves_whole_objects_only(tmp_path: Path, namel
 @pytest.mark.usefixtures("nameless")
 def test_a_file_is_written_once_and_as_readable_as_any(tmp_path: Path) -> None:
     store = ObjectStore(f"file://{tmp_path}/store")
+    store.make()
     written = tmp_path / "store" / store.put(WHERE, DATA).path
     (tmp_path / "other").write_bytes(DATA)
     assert written.stat().st_mode == (tmp_path / "other").stat().st_mode
