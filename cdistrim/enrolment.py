@@ -72,7 +72,9 @@ def _figures(site: Site, view: CampaignView) -> _Figures:
             hint=f"Look at it with `cdistrim campaign review {site.directory} {view.number}`, "
             "then `cdistrim campaign approve`.",
         )
-    require_order(spec, view, {each.account: each.name for each in site.ledger.members()})
+    former = {each.account: each.name for each in site.ledger.former_members()}
+    members = {each.account: each.name for each in site.ledger.members()}
+    require_order(spec, view, former | members)
     data = site.data
     _require_shape(site, spec)
     # Made only to see that it can be: who can't make it would find out in its first turn.

@@ -38,7 +38,7 @@ def require_order(spec: CampaignSpec, view: CampaignView, names: Mapping[str, st
     """See that the partners' order on the ledger begins as the spec says; joiners come after it.
 
     Args:
-        names: Names of all members by account.
+        names: Names by account of all who are or were members: who was removed keeps its place.
 
     Raises:
         SpecMismatchError: It does not.

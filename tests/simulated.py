@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from cdistrim.consortium import Consortium, found_consortium
 from cdistrim.convening import open_campaign
@@ -21,7 +22,8 @@ from cdistrim.devnet import CHAIN_ID
 from cdistrim.devnet.directory import call
 from cdistrim.iteration import IterationRef
 from cdistrim.model import initial_weights
-from cdistrim.protocol import CampaignView, Deed, Duty, SlotState, SlotView
+from cdistrim.places import SPECS
+from cdistrim.protocol import CampaignView, Deed, Duty, Mode, SlotState, SlotView
 from cdistrim.site import Site
 from cdistrim.spec import CampaignSpec, DeadlineSpec, GenesisSpec, ModelSpec, TrainingSpec
 from cdistrim.weights import weights_hash
@@ -30,7 +32,7 @@ from tests.factories import SHAPE, make_cases, make_site_data
 if TYPE_CHECKING:
     from flows.dispatch import Dispatcher
 
-__all__ = ["MODEL", "SimulatedConsortium", "SlotResult", "flipped", "tiny_spec"]
+__all__ = ["MODEL", "SimulatedConsortium", "SlotResult", "flipped", "open_unseen", "tiny_spec"]
 
 MODEL = ModelSpec(shape=SHAPE, width=4)
 TRAINING = TrainingSpec(epochs=6, batch_size=8, learning_rate=5e-3, threads=1)
@@ -247,3 +249,32 @@ class _WithSilentSites:
             missing = {one for one in view.order if view.enrolment(one) is None}
             return missing <= set(self._since)
         return duty.deed is Deed.ITERATE
+
+
+def open_unseen(
+    simulated: SimulatedConsortium,
+    spec: CampaignSpec,
+    genesis_hash: str,
+    terms: Mapping[str, Any] = MappingProxyType({}),
+) -> int:
+    """A member opens a campaign by a program of its own, which looks at nothing.
+
+    Args:
+        terms: What it puts on the ledger otherwise than in the spec.
+    """
+    simulated.spec = spec
+    simulated.found()
+    opener = simulated.site("hospital-1")
+    opener.store.put(SPECS, spec.canonical())
+    accounts = {member.name: member.account for member in opener.ledger.members()}
+    honest: dict[str, Any] = {
+        "order": [accounts[name] for name in spec.order],
+        "cycles": spec.cycles,
+        "quorum": spec.voting.quorum,
+        "mode": Mode.HOLDOUT,
+        "deadlines": spec.deadlines,
+    }
+    number, _ = opener.ledger.open_campaign(
+        spec_hash=spec.digest(), genesis_hash=bytes.fromhex(genesis_hash), **{**honest, **terms}
+    )
+    return number

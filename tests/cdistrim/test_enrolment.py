@@ -1,51 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from types import MappingProxyType
-from typing import Any
 
 import pytest
 
 from cdistrim.data.cases import SiteData
 from cdistrim.enrolment import enrol, join
-from cdistrim.errors import ConfigurationError, DataError, IntegrityError, SpecMismatchError
-from cdistrim.places import SPECS
-from cdistrim.protocol import CampaignState, Mode
-from cdistrim.spec import CampaignSpec, DeadlineSpec, GenesisSpec, ModelSpec
+from cdistrim.errors import ConfigurationError, DataError, IntegrityError
+from cdistrim.protocol import CampaignState
+from cdistrim.spec import GenesisSpec, ModelSpec
 from tests.factories import SHAPE, make_cases
-from tests.simulated import MODEL, SimulatedConsortium, tiny_spec
+from tests.simulated import MODEL, SimulatedConsortium, open_unseen, tiny_spec
 
 Simulate = Callable[..., SimulatedConsortium]
-
-
-def open_unseen(
-    simulated: SimulatedConsortium,
-    spec: CampaignSpec,
-    genesis_hash: str,
-    terms: Mapping[str, Any] = MappingProxyType({}),
-) -> int:
-    """A member opens a campaign by a program of its own, which looks at nothing.
-
-    Args:
-        terms: What it puts on the ledger otherwise than in the spec.
-    """
-    simulated.spec = spec
-    simulated.found()
-    opener = simulated.site("hospital-1")
-    opener.store.put(SPECS, spec.canonical())
-    accounts = {member.name: member.account for member in opener.ledger.members()}
-    honest: dict[str, Any] = {
-        "order": [accounts[name] for name in spec.order],
-        "cycles": spec.cycles,
-        "quorum": spec.voting.quorum,
-        "mode": Mode.HOLDOUT,
-        "deadlines": spec.deadlines,
-    }
-    number, _ = opener.ledger.open_campaign(
-        spec_hash=spec.digest(), genesis_hash=bytes.fromhex(genesis_hash), **{**honest, **terms}
-    )
-    return number
 
 
 def test_a_site_enrols_once_with_its_cases_and_a_commitment_to_them(simulate: Simulate) -> None:
@@ -157,42 +125,3 @@ def test_whoever_joins_later_is_refused_for_the_same_reasons(simulate: Simulate)
 
     with pytest.raises(ConfigurationError, match=r"\(8, 8, 4\)"):
         join(simulated.site("hospital-3"), number)
-
-
-@pytest.mark.parametrize(
-    ("told", "terms"),
-    [
-        ("cycles: 2 on the ledger, 1 in the spec", {"cycles": 2}),
-        ("the quorum: 3 on the ledger, 0 in the spec", {"quorum": 3}),
-        ("the mode: reported on the ledger, holdout in the spec", {"mode": Mode.REPORTED}),
-        ("seconds for training: 60 on the ledger, ", {"deadlines": DeadlineSpec(training=60)}),
-    ],
-)
-def test_a_campaign_on_other_terms_than_its_spec_is_not_enrolled_in(
-    simulate: Simulate, told: str, terms: dict[str, Any]
-) -> None:
-    """The operator has approved the spec, by its hash; the contract goes by the ledger's terms."""
-    simulated = simulate(size=3)
-    spec = tiny_spec(simulated.names)
-    number = open_unseen(simulated, spec, spec.genesis.weights_hash, terms)
-    site = simulated.site("hospital-2")
-    site.approve_spec(spec.digest())
-
-    with pytest.raises(SpecMismatchError, match=told):
-        enrol(site, number)
-
-    assert not simulated.view().enrolments
-
-
-def test_a_campaign_in_another_order_than_its_specs_is_not_enrolled_in(simulate: Simulate) -> None:
-    simulated = simulate(size=3)
-    spec = tiny_spec(simulated.names)
-    simulated.found()
-    members = {each.name: each.account for each in simulated.site("hospital-1").ledger.members()}
-    order = [members[name] for name in ("hospital-1", "hospital-3", "hospital-2")]
-    number = open_unseen(simulated, spec, spec.genesis.weights_hash, {"order": order})
-    site = simulated.site("hospital-2")
-    site.approve_spec(spec.digest())
-
-    with pytest.raises(SpecMismatchError, match="hospital-1, hospital-3, hospital-2 on the ledger"):
-        enrol(site, number)
