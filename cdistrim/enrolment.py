@@ -8,7 +8,7 @@ from cdistrim.custody import open_genesis
 from cdistrim.data.commitment import commit, load_salts
 from cdistrim.errors import ConfigurationError
 from cdistrim.policy import may_evaluate
-from cdistrim.protocol import CampaignState, CampaignView
+from cdistrim.protocol import CampaignState, CampaignView, Mode
 from cdistrim.terms import require_order
 from cdistrim.watch import observe
 
@@ -27,7 +27,7 @@ def enrol(site: Site, campaign: int) -> None:
     Raises:
         ConfigurationError: The spec is not approved here, does not name this site, or is for
             volumes of another shape.
-        DataError: The site has no usable cases.
+        DataError: The site has no usable cases, or in mode ``reported`` no validation set.
         IntegrityError: This machine makes another first head than the spec or the ledger says.
         SpecMismatchError: The campaign was opened on other terms than its spec's.
     """
@@ -45,7 +45,7 @@ def join(site: Site, campaign: int) -> bool:
 
     Raises:
         ConfigurationError: The spec is not approved here, or is for volumes of another shape.
-        DataError: The site has no usable cases.
+        DataError: The site has no usable cases, or in mode ``reported`` no validation set.
         IntegrityError: This machine makes another first head than the spec or the ledger says.
         SpecMismatchError: The campaign was opened on other terms than its spec's.
         LedgerRefusal: The campaign does not run.
@@ -77,6 +77,10 @@ def _figures(site: Site, view: CampaignView) -> _Figures:
     require_order(spec, view, former | members)
     data = site.data
     _require_shape(site, spec)
+    # A site's first turn would be too late to find out: it trains on these, and its own figures
+    # rest on those, whose variance takes two of a class.
+    data.train.require_classes(2)
+    data.evaluation(reported=view.mode is Mode.REPORTED).require_classes(2)
     # Made only to see that it can be: who can't make it would find out in its first turn.
     open_genesis(site, view)
     return _Figures(

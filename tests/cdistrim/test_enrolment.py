@@ -3,13 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from cdistrim.data.cases import SiteData
 from cdistrim.enrolment import enrol, join
 from cdistrim.errors import ConfigurationError, DataError, IntegrityError
 from cdistrim.protocol import CampaignState
-from cdistrim.spec import GenesisSpec, ModelSpec
+from cdistrim.spec import GenesisSpec, ModelSpec, VotingMode, VotingSpec
 from tests.factories import SHAPE, make_cases
 from tests.simulated import MODEL, SimulatedConsortium, open_unseen, tiny_spec
 
@@ -125,3 +126,36 @@ def test_whoever_joins_later_is_refused_for_the_same_reasons(simulate: Simulate)
 
     with pytest.raises(ConfigurationError, match=r"\(8, 8, 4\)"):
         join(simulated.site("hospital-3"), number)
+
+
+def test_in_mode_reported_a_site_without_the_validation_set_does_not_enrol(
+    simulate: Simulate,
+) -> None:
+    simulated = simulate(size=2, voting=VotingSpec(mode=VotingMode.REPORTED))
+    name = simulated.names[1]
+    simulated.data[name] = replace(simulated.data[name], validation=None)
+    simulated.found()
+    number = simulated.open_campaign()
+
+    with pytest.raises(DataError, match="no agreed validation set"):
+        enrol(simulated.site(name), number)
+
+    assert not simulated.view().enrolments
+
+
+@pytest.mark.parametrize("part", ["train", "holdout"])
+def test_a_site_whose_first_turn_would_fail_for_want_of_a_class_does_not_enrol(
+    simulate: Simulate, part: str
+) -> None:
+    simulated = simulate(size=2)
+    name = simulated.names[1]
+    cases = getattr(simulated.data[name], part)
+    few = np.flatnonzero(cases.labels == 1)[1:]
+    labels = cases.labels.copy()
+    labels[few] = 0
+    simulated.data[name] = replace(simulated.data[name], **{part: replace(cases, labels=labels)})
+    simulated.found()
+    number = simulated.open_campaign()
+
+    with pytest.raises(DataError, match="1 of class 1; at least 2 of each"):
+        enrol(simulated.site(name), number)
