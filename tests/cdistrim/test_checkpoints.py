@@ -66,7 +66,9 @@ def make_site(directory: Path) -> Site:
     )
     create_site_keys(directory / "keys", "not a secret", quick=True)
     write_atomically(directory / "passphrase", b"not a secret")
-    return Site.create(directory, settings)
+    site = Site.create(directory, settings)
+    site.store.make()
+    return site
 
 
 @pytest.fixture
