@@ -21,6 +21,7 @@ from cdistrim.genesis import make_genesis
 from cdistrim.messages import Shares
 from cdistrim.places import campaign_place
 from cdistrim.protocol import GENESIS, CampaignView, ModelRecord, quorum_of
+from cdistrim.signing import SignedDocument
 from cdistrim.site import write_atomically
 from cdistrim.weights import Weights, from_bytes, weights_hash
 
@@ -34,6 +35,7 @@ __all__ = [
     "ciphertext",
     "context_of",
     "deposit",
+    "has_share",
     "head_hash",
     "holders_of",
     "no_capsule",
@@ -42,6 +44,7 @@ __all__ = [
     "own_share",
     "prefix",
     "read_messages",
+    "read_signed",
     "record_context",
     "recorded_capsule",
     "require_dealing",
@@ -54,6 +57,7 @@ __all__ = [
 MODEL_LIMIT = 2 * 1024**3
 
 Message = TypeVar("Message", bound=Document)
+Signed = TypeVar("Signed", bound=SignedDocument)
 
 
 class SealedModel:
@@ -321,6 +325,15 @@ def own_share(site: Site, campaign: int, record: ModelRecord, capsule: Capsule) 
     raise missing
 
 
+def has_share(site: Site, campaign: int, record: ModelRecord, capsule: Capsule) -> bool:
+    """Whether this site holds a share in a capsule that opens and fits."""
+    try:
+        own_share(site, campaign, record, capsule)
+    except SealError:
+        return False
+    return True
+
+
 def _evaluators_of(site: Site, campaign: int, record: ModelRecord) -> list[str]:
     """Who has published a model's shares again: who approved it, since that comes before the yes.
 
@@ -345,3 +358,14 @@ def read_messages(site: Site, where: str, kind: type[Message]) -> Iterator[Messa
             yield kind.parse(content)
         except UntrustedDataError as error:
             site.logger.warning("Junk at %s: %s", reference.path, error)
+
+
+def read_signed(site: Site, where: str, kind: type[Signed], author: str) -> Iterator[Signed]:
+    """Those of the messages under a prefix that an account has signed; others are logged."""
+    for message in read_messages(site, where, kind):
+        try:
+            message.require_author(author)
+        except IntegrityError as error:
+            site.logger.warning("Passed over at %s: %s", where, error)
+            continue
+        yield message

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 from cdistrim.custody import open_genesis
 from cdistrim.data.commitment import commit, load_salts
 from cdistrim.errors import ConfigurationError
+from cdistrim.names import names_of
 from cdistrim.policy import may_evaluate
 from cdistrim.protocol import CampaignState, CampaignView, Mode
 from cdistrim.terms import require_order
@@ -72,9 +73,7 @@ def _figures(site: Site, view: CampaignView) -> _Figures:
             hint=f"Look at it with `cdistrim campaign review {site.directory} {view.number}`, "
             "then `cdistrim campaign approve`.",
         )
-    former = {each.account: each.name for each in site.ledger.former_members()}
-    members = {each.account: each.name for each in site.ledger.members()}
-    require_order(spec, view, former | members)
+    require_order(spec, view, names_of(site.ledger))
     data = site.data
     _require_shape(site, spec)
     # A site's first turn would be too late to find out: it trains on these, and its own figures

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from cdistrim.names import names_of
 from cdistrim.protocol import BallotId, BallotKind, BallotState
 from cdistrim.report.wording import moment
-from cdistrim.waiting import names_of
 
 if TYPE_CHECKING:
     from cdistrim.opening import Gathered

@@ -34,6 +34,7 @@ from cdistrim.errors import (
     UntrustedDataError,
 )
 from cdistrim.messages import Release
+from cdistrim.names import names_of
 from cdistrim.protocol import GENESIS, CampaignView, GrantedFetch, ModelRecord, SlotView
 from cdistrim.report.wording import plural
 from cdistrim.sealing import SealingKey
@@ -271,11 +272,12 @@ def open_with_shares(
                 hint="Ask the partners to restore the head before it.",
             )
         best = next((each for each in found if each.recorded), found[0])
-        names = {account_of(each.account): each.name for each in site.ledger.members()}
+        names = names_of(site.ledger)
         raise NotReleasedError(
             f"{plural(len(best.good), 'good share')} of {record.name}'s key "
             f"{'is' if len(best.good) == 1 else 'are'} there, {best.capsule.threshold} are needed; "
-            f"junk from {_named(best.bad, names)}, nothing from {_named(best.missing, names)}.",
+            f"junk from {names.listed(best.bad) or 'nobody'}, nothing from "
+            f"{names.listed(best.missing) or 'nobody'}.",
             hint="Holders release once it is granted, if they are awake and have their keys: try "
             "again. A slot ends at its deadline if too few do.",
         )
@@ -356,7 +358,3 @@ def open_together(sites: Sequence[Site], campaign: int, record: ModelRecord) -> 
         f"{len(sites)} sites together hold too few shares of {record.name}'s key.",
         hint="As many holders as the campaign's quorum open a model, and no fewer.",
     )
-
-
-def _named(accounts: tuple[str, ...], names: Mapping[str, str]) -> str:
-    return ", ".join(names.get(each, each) for each in accounts) or "nobody"

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cdistrim.custody import capsules, holders_of, prefix, read_messages, threshold_of
+from cdistrim.custody import capsules, holders_of, prefix, read_signed, threshold_of
 from cdistrim.envelope import DataKey, account_of
-from cdistrim.errors import BadDealingError, IntegrityError
+from cdistrim.errors import BadDealingError
 from cdistrim.messages import MOST_VOUCHED, OpeningReport
 from cdistrim.opening import Gathered
 from cdistrim.protocol import CampaignState, CampaignView, ModelRecord, SlotView
@@ -97,14 +97,9 @@ def _reports(
     site: Site, campaign: int, requester: str, slot: int, attempt: int
 ) -> Iterator[OpeningReport]:
     where = prefix(site, requester, campaign, "openings", _place(slot, attempt))
-    for report in read_messages(site, where, OpeningReport):
-        if report.slot != slot:
-            continue
-        try:
-            report.require_author(requester)
-        except IntegrityError:
-            continue
-        yield report
+    for report in read_signed(site, where, OpeningReport, requester):
+        if report.slot == slot:
+            yield report
 
 
 @dataclass(frozen=True)

@@ -7,23 +7,23 @@ be opened by those who stay (:func:`stranded`); on the ledger a removal takes ef
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
-from typing import TYPE_CHECKING, TypeVar
+from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from cdistrim.capsule import Capsule
 from cdistrim.custody import (
     capsules,
+    has_share,
     holders_of,
-    own_share,
     prefix,
-    read_messages,
+    read_signed,
     recorded_capsule,
     see_envelope,
 )
 from cdistrim.envelope import account_of
-from cdistrim.errors import IntegrityError, LedgerRefusal, SealError, UntrustedDataError
+from cdistrim.errors import LedgerRefusal, UntrustedDataError
 from cdistrim.grants import offers_prefix
 from cdistrim.messages import OfferedKey, OpeningReport, Release
 from cdistrim.opening import place_of_final, place_of_slot
@@ -69,12 +69,17 @@ class Doubt(Enum):
 
 
 class Outlook(Enum):
-    """Whether a model can be opened by who is a partner now."""
+    """Whether a model can be opened by who is a partner now.
 
-    SPARE = "some holders may fail"
-    NONE_TO_SPARE = "every sure holder has to answer"
-    UNSURE = "it takes holders who can't be counted on, or a capsule that too few have checked"
-    CLOSED = "too few are left, whatever they do"
+    ``SPARE``: some holders may fail. ``NONE_TO_SPARE``: every sure one has to answer. ``UNSURE``:
+    it takes holders who can't be counted on, or a capsule that too few have checked. ``CLOSED``:
+    too few are left, whatever they do.
+    """
+
+    SPARE = auto()
+    NONE_TO_SPARE = auto()
+    UNSURE = auto()
+    CLOSED = auto()
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,7 @@ def _weigh(
             doubts[account] = Doubt.GONE
         elif account == account_of(site.account):
             # Of itself a site knows.
-            if not _own_opens(site, view.number, record, capsule):
+            if not has_share(site, view.number, record, capsule):
                 doubts[account] = Doubt.LOST
         elif sealed.key != keys[account]:
             doubts[account] = Doubt.FORMER_KEY
@@ -177,14 +182,6 @@ def _weigh(
     able = frozenset(capsule.holders) - set(doubts)
     completed = view.state is CampaignState.COMPLETED
     return Recoverability(view.number, completed, record.name, capsule.threshold, able, doubts)
-
-
-def _own_opens(site: Site, campaign: int, record: ModelRecord, capsule: Capsule) -> bool:
-    try:
-        own_share(site, campaign, record, capsule)
-    except SealError:
-        return False
-    return True
 
 
 def stranded(site: Site, account: str) -> list[Recoverability]:
@@ -321,7 +318,7 @@ def _has_released(site: Site, opening: _Opening, report: OpeningReport, holder: 
     of = (report.capsule, report.requester, report.slot, report.attempt)
     return any(
         (each.capsule, each.requester, each.slot, each.attempt) == of
-        for each in _signed_by(holder, read_messages(site, where, Release))
+        for each in read_signed(site, where, Release, holder)
     )
 
 
@@ -330,19 +327,7 @@ def _has_offered(site: Site, opening: _Opening, evaluator: str) -> bool:
     if slot is None:
         return False
     where = offers_prefix(site, evaluator, slot.campaign, slot.number, slot.attempt)
-    return any(_signed_by(evaluator, read_messages(site, where, OfferedKey)))
-
-
-Signed = TypeVar("Signed", Release, OfferedKey)
-
-
-def _signed_by(account: str, documents: Iterable[Signed]) -> Iterator[Signed]:
-    for each in documents:
-        try:
-            each.require_author(account)
-        except IntegrityError:
-            continue
-        yield each
+    return any(read_signed(site, where, OfferedKey, evaluator))
 
 
 def _capsule_in(site: Site, campaign: int, report: OpeningReport) -> Capsule | None:

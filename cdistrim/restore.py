@@ -18,7 +18,6 @@ from cdistrim.envelope import account_of
 from cdistrim.errors import (
     IntegrityError,
     LedgerRefusal,
-    SealError,
     UnopenableHeadError,
     UntrustedDataError,
 )
@@ -178,20 +177,12 @@ def restore_facts(site: Site, view: CampaignView) -> RestoreFacts:
         spec_approved=site.has_approved(view.spec_hash),
         head_fault=fault,
         own_share_bad=bool(held)
-        and not any(_has_share(site, view, record, capsule) for capsule in held),
+        and not any(custody.has_share(site, view.number, record, capsule) for capsule in held),
         failed_itself=_failure_path(site, view.number, view.head).exists(),
         too_few_released=_too_few_released(
             site, view, [each for each in capsules if _is_plausible(view, record, each)]
         ),
     )
-
-
-def _has_share(site: Site, view: CampaignView, record: ModelRecord, capsule: Capsule) -> bool:
-    try:
-        custody.own_share(site, view.number, record, capsule)
-    except SealError:
-        return False
-    return True
 
 
 def _is_plausible(view: CampaignView, record: ModelRecord, capsule: Capsule) -> bool:
@@ -231,12 +222,7 @@ def _released_by(site: Site, slot: SlotView, capsule: Capsule) -> set[str]:
     found = set()
     for holder in capsule.holders:
         where = custody.prefix(site, holder, slot.campaign, "releases", place_of_slot(slot))
-        for release in custody.read_messages(site, where, Release):
-            if release.capsule != capsule.digest():
-                continue
-            try:
-                release.require_author(holder)
-            except IntegrityError:
-                continue
+        releases = custody.read_signed(site, where, Release, holder)
+        if any(release.capsule == capsule.digest() for release in releases):
             found.add(holder)
     return found

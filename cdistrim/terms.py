@@ -7,11 +7,11 @@ of hours for a step, so that all others are skipped, or votes on reported AUCs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from cdistrim.errors import SpecMismatchError
+from cdistrim.names import Names
 from cdistrim.protocol import CampaignView, Clock, Mode
-from cdistrim.report.wording import printable
 from cdistrim.spec import CampaignSpec, VotingMode
 
 __all__ = ["mode_of", "require_order", "require_terms"]
@@ -34,16 +34,16 @@ def require_terms(spec: CampaignSpec, view: CampaignView) -> None:
     _refuse_if(_other_terms(spec, view), view)
 
 
-def require_order(spec: CampaignSpec, view: CampaignView, names: Mapping[str, str]) -> None:
+def require_order(spec: CampaignSpec, view: CampaignView, names: Names) -> None:
     """See that the partners' order on the ledger begins as the spec says; joiners come after it.
 
     Args:
-        names: Names by account of all who are or were members: who was removed keeps its place.
+        names: Of former members, too: who was removed keeps its place.
 
     Raises:
         SpecMismatchError: It does not.
     """
-    found = [printable(names.get(account, account)) for account in view.order[: len(spec.order)]]
+    found = [names.of(account) for account in view.order[: len(spec.order)]]
     _refuse_if(_unequal("the order", found, spec.order), view)
 
 

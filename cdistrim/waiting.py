@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cdistrim import progress
+from cdistrim.names import Names, names_of
 from cdistrim.protocol import GENESIS, BallotKind, CampaignView, Deed, Duty, SlotView, duties
 from cdistrim.report.wording import moment, printable, sentence_list
 
 if TYPE_CHECKING:
     from cdistrim.iteration import IterationRef
-    from cdistrim.ledger import Ledger
     from cdistrim.site import Site
 
 __all__ = [
     "BallotTeller",
-    "Names",
     "duty_place",
     "duty_sentence",
-    "names_of",
     "standing_sentences",
     "tell_of_restart",
     "tell_of_shares",
 ]
-
-
-@dataclass(frozen=True)
-class Names:
-    """Who is a member, and who was: names fit for a terminal, by account in lower case.
-
-    ``removed`` says when somebody was removed, in seconds of ledger time.
-    """
-
-    known: Mapping[str, str]
-    removed: Mapping[str, int]
-
-    def of(self, account: str) -> str:
-        """Somebody's name; the account itself of who never was a member."""
-        return self.known.get(account.lower(), account)
-
-    def was_removed(self, account: str) -> bool:
-        """Whether somebody was a member and is none any more: nobody need wait for it."""
-        return account.lower() in self.removed
-
-    def listed(self, accounts: Sequence[str]) -> str:
-        """Names as in a sentence."""
-        return sentence_list([self.of(one) for one in accounts])
 
 
 _SUBJECTS = {
@@ -57,16 +31,6 @@ _SUBJECTS = {
     BallotKind.JOIN: "whether {} joins",
     BallotKind.FINAL_FETCH: "the final model for {}",
 }
-
-
-def names_of(ledger: Ledger) -> Names:
-    """Names of all who are or were members."""
-    members, former = ledger.members(), ledger.former_members()
-    return Names(
-        {one.account.lower(): printable(one.name) for one in members}
-        | {one.account.lower(): printable(one.name) for one in former},
-        {one.account.lower(): one.removed_at for one in former},
-    )
 
 
 def duty_place(duty: Duty) -> str:

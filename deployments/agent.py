@@ -20,10 +20,11 @@ from prefect.flows import Flow
 from cdistrim.belonging import refuse_removed
 from cdistrim.declining import refusal_sentence
 from cdistrim.leftovers import clear_when_idle
+from cdistrim.names import names_of
 from cdistrim.progress import listener
 from cdistrim.protocol import Deed, Duty, duties
 from cdistrim.site import SITE_VARIABLE, Site, bound_site
-from cdistrim.waiting import duty_sentence, names_of, standing_sentences
+from cdistrim.waiting import duty_sentence, standing_sentences
 from cdistrim.watch import observe
 from deployments.minder import Minder, seen_duties
 from deployments.service import Service, serve

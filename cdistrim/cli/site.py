@@ -292,9 +292,9 @@ def doctor(directory: Path = SITE) -> None:
     those who are partners now can't open, and with 16 if it is not sure that they can.
     """
     from cdistrim.cli.recoverability_table import recoverability_lines
+    from cdistrim.names import names_of
     from cdistrim.recoverability import Outlook, damage_of, recoverability_of
     from cdistrim.site import Site
-    from cdistrim.waiting import names_of
 
     site = Site(directory)
     names = names_of(site.ledger).known

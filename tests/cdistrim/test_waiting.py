@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from cdistrim.names import names_of
 from cdistrim.progress import Silent, listen_with
 from cdistrim.protocol import BallotKind, Deed, Duty
 from cdistrim.report.wording import moment
 from cdistrim.waiting import (
     BallotTeller,
     duty_place,
-    names_of,
     standing_sentences,
     tell_of_shares,
 )
