@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cdistrim.belonging import refuse_removed
 from cdistrim.custody import ciphertext, see_whole
 from cdistrim.errors import LedgerRefusal, NotReleasedError, UsageError
 from cdistrim.final_waiting import FinalModelTeller
@@ -78,6 +79,7 @@ def fetch_final_model(
         say: Told what is waited for.
 
     Raises:
+        ConfigurationError: This site was removed from the consortium.
         UsageError: The file exists, or the campaign has no final model.
         NotReleasedError: The partners have not decided, or too few have released, in time.
         LedgerRefusal: The partners refused.
@@ -113,8 +115,8 @@ def reshare_final_model(
         say: Told what is waited for.
 
     Raises:
-        UsageError, NotReleasedError, LedgerRefusal, IntegrityError, UnopenableHeadError,
-        LeaseHeldError: As :func:`fetch_final_model`.
+        ConfigurationError, UsageError, NotReleasedError, LedgerRefusal, IntegrityError,
+        UnopenableHeadError, LeaseHeldError: As :func:`fetch_final_model`.
     """
     return _open(site, campaign, patience=patience, say=say, use=lambda _weights: None)
 
@@ -127,6 +129,7 @@ def _open(
     say: Callable[[str], object],
     use: Callable[[Weights], object],
 ) -> OpenedFinalModel:
+    refuse_removed(site)
     view = observe(site.ledger, campaign)
     if view.state is not CampaignState.COMPLETED or view.head == GENESIS:
         what = "no model was accepted" if view.state.ended else f"it is {view.state.name.lower()}"

@@ -25,6 +25,7 @@ __all__ = [
     "open_proposal",
     "propose_admission",
     "propose_removal",
+    "require_openable",
 ]
 
 
@@ -123,24 +124,24 @@ def answer_proposal(site: Site, proposal: Proposal, *, approve: bool, anyway: bo
         WaitingError: The removal has to wait until keys are shared anew.
     """
     if approve and proposal.ballot.kind is BallotKind.REMOVAL and not anyway:
-        require_openable(site, proposal)
+        require_openable(site, proposal.account, proposal.name)
     site.ledger.cast_vote(
         ballot=proposal.ballot.id, subject=proposal.ballot.subject, approve=approve
     )
 
 
-def require_openable(site: Site, proposal: Proposal) -> None:
+def require_openable(site: Site, account: str, name: str) -> None:
     """See that a removal leaves no model behind that those who stay can't open.
 
     Raises:
         WaitingError: It would.
     """
-    lost = stranded(site, proposal.account)
+    lost = stranded(site, account)
     if lost:
         first = next((one for one in lost if not one.completed), lost[0])
         needed = first.threshold or "an unknown number"
         raise WaitingError(
-            f"Without {proposal.name} {wording.plural(len(lost), 'model')} could not be opened for "
+            f"Without {name} {wording.plural(len(lost), 'model')} could not be opened for "
             f"certain, first {first.model} of campaign {first.campaign}: "
             f"{wording.plural(len(first.able), 'sure holder')} of the {needed} that it takes.",
             hint="The removal waits. Whoever lost its key or did not answer has to be in order "

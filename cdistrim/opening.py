@@ -278,8 +278,8 @@ def open_with_shares(
             f"{'is' if len(best.good) == 1 else 'are'} there, {best.capsule.threshold} are needed; "
             f"junk from {names.listed(best.bad) or 'nobody'}, nothing from "
             f"{names.listed(best.missing) or 'nobody'}.",
-            hint="Holders release once it is granted, if they are awake and have their keys: try "
-            "again. A slot ends at its deadline if too few do.",
+            hint="Holders release once it is granted, if they are awake and have their keys. The "
+            "same again goes on where this was, until the deadline.",
         )
     key, gathered = opened
     try:

@@ -106,18 +106,24 @@ def _reports(
 class Vouched:
     """A capsule of the head, how many partners vouch for it, and how many it takes.
 
-    ``needed`` is 0 for what needs nobody's word: the capsule that was accepted with the model, and
-    those that this site has made or checked itself.
+    ``needed`` is 0 for the one that was accepted with the model, which needs nobody's word;
+    ``known`` says that this site has made or checked it itself.
     """
 
     capsule: Capsule
     by: int
     needed: int
+    known: bool = False
 
     @property
     def counts(self) -> bool:
-        """Whether it shares the head's key for certain."""
-        return self.by >= self.needed
+        """Whether it shares the head's key for certain, as this site sees it."""
+        return self.known or self.lacking == 0
+
+    @property
+    def lacking(self) -> int:
+        """How many more partners have to vouch before it counts for all."""
+        return max(0, self.needed - self.by)
 
 
 def vouched_capsules(site: Site, view: CampaignView, head: ModelRecord) -> Iterator[Vouched]:
@@ -138,8 +144,8 @@ def vouched_capsules(site: Site, view: CampaignView, head: ModelRecord) -> Itera
     me = account_of(site.account)
     for capsule in capsules(site, view.number, head):
         by = vouchers.get(capsule.digest(), set()) & partners
-        certain = capsule.digest() == head.capsule_hash or me in by
-        yield Vouched(capsule, len(by), 0 if certain else enough)
+        needed = 0 if capsule.digest() == head.capsule_hash else enough
+        yield Vouched(capsule, len(by), needed, known=me in by)
 
 
 def _reports_since(site: Site, view: CampaignView, head: ModelRecord) -> Iterator[OpeningReport]:

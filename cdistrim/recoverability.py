@@ -94,6 +94,7 @@ class Recoverability:
             can be read.
         able: Holders who can be counted on, by account, in lower case.
         doubts: The other holders, and why not.
+        vouched: That capsule, with who vouches for it; None if none counts.
         unchecked: A capsule that does not count yet and would leave more holders to spare, if it is
             what it says; None if there is none.
     """
@@ -104,6 +105,7 @@ class Recoverability:
     threshold: int | None
     able: frozenset[str]
     doubts: Mapping[str, Doubt]
+    vouched: Vouched | None = None
     unchecked: Vouched | None = None
 
     @property
@@ -140,9 +142,7 @@ def recoverability_of(
             found = list(vouched_capsules(site, view, record))
         else:
             found = [Vouched(each, 0, 0) for each in capsules(site, view.number, record)]
-        weighed = [
-            (each, _weigh(site, view, record, each.capsule, keys, suspects)) for each in found
-        ]
+        weighed = [(each, _weigh(site, view, record, each, keys, suspects)) for each in found]
         counting = [one for vouched, one in weighed if vouched.counts]
         best = max(counting, key=lambda one: one.spare, default=_unknown(view, record))
         hopes = [
@@ -163,10 +163,11 @@ def _weigh(
     site: Site,
     view: CampaignView,
     record: ModelRecord,
-    capsule: Capsule,
+    vouched: Vouched,
     keys: Mapping[str, bytes],
     suspects: Mapping[str, tuple[bytes, Doubt]],
 ) -> Recoverability:
+    capsule = vouched.capsule
     doubts: dict[str, Doubt] = {}
     for account, sealed in capsule.holders.items():
         if account not in keys:
@@ -181,7 +182,9 @@ def _weigh(
             doubts[account] = suspects[account][1]
     able = frozenset(capsule.holders) - set(doubts)
     completed = view.state is CampaignState.COMPLETED
-    return Recoverability(view.number, completed, record.name, capsule.threshold, able, doubts)
+    return Recoverability(
+        view.number, completed, record.name, capsule.threshold, able, doubts, vouched
+    )
 
 
 def stranded(site: Site, account: str) -> list[Recoverability]:

@@ -101,6 +101,15 @@ class BalanceSpec(_Frozen):
     augment_majority: bool = True
     augment_minority: bool = False
 
+    @model_validator(mode="after")
+    def _check_zoom(self) -> BalanceSpec:
+        least, greatest = self.zoom
+        if least > greatest:
+            raise ValueError(
+                f"zoom is {least} to {greatest}; the least factor comes first, then the greatest"
+            )
+        return self
+
 
 class TrainingSpec(_Frozen):
     """Local training of one slot. ``threads`` is pinned: other thread counts change the bits."""

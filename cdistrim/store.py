@@ -361,14 +361,13 @@ class ObjectStore:
         try:
             found = self._fs.info(bucket)
         except FileNotFoundError as error:
-            make = (
-                f"Make the directory {bucket} and let this site's account write to it"
+            hint = (
+                "Mount its volume if that is not mounted, or correct the URL. Only for a new "
+                f"consortium: make the directory {bucket}, in which all sites can write."
                 if self._local
-                else "Create the bucket"
+                else "Correct the URL; for a new consortium, create the bucket."
             )
-            raise StoreUnavailableError(
-                f"There is no store at {self.url}.", hint=f"{make}, or correct the store's URL."
-            ) from error
+            raise StoreUnavailableError(f"There is no store at {self.url}.", hint=hint) from error
         except OSError:
             _logger.debug("this site may not look at the bucket itself")
             return

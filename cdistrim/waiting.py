@@ -52,14 +52,17 @@ def duty_sentence(duty: Duty, view: CampaignView, names: Names) -> str:
     return f"{duty_place(duty)}: {_what(duty, view, names)}{until}"
 
 
-def standing_sentences(view: CampaignView, names: Names) -> Iterator[str]:
+def standing_sentences(view: CampaignView, names: Names, *, but: str = "") -> Iterator[str]:
     """What a campaign waits for now, and whom: a sentence for each thing.
 
     Of who was removed nothing is expected, though it keeps its place in the campaign's order.
+
+    Args:
+        but: An account whose duties are not told: of its own a site knows more than the ledger.
     """
     asked: dict[str, list[str]] = {}
     for duty in duties(view):
-        if not names.was_removed(duty.partner):
+        if duty.partner != but and not names.was_removed(duty.partner):
             asked.setdefault(duty_sentence(duty, view, names), []).append(duty.partner)
     for sentence, who in asked.items():
         yield f"{sentence}: {names.listed(who)}"

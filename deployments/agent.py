@@ -22,7 +22,7 @@ from cdistrim.declining import refusal_sentence
 from cdistrim.leftovers import clear_when_idle
 from cdistrim.names import names_of
 from cdistrim.progress import listener
-from cdistrim.protocol import Deed, Duty, duties
+from cdistrim.protocol import CampaignView, Deed, Duty, duties
 from cdistrim.site import SITE_VARIABLE, Site, bound_site
 from cdistrim.waiting import duty_sentence, standing_sentences
 from cdistrim.watch import observe
@@ -31,7 +31,7 @@ from deployments.service import Service, serve
 from flows.dispatch import DEED_FLOWS, done_along_the_way
 from tasks.boundary import SiteFailure, origin_of
 
-__all__ = ["Act", "Outcome", "act_once", "refused_here", "serve_site", "waited_for"]
+__all__ = ["Act", "Outcome", "act_once", "outcome_of", "refused_here", "serve_site", "waited_for"]
 
 RUNS_AT_ONCE = 4
 """One that trains, some that wait or vote."""
@@ -77,7 +77,9 @@ class Outcome(Enum):
     DONE = "done"
     FAILED = "failed"
     OVER = "over"
-    """Others decided it, or its deadline passed, before its turn came: nothing was done."""
+    """Others decided it, or its deadline passed, before this site came to it: nothing was done."""
+    LEFT = "left undone, since no share of it opens here"
+    """A release to which this site has nothing to give: it was dealt no share, or lost its key."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +119,25 @@ def act_once(directory: Path, *, only: str = "") -> Iterator[Act]:
             continue
         listener().note(f"{site.name}: {what}")
         failure = _attempt(DEED_FLOWS[duty.deed], duty)
-        yield Act(duty, what, Outcome.FAILED if failure else Outcome.DONE, failure)
+        outcome = Outcome.FAILED if failure else outcome_of(site, view, duty)
+        yield Act(duty, what, outcome, failure)
     # One-time keys of evaluations that are over: maybe no turn of this site follows.
     clear_when_idle(site)
+
+
+def outcome_of(site: Site, view: CampaignView, duty: Duty) -> Outcome:
+    """What became of a duty whose flow has ended in order."""
+    if duty.deed is Deed.RELEASE and not done_along_the_way(site, duty):
+        return Outcome.LEFT
+    if duty.deed is Deed.VOTE:
+        asked = [each for each in view.requests if each.id.opener == duty.opener]
+        if view.slot is not None and view.slot.ballot is not None:
+            asked.append(view.slot.ballot)
+        found = [each.id for each in asked if each.kind is duty.kind]
+        ballots = [site.ledger.ballot(each) for each in found]
+        votes = [vote.partner for ballot in ballots if ballot is not None for vote in ballot.votes]
+        return Outcome.DONE if site.account in votes else Outcome.OVER
+    return Outcome.DONE
 
 
 def refused_here(directory: Path) -> Iterator[str]:
@@ -131,11 +149,11 @@ def refused_here(directory: Path) -> Iterator[str]:
 
 
 def waited_for(directory: Path) -> Iterator[str]:
-    """What is asked of whom now, by the ledger, in campaigns that have not ended: in words."""
+    """What is asked of others now, by the ledger, in campaigns that have not ended: in words."""
     site = Site(directory)
     names = names_of(site.ledger)
     for number in range(1, site.ledger.campaigns() + 1):
-        yield from standing_sentences(observe(site.ledger, number), names)
+        yield from standing_sentences(observe(site.ledger, number), names, but=site.account)
 
 
 def _attempt(flow: Callable[..., object], duty: Duty) -> Exception | None:

@@ -144,7 +144,7 @@ def reshare(
     _tell_of_keys(opened)
     if not opened.shared_anew and not opened.still_due:
         typer.echo("All keys are shared among the present partners; the capsules were checked.")
-    typer.echo(f"Who can open what: cdistrim site doctor {directory}")
+    typer.echo(f"Who can open what, and who else has to say this: cdistrim site doctor {directory}")
 
 
 def _tell_of_keys(opened: OpenedFinalModel) -> None:

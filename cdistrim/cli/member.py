@@ -6,7 +6,8 @@ from pathlib import Path
 
 import typer
 
-from cdistrim.errors import UsageError
+from cdistrim.cli.endings import complain
+from cdistrim.errors import UsageError, WaitingError
 
 __all__ = ["app"]
 
@@ -58,11 +59,18 @@ def admit(
 @app.command()
 def remove(directory: Path = SITE, name: str = NAME) -> None:
     """Propose to remove a member; the proposal is this site's yes."""
-    from cdistrim.membership import propose_removal
+    from cdistrim.membership import member_named, propose_removal, require_openable
     from cdistrim.site import Site
 
-    propose_removal(Site(directory), name)
+    site = Site(directory)
+    account = member_named(site, name).account
+    propose_removal(site, name)
     typer.echo(f"The removal of {name} is proposed. Members: cdistrim member approve SITE {name}")
+    try:
+        require_openable(site, account, name)
+    except WaitingError as waiting:
+        # No reason not to ask: the others' yes waits for it, and may be given when it is mended.
+        complain(waiting.what, waiting.hint)
 
 
 @app.command()

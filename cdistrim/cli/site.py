@@ -322,8 +322,8 @@ def doctor(directory: Path = SITE) -> None:
         raise IntegrityError(
             f"{plural(len(lost), 'model')} can't be opened, or objects of theirs are missing or "
             f"altered, first {lost[0]}.",
-            hint="Restore objects from a backup of the store. If it is the head, the partners can "
-            "go back to an earlier one by a ballot.",
+            hint="Restore objects from a backup of the store. In a running campaign the slot's "
+            "owner has the partners vote on going back to an earlier head.",
         )
     unsure = [each.model for each in seen if each.outlook is Outlook.UNSURE]
     if unsure:

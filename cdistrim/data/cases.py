@@ -217,17 +217,24 @@ def _arrays_in(path: Path) -> dict[str, NDArray[Any]]:
             if more := len(archive.files) - len(_FIELDS):
                 raise DataError(
                     f"{path} has {plural(more, 'array')} besides volumes, labels and ids.",
-                    hint="Leave everything else out: " + _BUILD_AGAIN,
+                    hint="Leave everything else out. " + _BUILD_AGAIN,
                 )
             return {name: archive[name] for name in _FIELDS}
     except FileNotFoundError:
         raise DataError(
             f"There is no file {path}.", hint="Prepare the site's data first."
         ) from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        # numpy refuses arrays of Python objects with a ValueError: they could run code.
+    except MemoryError as error:
         raise DataError(
-            f"{path} is damaged: an array in it can't be read, or is of Python objects.",
+            f"{path} says that it has more than fits into this machine's memory.",
+            hint="If that is so, take more memory or fewer cases. " + _BUILD_AGAIN,
+        ) from error
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        # numpy refuses arrays of Python objects with a ValueError: they could run code. zipfile
+        # has a RuntimeError for what is encrypted, or packed in a way that it does not know.
+        raise DataError(
+            f"{path} is damaged or encrypted: an array in it can't be read, or is of Python "
+            "objects.",
             hint=_BUILD_AGAIN,
         ) from error
     except OSError as error:

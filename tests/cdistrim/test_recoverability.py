@@ -7,9 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from cdistrim import custody
-from cdistrim.errors import WaitingError
+from cdistrim.cli.recoverability_table import recoverability_lines
+from cdistrim.errors import ConfigurationError, WaitingError
 from cdistrim.final_model import reshare_final_model
 from cdistrim.membership import answer_proposal, open_proposal
+from cdistrim.names import names_of
 from cdistrim.protocol import CampaignState, FinalFetchState
 from cdistrim.recoverability import Doubt, Outlook, Recoverability, recoverability_of, stranded
 from cdistrim.releasing import release_share
@@ -27,6 +29,12 @@ Simulate = Callable[..., SimulatedConsortium]
 def seen_by(site: Site, steps: Stepper) -> list[Recoverability]:
     """The head and its ancestors as a site sees them, newest first."""
     return list(recoverability_of(site, steps.view()))
+
+
+def told(site: Site, steps: Stepper) -> str:
+    """What doctor says there."""
+    names = names_of(site.ledger).known
+    return "\n".join(recoverability_lines(seen_by(site, steps), names, {}))
 
 
 def lose_key(steps: Stepper, name: str) -> Site:
@@ -141,6 +149,8 @@ def test_a_completed_campaigns_keys_are_shared_anew_by_who_opens_its_final_model
     assert done.still_due == ()
     assert first.ledger.final_fetch(1, first.account).state is FinalFetchState.OPENED
     assert all(one.outlook is Outlook.SPARE for one in seen_by(first, steps))
+    missing = "1 more partner has to say `cdistrim campaign reshare SITE 1`"
+    assert f"for the others to count that, {missing}" in told(first, steps)
     # Who has not the key can't see yet that the head's was shared well: it takes two of three.
     head, *ancestors = seen_by(unlucky, steps)
     assert head.outlook is Outlook.NONE_TO_SPARE
@@ -149,15 +159,35 @@ def test_a_completed_campaigns_keys_are_shared_anew_by_who_opens_its_final_model
     assert closed.outlook is Outlook.UNSURE
     assert closed.unchecked is not None
     assert (closed.unchecked.by, closed.unchecked.needed) == (1, 2)
+    assert f"1 of the 2 partners that it takes vouch; {missing}" in told(unlucky, steps)
 
     with awake(first, unlucky):
         again = reshare_final_model(leaving, 1, patience=60)
 
     assert again.shared_anew == ()
+    assert not any("reshare" in told(each, steps) for each in (first, leaving, unlucky))
     assert all(one.outlook is Outlook.SPARE for one in seen_by(unlucky, steps))
     assert stranded(unlucky, leaving.account) == []
     answer_proposal(unlucky, proposal, approve=True)
     assert leaving.account not in {each.account for each in first.ledger.members()}
+    with pytest.raises(ConfigurationError, match="was removed from the consortium"):
+        reshare_final_model(leaving, 1, patience=1)
+
+
+def test_where_sharing_anew_gives_nobody_to_spare_doctor_does_not_advise_it(
+    simulate: Simulate,
+) -> None:
+    steps = Stepper(simulate(size=2))
+    steps.accept()
+    steps.accept()
+    assert steps.view().state is CampaignState.COMPLETED
+
+    said = told(steps.any, steps)
+
+    assert said.count("WARNING: all of them have to answer; another partner would give") == 2
+    assert "reshare" not in said
+    lose_key(steps, "hospital-2")
+    assert "To share keys anew: cdistrim campaign reshare SITE 1" in told(steps.any, steps)
 
 
 def test_who_was_silent_in_the_last_slot_makes_up_for_it_at_the_final_opening(

@@ -118,6 +118,13 @@ def test_a_number_without_a_point_is_the_same_number(place: str) -> None:
     assert written.digest() == meant.digest()
 
 
+def test_of_a_range_the_least_comes_first() -> None:
+    place = "training.balance.zoom"
+    with pytest.raises(ConfigurationError, match=r"zoom is 1.2 to 0.8; the least factor comes"):
+        CampaignSpec.parse(with_value(place, "[1.2, 0.8]"))
+    assert CampaignSpec.parse(with_value(place, "[0.8, 0.8]"))
+
+
 @pytest.mark.parametrize("value", ["1", "0", '"true"', "null"])
 def test_only_true_and_false_are_truth_values(value: str) -> None:
     place = "training.balance.zoom_copies"

@@ -263,7 +263,8 @@ def test_a_directory_that_is_not_there_is_no_store_and_is_not_made(tmp_path: Pat
     store = ObjectStore(f"file://{root}")
     with pytest.raises(StoreUnavailableError, match=f"no store at file://{root}") as caught:
         store.check_writable("probe")
-    assert f"Make the directory {root}" in caught.value.hint
+    assert caught.value.hint.startswith("Mount its volume if that is not mounted")
+    assert f"make the directory {root}" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
     with pytest.raises(StoreUnavailableError, match=f"no store at file://{root}"):

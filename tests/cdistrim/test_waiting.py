@@ -68,6 +68,9 @@ def test_every_duty_says_what_who_and_until_when(simulate: Simulate) -> None:
         f"campaign 1, slot 1: take the turn, until {until}: hospital-1",
         f"campaign 1, slot 1: vote on the fetch of hospital-1, until {until}: {others}",
     ]
+    own = steps.sites["hospital-1"].account
+    (rest,) = standing_sentences(steps.view(), names_of(ledger), but=own)
+    assert rest == standing(steps)[1]
     steps.any.ledger.propose_removal(account=steps.sites["hospital-3"].account)
     steps.decide("hospital-3")
     (former,) = ledger.former_members()

@@ -148,7 +148,9 @@ def test_a_store_whose_directory_is_not_there_is_not_made(site: Path, tmp_path: 
 
     ended = call("site", "check", site)
 
-    assert_explained(ended, 12, f"no store at file://{root}", f"Make the directory {root}")
+    assert_explained(
+        ended, 12, f"no store at file://{root}", "Mount its volume", f"make the directory {root}"
+    )
     assert "store: not yet" in ended.out
     assert not root.exists()
 

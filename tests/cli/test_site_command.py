@@ -52,7 +52,7 @@ def test_a_site_is_made_checked_and_becomes_a_member(devnet: Devnet, tmp_path: P
     for path in (directory, *directory.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
     assert json.loads((directory / "site.json").read_text())["passphrase_file"] is None
-    assert_explained(call("site", "check", directory), 3, "no store at", "Make the directory")
+    assert_explained(call("site", "check", directory), 3, "no store at", "make the directory")
     (tmp_path / "store").mkdir()
     lacking = call("site", "check", directory)
     assert_explained(lacking, 3, "train.npz", "no member")

@@ -13,10 +13,11 @@ from prefect import flow
 from cdistrim.convening import open_campaign
 from cdistrim.iteration import IterationRef
 from cdistrim.progress import Silent, listen_with
-from cdistrim.protocol import Deed, Duty
-from cdistrim.site import SITE_VARIABLE, site_bound_to
+from cdistrim.protocol import Deed, Duty, duties
+from cdistrim.rotation import publish_after_loss
+from cdistrim.site import SITE_VARIABLE, Site, site_bound_to
 from cdistrim.voting import answer_ballot
-from deployments.agent import Outcome, act_once, refused_here
+from deployments.agent import Outcome, act_once, outcome_of, refused_here
 from deployments.local import LAST_REGISTERED
 from deployments.minder import standing_duties
 from flows.dispatch import DEED_FLOWS, Agents
@@ -111,6 +112,44 @@ def test_what_the_store_says_is_done_is_not_done_again(
     monkeypatch.setenv(SITE_VARIABLE, "")
 
     assert list(act_once(holder.directory)) == []
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_share_that_does_not_open_is_not_said_to_be_released(
+    simulate: Callable[..., SimulatedConsortium], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = Stepper(simulate(3))
+    steps.accept()
+    steps.ask_fetch()
+    unlucky = steps.sites["hospital-3"].directory
+    (unlucky / "keys" / "sealing.key").unlink()
+    publish_after_loss(Site(unlucky))
+    monkeypatch.setenv(SITE_VARIABLE, "")
+
+    acts = {act.duty.deed: act for act in act_once(unlucky)}
+
+    assert acts[Deed.RELEASE].outcome is Outcome.LEFT
+    holder = steps.sites["hospital-1"].directory
+    acts = {act.duty.deed: act for act in act_once(holder)}
+    assert acts[Deed.RELEASE].outcome is Outcome.DONE
+
+
+def test_a_vote_that_others_have_decided_is_not_said_to_be_cast(
+    simulate: Callable[..., SimulatedConsortium],
+) -> None:
+    steps = Stepper(simulate(3))
+    steps.session().request_token()
+    view = steps.view()
+    voter, late = steps.sites["hospital-2"], steps.sites["hospital-3"]
+    duty, late_duty = (
+        next(each for each in duties(view) if each.partner == site.account)
+        for site in (voter, late)
+    )
+
+    assert answer_ballot(voter, view) is not None
+
+    assert outcome_of(voter, view, duty) is Outcome.DONE
+    assert outcome_of(late, view, late_duty) is Outcome.OVER
 
 
 def test_of_a_refused_campaign_votes_and_shares_are_left_to_do(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +83,28 @@ def _alter(path: Path) -> None:
     path.write_bytes(data)
 
 
+def _encrypt(path: Path) -> None:
+    """Marks every member as encrypted, in its own header and in the archive's directory."""
+    data = bytearray(path.read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = -1
+        while (at := data.find(mark, at + 1)) >= 0:
+            data[at + flags] |= 1
+    path.write_bytes(data)
+
+
+def _inflate(path: Path) -> None:
+    """Volumes of more bytes than any machine has, by what their header says."""
+    header = io.BytesIO()
+    shape = (1 << 40, 1, 8, 8, 8)
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f2", "fortran_order": False, "shape": shape}
+    )
+    _save(path, volumes=None)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("volumes.npy", header.getvalue())
+
+
 def _save(path: Path, **changes: object) -> None:
     """The cases with other arrays; None leaves one out."""
     cases = make_cases()
@@ -102,6 +126,8 @@ def _of(**changes: object) -> Callable[[Path], None]:
         (_truncate, "is no .npz file, or was cut short"),
         (lambda path: np.save(path.open("wb"), np.zeros(3)), "is no .npz file"),
         (_alter, "is damaged"),
+        (_encrypt, "is damaged or encrypted"),
+        (_inflate, "more than fits into this machine's memory"),
         (_of(volumes=np.array([{SECRET: 1}])), "of Python objects"),
         (_of(labels=None), "lacks the array labels."),
         (_of(labels=None, ids=None), "lacks the arrays labels and ids."),
