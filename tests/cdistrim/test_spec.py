@@ -122,7 +122,8 @@ def test_of_a_range_the_least_comes_first() -> None:
     place = "training.balance.zoom"
     with pytest.raises(ConfigurationError, match=r"zoom is 1.2 to 0.8; the least factor comes"):
         CampaignSpec.parse(with_value(place, "[1.2, 0.8]"))
-    assert CampaignSpec.parse(with_value(place, "[0.8, 0.8]"))
+    same = CampaignSpec.parse(with_value(place, "[0.8, 0.8]"))
+    assert same.training.balance.zoom == (0.8, 0.8)
 
 
 @pytest.mark.parametrize("value", ["1", "0", '"true"', "null"])

@@ -138,7 +138,7 @@ def test_a_store_on_a_file_system_that_takes_no_files(site: Path) -> None:
 
     ended = call("site", "check", site)
 
-    assert_explained(ended, 12, "no store at file:///proc/cdistrim", "account write to it")
+    assert_explained(ended, 12, "no store at file:///proc/cdistrim", "all sites can write")
     assert "bucket" not in ended.err
 
 
