@@ -94,24 +94,35 @@ class Coordinator:
 
     def open_campaign(self) -> int | None:
         """Number of the newest campaign, if it has not ended; else None."""
-        newest = self.ledger.campaigns()
-        if newest == 0 or self.ledger.campaign(newest).state.ended:
-            return None
-        return newest
+        number, is_open = self._newest_or_next()
+        return number if is_open else None
 
-    def convening(self) -> Duty:
-        """What the convener is asked: to open the next campaign.
+    def open_or_convening(self) -> int | Duty:
+        """Number of the open campaign; if none is, what the convener is asked: to open the next.
+
+        One look at the ledger decides both. With two, a campaign opened in between would make the
+        convener open a second one.
 
         Raises:
             ConfigurationError: The settings name no convener who is a member.
         """
+        number, is_open = self._newest_or_next()
+        if is_open:
+            return number
         for member in self.ledger.members():
             if member.name == self.settings.convener:
-                return Duty(Deed.CONVENE, member.account, self.ledger.campaigns() + 1, 0, 0)
+                return Duty(Deed.CONVENE, member.account, number, 0, 0)
         raise ConfigurationError(
             "No campaign is open, and the coordinator's settings name no member as convener.",
             hint="Open one with `cdistrim campaign open`, or set `convener` in coordinator.json.",
         )
+
+    def _newest_or_next(self) -> tuple[int, bool]:
+        """Number of the newest campaign and True; where that has ended, of the next and False."""
+        newest = self.ledger.campaigns()
+        if newest == 0 or self.ledger.campaign(newest).state.ended:
+            return newest + 1, False
+        return newest, True
 
 
 @contextmanager

@@ -36,10 +36,12 @@ def campaign(number: Number = 0) -> str:
     )
     logger = get_run_logger()
     while not number:
-        if (open_one := coordinator.open_campaign()) is None:
-            dispatcher.dispatch(coordinator.convening())
+        found = coordinator.open_or_convening()
+        if isinstance(found, int):
+            number = found
+        else:
+            dispatcher.dispatch(found)
             time.sleep(poll_seconds())
-        number = open_one or 0
     last: tuple[object, ...] = ()
     while not (view := observe(ledger, number)).state.ended:
         for duty in duties(view):

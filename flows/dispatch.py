@@ -149,12 +149,25 @@ class Embedded:
 
 
 @dataclass
-class _Sent:
-    """How often a duty was sent, and when last; ``run`` is None while that has not worked."""
+class _Calls:
+    """A site's calls for one duty.
 
-    run: UUID | None
-    count: int
-    at: float
+    Attributes:
+        run: What the last one became; None where no answer told.
+        number: Of the run, from 0. A call without an answer is repeated with the number it had:
+            the server may have made the run all the same, and makes no second one then.
+        count: How many there were.
+        at: When the last one was, in the clock's seconds.
+    """
+
+    run: UUID | None = None
+    number: int = 0
+    count: int = 0
+    at: float = 0.0
+
+    def may_be_repeated(self, now: float) -> bool:
+        """Whether the last one had time for its effect to show on the ledger."""
+        return not self.count or now - self.at >= min(2.5 * 2.0**self.count, 120.0)
 
 
 def done_along_the_way(site: Site, duty: Duty) -> bool:
@@ -176,7 +189,7 @@ class Agents:
         names: Name of each partner, by account; deployments are called ``flow/name``.
         clock: Seconds, monotonic.
 
-    The idempotency key carries a count, since Prefect returns the same run for a key even when it
+    The idempotency key carries a number, since Prefect returns the same run for a key even when it
     is over. A run that ended although the duty stands is sent again, with backoff.
     """
 
@@ -186,7 +199,7 @@ class Agents:
         self._names = dict(names)
         self._clock = clock
         self._seen: dict[str, float] = {}
-        self._sent: dict[str, _Sent] = {}
+        self._calls: dict[str, _Calls] = {}
 
     def dispatch(self, duty: Duty) -> None:
         """Schedule a run at the site's agent; trouble with one agent stops nobody else."""
@@ -195,41 +208,44 @@ class Agents:
         stands = now - self._seen.setdefault(duty.key, now)
         if name is None or stands < PATIENCE_S.get(duty.deed, 0.0):
             return
-        before = self._sent.get(duty.key)
+        calls = self._calls.setdefault(duty.key, _Calls())
+        if not calls.may_be_repeated(now):
+            return
         try:
-            if before is None or self._may_send_again(before):
-                self._send(duty, name, before.count + 1 if before else 0)
+            if calls.run is not None:
+                if not _is_over(calls.run):
+                    return
+                calls.run, calls.number = None, calls.number + 1
+            calls.run = self._send(duty, name, calls.number)
         except (PrefectException, httpx.HTTPError) as error:
             # No deployment yet, or the server is busy or away: the site minds the ledger by itself.
             get_run_logger().warning("%s can't be called now: %s", name, type(error).__name__)
-            self._sent[duty.key] = _Sent(None, before.count + 1 if before else 0, now)
+        calls.count += 1
+        calls.at = self._clock()
 
     def finish(self) -> None:
         """Nothing runs here."""
 
-    def _send(self, duty: Duty, name: str, count: int) -> None:
+    @staticmethod
+    def _send(duty: Duty, name: str, number: int) -> UUID:
         flow = getattr(DEED_FLOWS[duty.deed], "name", "")
         run = run_deployment(
             name=f"{flow}/{name}",
             parameters={"campaign": duty.campaign, "slot": duty.slot, "attempt": duty.attempt},
             timeout=0,
-            idempotency_key=f"{duty.key}/{count}",
+            idempotency_key=f"{duty.key}/{number}",
         )
         # Typed for both worlds; in a synchronous flow it is the run itself.
-        self._sent[duty.key] = _Sent(cast("FlowRun", run).id, count, self._clock())
+        return cast("FlowRun", run).id
 
-    def _may_send_again(self, sent: _Sent) -> bool:
-        """Whether a run is over and had time for its effect to show on the ledger."""
-        if self._clock() - sent.at < min(5.0 * 2.0**sent.count, 120.0):
-            return False
-        if sent.run is None:
-            return True
-        with get_client(sync_client=True) as client:
-            try:
-                state = client.read_flow_run(sent.run).state
-            except ObjectNotFound:
-                return True  # Somebody deleted it.
-        return state is None or state.is_final()
+
+def _is_over(run: UUID) -> bool:
+    with get_client(sync_client=True) as client:
+        try:
+            state = client.read_flow_run(run).state
+        except ObjectNotFound:
+            return True  # Somebody deleted it.
+    return state is None or state.is_final()
 
 
 _dispatcher: ContextVar[Dispatcher | None] = ContextVar("cdistrim_dispatcher", default=None)

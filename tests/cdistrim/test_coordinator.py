@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cdistrim.convening import convene
 from cdistrim.coordinator import (
     COORDINATOR_VARIABLE,
     Coordinator,
@@ -12,7 +13,8 @@ from cdistrim.coordinator import (
     bound_coordinator,
 )
 from cdistrim.errors import ConfigurationError, UsageError
-from cdistrim.protocol import Deed
+from cdistrim.ledger import Member
+from cdistrim.protocol import Deed, Duty
 from tests.simulated import SimulatedConsortium
 
 Simulate = Callable[..., SimulatedConsortium]
@@ -23,11 +25,34 @@ def test_the_convener_is_asked_for_the_next_campaign_when_none_is_open(simulate:
     coordinator = Coordinator(simulated.found().coordinator)
     assert coordinator.open_campaign() is None
 
-    duty = coordinator.convening()
+    duty = coordinator.open_or_convening()
 
+    assert isinstance(duty, Duty)
     assert (duty.deed, duty.campaign) == (Deed.CONVENE, 1)
     assert duty.partner == simulated.site("hospital-1").account
     assert simulated.open_campaign() == coordinator.open_campaign() == 1
+    assert coordinator.open_or_convening() == 1
+
+
+def test_a_campaign_opened_while_the_coordinator_looks_is_not_opened_again(
+    simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated = simulate(size=2)
+    coordinator = Coordinator(simulated.found().coordinator)
+    members = coordinator.ledger.members
+
+    def ledger_moves_on() -> tuple[Member, ...]:
+        simulated.open_campaign()
+        return members()
+
+    monkeypatch.setattr(coordinator.ledger, "members", ledger_moves_on)
+
+    duty = coordinator.open_or_convening()
+
+    assert isinstance(duty, Duty)
+    assert duty.campaign == 1
+    assert convene(simulated.site("hospital-1"), duty.campaign) == 1
+    assert coordinator.ledger.campaigns() == 1
 
 
 def test_a_convener_who_is_no_member_is_refused(simulate: Simulate) -> None:
@@ -36,7 +61,7 @@ def test_a_convener_who_is_no_member_is_refused(simulate: Simulate) -> None:
     stranger = settings.model_copy(update={"convener": "nobody"})
     coordinator = Coordinator.create(simulated.directory / "other", stranger)
     with pytest.raises(ConfigurationError, match="no member as convener"):
-        coordinator.convening()
+        coordinator.open_or_convening()
 
 
 def test_the_coordinator_can_write_nothing(simulate: Simulate) -> None:

@@ -101,7 +101,7 @@ def test_a_store_that_is_not_there_is_no_proof(tmp_path: Path) -> None:
         assert call("ledger", "export", founder, file).code == 0
     export = ("verify", "--export", file, "--store", f"file://{store}")
 
-    assert_explained(call(*export), 12, f"no store at file://{store}", "correct the store's URL")
+    assert_explained(call(*export), 12, f"no store at file://{store}", "correct the URL")
     store.mkdir()
     assert call(*export).code == 0
 

@@ -6,9 +6,14 @@ What whoever controls the server can not do to it: tests/attacks/test_whoever_co
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, cast
 
+import httpx
 import pytest
 from prefect import flow
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments import run_deployment
+from prefect.deployments.runner import RunnerDeployment
 
 from cdistrim.convening import open_campaign
 from cdistrim.iteration import IterationRef
@@ -20,6 +25,8 @@ from cdistrim.voting import answer_ballot
 from deployments.agent import Outcome, act_once, outcome_of, refused_here
 from deployments.local import LAST_REGISTERED
 from deployments.minder import standing_duties
+from flows import dispatch
+from flows.cast_votes import cast_votes
 from flows.dispatch import DEED_FLOWS, Agents
 from tasks.vote import vote
 from tests.prefect_server import PrefectServer
@@ -51,6 +58,35 @@ def test_a_site_that_can_not_be_called_stops_nobody_else() -> None:
         agents.dispatch(Duty(Deed.VOTE, "0x1", 1, 1, 1))
 
     coordinate()
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_call_without_an_answer_is_repeated_and_becomes_no_second_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cast("RunnerDeployment", cast_votes.to_deployment("hard-of-hearing")).apply()
+    now = [0.0]
+    agents = Agents({"0x1": "hard-of-hearing"}, clock=lambda: now[0])
+    made: list[FlowRun] = []
+
+    def lose_the_first_answer(**call: Any) -> FlowRun:  # noqa: ANN401  as run_deployment
+        made.append(cast("FlowRun", run_deployment(**call)))
+        if len(made) == 1:
+            raise httpx.ReadTimeout("no answer")
+        return made[-1]
+
+    monkeypatch.setattr(dispatch, "run_deployment", lose_the_first_answer)
+
+    @flow
+    def coordinate() -> None:
+        for now[0] in (0.0, 1.0, 6.0, 60.0):
+            agents.dispatch(Duty(Deed.VOTE, "0x1", 1, 1, 1))
+
+    coordinate()
+
+    # Called at 0, again at 6; at 60 the run is not over.
+    first, again = made
+    assert first.id == again.id
 
 
 def test_the_agent_registers_last_what_its_starter_waits_for() -> None:
