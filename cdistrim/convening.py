@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cdistrim.data.cases import has_cases
+from cdistrim.enrolment import require_shape
 from cdistrim.errors import ConfigurationError
 from cdistrim.places import SPECS
 from cdistrim.spec import CampaignSpec
@@ -53,7 +55,9 @@ def open_campaign(site: Site, spec: CampaignSpec) -> int:
     """Deposit the spec and open a campaign with its hash; the campaign's number.
 
     Raises:
-        ConfigurationError: The spec's order names somebody who is no member.
+        ConfigurationError: The spec's order names somebody who is no member, or the site is in it
+            and has volumes of another shape.
+        DataError: The site is in the order, has cases already, and they can't be used.
         IntegrityError: This machine makes another first head than the spec says.
     """
     accounts = {member.name: member.account for member in site.ledger.members()}
@@ -63,6 +67,8 @@ def open_campaign(site: Site, spec: CampaignSpec) -> int:
             f"The spec's order names {', '.join(strangers)}, no member of the consortium.",
             hint=f"Members are {', '.join(sorted(accounts))}.",
         )
+    if site.name in spec.order and has_cases(site.directory / "data"):
+        require_shape(site, spec)
     # Imported by who opens only: PyTorch takes seconds, and a misspelt name is told at once.
     from cdistrim.genesis import make_genesis
 

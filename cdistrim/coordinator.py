@@ -19,6 +19,7 @@ from cdistrim.site import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from uuid import UUID
 
     from cdistrim.ledger import EthereumLedger
 
@@ -116,6 +117,23 @@ class Coordinator:
             "No campaign is open, and the coordinator's settings name no member as convener.",
             hint="Open one with `cdistrim campaign open`, or set `convener` in coordinator.json.",
         )
+
+    def driven_by(self, run: UUID) -> int:
+        """The campaign that a flow run drove before it was interrupted or ended; 0 if it is new.
+
+        Pressed "Retry" after its campaign's end, it would otherwise open the next one.
+        """
+        try:
+            return int(self._note_of(run).read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def note_driven(self, run: UUID, campaign: int) -> None:
+        """Remember which campaign a flow run drives."""
+        write_atomically(self._note_of(run), f"{campaign}\n".encode())
+
+    def _note_of(self, run: UUID) -> Path:
+        return self.directory / "runs" / str(run)
 
     def _newest_or_next(self) -> tuple[int, bool]:
         """Number of the newest campaign and True; where that has ended, of the next and False."""

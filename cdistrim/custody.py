@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SealedModel",
+    "capsule_by",
     "capsules",
     "ciphertext",
     "context_of",
@@ -270,7 +271,7 @@ def capsules(site: Site, campaign: int, record: ModelRecord) -> Iterator[Capsule
     by_author = [(each.partner, each.capsule_hash) for each in added]
     for author, digest in (*by_author, (record.partner, record.capsule_hash)):
         try:
-            yield _capsule_by(author, digest, site, campaign, record)
+            yield capsule_by(author, digest, site, campaign, record)
         except UntrustedDataError as error:
             site.logger.warning("A capsule of %s can't be used: %s", record.name, error)
 
@@ -281,12 +282,17 @@ def recorded_capsule(site: Site, campaign: int, record: ModelRecord) -> Capsule:
     Raises:
         IntegrityError: It is missing, truncated or altered, or another model's.
     """
-    return _capsule_by(record.partner, record.capsule_hash, site, campaign, record)
+    return capsule_by(record.partner, record.capsule_hash, site, campaign, record)
 
 
-def _capsule_by(
+def capsule_by(
     author: str, digest: bytes, site: Site, campaign: int, record: ModelRecord
 ) -> Capsule:
+    """The capsule of a model's key that an account has put on the ledger.
+
+    Raises:
+        IntegrityError: It is missing, truncated or altered, or another model's.
+    """
     where = prefix(site, author, campaign, "capsules", record.name)
     content = site.store.get(where, digest, limit=MAX_DOCUMENT)
     capsule = Capsule.parse_recorded(content, digest)

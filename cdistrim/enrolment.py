@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cdistrim.site import Site
     from cdistrim.spec import CampaignSpec
 
-__all__ = ["enrol", "join"]
+__all__ = ["enrol", "join", "require_shape"]
 
 SALT_FILE = "data/salts.json"
 
@@ -75,7 +75,7 @@ def _figures(site: Site, view: CampaignView) -> _Figures:
         )
     require_order(spec, view, names_of(site.ledger))
     data = site.data
-    _require_shape(site, spec)
+    require_shape(site, spec)
     # A site's first turn would be too late to find out: it trains on these, and its own figures
     # rest on those, whose variance takes two of a class.
     data.train.require_classes(2)
@@ -89,13 +89,18 @@ def _figures(site: Site, view: CampaignView) -> _Figures:
     )
 
 
-def _require_shape(site: Site, spec: CampaignSpec) -> None:
-    """The campaign's model takes this site's volumes."""
+def require_shape(site: Site, spec: CampaignSpec) -> None:
+    """See that the campaign's model takes this site's volumes.
+
+    Raises:
+        ConfigurationError: They have another shape.
+        DataError: The site has no usable cases.
+    """
     asked, found = spec.model.shape, site.data.train.shape
     if asked != found:
         raise ConfigurationError(
             f"Campaign {spec.name} is for volumes of shape {asked}, those of {site.name} have the "
             f"shape {found}.",
             hint=f"Build the sets in {site.directory / 'data'} with the spec's model.shape, or "
-            "refuse the campaign and have one opened with the shape that all partners have.",
+            "agree on a spec with the shape that all partners have.",
         )

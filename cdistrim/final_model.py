@@ -37,6 +37,7 @@ from cdistrim.protocol import (
     FinalFetchState,
     ModelRecord,
 )
+from cdistrim.recoverability import damage_of
 from cdistrim.resharing import due_for_resharing, reshare
 from cdistrim.restore import apply_removals
 from cdistrim.sealing import public_digest
@@ -143,6 +144,10 @@ def _open(
         view = observe(site.ledger, campaign)
     record = site.ledger.model(campaign, view.head)
     see_whole(site, campaign, record)  # Nobody need vote on what can't be opened anyway.
+    for ancestor in due_for_resharing(site, view):
+        if ancestor.slot != view.head:
+            for what in damage_of(site, view, ancestor):
+                say(f"The key of {ancestor.name} can't be shared anew here: {what}")
     number = standing_round(site, campaign)
     if number is None:
         # Only now: a request gives up what was granted before.

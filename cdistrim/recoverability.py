@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from cdistrim.capsule import Capsule
 from cdistrim.custody import (
+    capsule_by,
     capsules,
     has_share,
     holders_of,
@@ -50,6 +51,7 @@ __all__ = [
     "damage_of",
     "recoverability_of",
     "stranded",
+    "unreadable_additions",
 ]
 
 
@@ -218,6 +220,18 @@ def damage_of(site: Site, view: CampaignView, record: ModelRecord) -> Iterator[s
         recorded_capsule(site, view.number, record)
     except UntrustedDataError as error:
         yield error.what
+
+
+def unreadable_additions(site: Site, view: CampaignView, record: ModelRecord) -> Iterator[str]:
+    """Capsules of a model's key, shared anew, that can't be read: a sentence for each.
+
+    Anybody may put a capsule on the ledger that never was in the store: it takes nothing away.
+    """
+    for added in site.ledger.added_capsules(view.number, record.slot):
+        try:
+            capsule_by(added.partner, added.capsule_hash, site, view.number, record)
+        except UntrustedDataError as error:
+            yield error.what
 
 
 # --- who failed at the latest opening -------------------------------------------------------------

@@ -30,8 +30,8 @@ class Settings(BaseModel):
             missing: Raised if there is no such file.
 
         Raises:
-            ConfigurationError: It is missing, can't be read, or is invalid. Names the setting,
-                never its value: an address may have a token in it.
+            ConfigurationError: It is missing, can't be read, or is invalid. Names the setting, but
+                no value that is a text: an address may have a token in it.
         """
         try:
             return understand(read_written(path), cls)
@@ -43,8 +43,10 @@ class Settings(BaseModel):
                 hint="See what lies there and whether this account may read it.",
             ) from None
         except NotUnderstood as error:
+            shown = error.value and not error.value.startswith('"')
+            told = f"; it is {error.value}" if shown else ""
             raise ConfigurationError(
-                f"{path} is invalid at {error.where}: {error.what}.", hint="Correct the file."
+                f"{path} is invalid at {error.where}: {error.what}{told}.", hint="Correct the file."
             ) from None
 
 

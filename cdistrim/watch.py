@@ -29,6 +29,7 @@ __all__ = [
     "POLL_VARIABLE",
     "await_ballot",
     "await_grant",
+    "await_next_fetch",
     "await_restart",
     "await_shares",
     "await_token",
@@ -44,6 +45,7 @@ _DECIDING = {
     BallotKind.FETCH: (SlotState.WAITING, SlotState.FETCH_REQUESTED),
     BallotKind.UPLOAD: (SlotState.TRAINING, SlotState.UPLOAD_REQUESTED),
 }
+_BEING_DECIDED = (SlotState.UPLOAD_REQUESTED, SlotState.UPLOAD_GRANTED)
 
 
 def poll_seconds() -> float:
@@ -156,6 +158,37 @@ def await_token(site: Site, ref: IterationRef, patience: float = 5.0) -> bool:
             return False
         time.sleep(poll_seconds())
     return True
+
+
+def await_next_fetch(site: Site, ref: IterationRef, patience: float = 5.0) -> SlotView | None:
+    """Wait, after this site's vote on an upload, until the next slot's owner asks for the head.
+
+    That follows within seconds, and calling the site again takes as long: whoever has just voted
+    stays for the next ballot.
+
+    Args:
+        patience: Seconds to wait; whoever drives the site calls again later.
+
+    Returns:
+        The slot whose ballot waits for this site; None if there is nothing to wait for (it is this
+        site's own turn, or the campaign ends) or nothing came of it in time.
+    """
+    end = time.monotonic() + patience
+    while ref.slot:  # A request that is no slot's has none.
+        slot = observe(site.ledger, ref.campaign).slot
+        if slot is None or (slot.number == ref.slot and slot.state not in _BEING_DECIDED):
+            return None
+        if slot.number != ref.slot and (
+            slot.owner == site.account
+            or slot.state not in (SlotState.WAITING, SlotState.FETCH_REQUESTED)
+        ):
+            return None
+        if slot.ballot is not None and slot.ballot.kind is BallotKind.FETCH:
+            return slot if slot.ballot.waits_for(site.account) else None
+        if time.monotonic() > end:
+            return None
+        time.sleep(poll_seconds())
+    return None
 
 
 def await_restart(site: Site, ref: IterationRef) -> SlotView:

@@ -7,9 +7,11 @@ by themselves. Killed and started again, it continues where the ledger stands.
 # Served flows travel to their process by value: annotations must be objects, not names to look up
 # (so no `from __future__ import annotations` here).
 import time
+from uuid import UUID
 
 from prefect import flow
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 
 from cdistrim.coordinator import bound_coordinator
 from cdistrim.protocol import CampaignView, duties
@@ -27,14 +29,15 @@ def campaign(number: Number = 0) -> str:
 
     Args:
         number: Its number on the ledger; 0 for the one that is open, or else the next one, which
-            the coordinator's convener is asked to open.
+            the coordinator's convener is asked to open. Run again, the same one as before.
     """
-    coordinator = bound_coordinator()
+    coordinator, run = bound_coordinator(), UUID(flow_run.id)
     ledger = coordinator.ledger
     dispatcher = bound_dispatcher() or Agents(
         {member.account: member.name for member in ledger.members()}
     )
     logger = get_run_logger()
+    number = number or coordinator.driven_by(run)
     while not number:
         found = coordinator.open_or_convening()
         if isinstance(found, int):
@@ -42,6 +45,7 @@ def campaign(number: Number = 0) -> str:
         else:
             dispatcher.dispatch(found)
             time.sleep(poll_seconds())
+    coordinator.note_driven(run, number)
     last: tuple[object, ...] = ()
     while not (view := observe(ledger, number)).state.ended:
         for duty in duties(view):

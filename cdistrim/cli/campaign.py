@@ -160,10 +160,16 @@ def _tell_of_keys(opened: OpenedFinalModel) -> None:
 @app.command()
 def status(directory: Path = SITE, number: int = NUMBER) -> None:
     """Where a campaign stands, by the ledger."""
+    from cdistrim.cli.outcome import why_failed
+    from cdistrim.protocol import CampaignState
     from cdistrim.site import Site
 
     view = Site(directory).ledger.campaign(number)
-    typer.echo(f"campaign {number}: {view.state.name.lower()}, {view.accepted} of {view.slots}")
+    state = view.state.name.lower()
+    if view.state is CampaignState.FAILED:
+        typer.echo(f"campaign {number}: {state}, {why_failed(view)}")
+    else:
+        typer.echo(f"campaign {number}: {state}, {view.accepted} of {view.slots}")
     typer.echo(f"head: model {view.head}")
     if view.slot is not None:
         owner = view.name_of(view.slot.owner)

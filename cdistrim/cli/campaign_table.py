@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cdistrim.cli.outcome import why_failed
 from cdistrim.errors import CDistriMError, StoreUnavailableError
 from cdistrim.protocol import GENESIS, CampaignState, CampaignView
 from cdistrim.report import wording
@@ -45,6 +46,8 @@ def _cells(site: Site, view: CampaignView, name: str) -> tuple[str, ...]:
     slot, until = wording.NONE, wording.NONE
     if view.state is CampaignState.ENROLLING:
         until = wording.moment(view.enrol_deadline)
+    elif view.state is CampaignState.FAILED:
+        slot = f"none: {why_failed(view)}"
     elif view.slot is not None:
         owner = wording.printable(view.name_of(view.slot.owner))
         state = view.slot.state.name.lower().replace("_", " ")
@@ -53,7 +56,7 @@ def _cells(site: Site, view: CampaignView, name: str) -> tuple[str, ...]:
         str(view.number),
         name,
         view.state.name.lower(),
-        f"{view.accepted} of {view.slots}",
+        f"{view.accepted} of {view.slots}" if view.slots else wording.NONE,
         "genesis" if view.head == GENESIS else f"slot {view.head}",
         slot,
         until,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from cdistrim.errors import CampaignFailed, CampaignIncomplete
 from cdistrim.protocol import CampaignState, CampaignView
+from cdistrim.report.wording import plural
 
-__all__ = ["end_with"]
+__all__ = ["end_with", "why_failed"]
 
 
 def end_with(view: CampaignView) -> None:
@@ -17,8 +18,10 @@ def end_with(view: CampaignView) -> None:
     """
     if view.state is CampaignState.FAILED or view.accepted == 0:
         raise CampaignFailed(
-            f"Campaign {view.number} ended without any accepted model ({view.slots} planned).",
-            hint="The report says why each slot was skipped.",
+            f"Campaign {view.number} ended without any accepted model: {why_failed(view)}.",
+            hint="The report says why each slot was skipped."
+            if view.slots
+            else "Open another one when those who are missing can take part.",
         )
     if view.accepted < view.slots:
         raise CampaignIncomplete(
@@ -26,3 +29,14 @@ def end_with(view: CampaignView) -> None:
             f"the head is model {view.head}.",
             hint="The report says why the others were skipped.",
         )
+
+
+def why_failed(view: CampaignView) -> str:
+    """Why a failed campaign has no model, in a few words."""
+    if view.slots:
+        return f"no model of {plural(view.slots, 'slot')} stayed accepted"
+    evaluators = sum(enrolment.evaluator for enrolment in view.enrolments)
+    return (
+        f"{len(view.enrolments)} of {plural(len(view.order), 'partner')} enrolled in time, "
+        f"{evaluators} with a hold-out that suffices"
+    )

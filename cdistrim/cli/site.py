@@ -293,7 +293,12 @@ def doctor(directory: Path = SITE) -> None:
     """
     from cdistrim.cli.recoverability_table import recoverability_lines
     from cdistrim.names import names_of
-    from cdistrim.recoverability import Outlook, damage_of, recoverability_of
+    from cdistrim.recoverability import (
+        Outlook,
+        damage_of,
+        recoverability_of,
+        unreadable_additions,
+    )
     from cdistrim.site import Site
 
     site = Site(directory)
@@ -303,11 +308,13 @@ def doctor(directory: Path = SITE) -> None:
     for number in range(1, site.ledger.campaigns() + 1):
         view = site.ledger.campaign(number)
         models = list(recoverability_of(site, view))
-        damage = {
-            record.name: list(damage_of(site, view, record))
-            for record in (site.ledger.lineage(number, view.head) if models else ())
+        lineage = site.ledger.lineage(number, view.head) if models else ()
+        damage = {each.name: list(damage_of(site, view, each)) for each in lineage}
+        unreadable = {
+            each.name: damage[each.name] + list(unreadable_additions(site, view, each))
+            for each in lineage
         }
-        for line in recoverability_lines(models, names, damage):
+        for line in recoverability_lines(models, names, unreadable):
             typer.echo(line)
         seen += models
         damaged |= {(number, name) for name, found in damage.items() if found}

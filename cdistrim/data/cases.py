@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from cdistrim.errors import DataError
 from cdistrim.report.wording import plural, sentence_list
 
-__all__ = ["CaseSet", "Labels", "SiteData", "Volumes", "load_site_data", "pool"]
+__all__ = ["CaseSet", "Labels", "SiteData", "Volumes", "has_cases", "load_site_data", "pool"]
 
 Volumes = NDArray[np.float16]
 Labels = NDArray[np.int8]
@@ -323,6 +323,11 @@ class SiteData:
         self.holdout.save(directory / HOLDOUT_FILE)
         if self.validation is not None:
             self.validation.save(directory / VALIDATION_FILE)
+
+
+def has_cases(directory: Path) -> bool:
+    """Whether a site's data directory has something in it for training, usable or not."""
+    return (directory / TRAIN_FILE).exists()
 
 
 def load_site_data(directory: Path, *, min_cases_per_class: int = 1) -> SiteData:

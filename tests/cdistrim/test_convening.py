@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -35,6 +36,21 @@ def test_a_campaign_of_strangers_is_not_opened(simulate: Simulate) -> None:
     with pytest.raises(ConfigurationError, match="hospital-9"):
         open_campaign(site, spec)
     assert site.ledger.campaigns() == 0
+
+
+def test_who_opens_a_campaign_for_another_shape_than_its_own_is_told(simulate: Simulate) -> None:
+    simulated = simulate(size=2)
+    simulated.found()
+    site = simulated.site("hospital-1")
+    model = simulated.spec.model.model_copy(update={"shape": (8, 16, 16)})
+    spec = simulated.spec.model_copy(update={"model": model})
+
+    with pytest.raises(ConfigurationError, match=r"for volumes of shape \(8, 16, 16\)"):
+        open_campaign(site, spec)
+    assert site.ledger.campaigns() == 0
+    # It may have its cases later: then enrolment looks.
+    shutil.rmtree(site.directory / "data")
+    assert open_campaign(site, simulated.spec) == 1
 
 
 def test_convening_opens_what_the_sites_own_operator_wrote_and_only_once(

@@ -10,9 +10,9 @@ from cdistrim.data.cases import SiteData
 from cdistrim.enrolment import enrol, join
 from cdistrim.errors import ConfigurationError, DataError, IntegrityError
 from cdistrim.protocol import CampaignState
-from cdistrim.spec import GenesisSpec, ModelSpec, VotingMode, VotingSpec
-from tests.factories import SHAPE, make_cases
-from tests.simulated import MODEL, SimulatedConsortium, open_unseen, tiny_spec
+from cdistrim.spec import GenesisSpec, VotingMode, VotingSpec
+from tests.factories import SHAPE, make_cases, make_site_data
+from tests.simulated import SimulatedConsortium, open_unseen, tiny_spec
 
 Simulate = Callable[..., SimulatedConsortium]
 
@@ -101,8 +101,8 @@ def test_a_first_head_that_the_seed_does_not_give_here_is_not_joined(
 
 def test_a_model_for_volumes_of_another_shape_is_not_joined(simulate: Simulate) -> None:
     other = (*SHAPE[:2], SHAPE[2] * 2)
-    model = ModelSpec(shape=other, width=MODEL.width)
-    simulated = simulate(size=2, model=model)
+    simulated = simulate(size=2)
+    simulated.data["hospital-2"] = make_site_data(seed=9, shape=other)
     simulated.found()
     number = simulated.open_campaign()
 

@@ -13,11 +13,20 @@ from cdistrim.final_model import reshare_final_model
 from cdistrim.membership import answer_proposal, open_proposal
 from cdistrim.names import names_of
 from cdistrim.protocol import CampaignState, FinalFetchState
-from cdistrim.recoverability import Doubt, Outlook, Recoverability, recoverability_of, stranded
+from cdistrim.recoverability import (
+    Doubt,
+    Outlook,
+    Recoverability,
+    damage_of,
+    recoverability_of,
+    stranded,
+    unreadable_additions,
+)
 from cdistrim.releasing import release_share
 from cdistrim.rotation import publish_after_loss
 from cdistrim.site import Site
 from tests.awake import awake
+from tests.cli.command_line import call
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper, junk_release
 
@@ -172,6 +181,54 @@ def test_a_completed_campaigns_keys_are_shared_anew_by_who_opens_its_final_model
     assert leaving.account not in {each.account for each in first.ledger.members()}
     with pytest.raises(ConfigurationError, match="was removed from the consortium"):
         reshare_final_model(leaving, 1, patience=1)
+
+
+def test_what_of_an_ancestor_is_missing_is_told_before_the_partners_are_asked(
+    simulate: Simulate,
+) -> None:
+    steps = Stepper(simulate(size=3))
+    for _ in range(3):
+        steps.accept()
+    unlucky, first = lose_key(steps, "hospital-3"), steps.sites["hospital-1"]
+    ancestor = first.ledger.model(1, 1)
+    (envelope,) = steps.simulated.consortium.store.rglob(
+        f"models/{ancestor.name}/{ancestor.ciphertext_hash.hex()}"
+    )
+    envelope.unlink()
+    said: list[str] = []
+
+    with awake(steps.sites["hospital-2"], unlucky):
+        done = reshare_final_model(first, 1, patience=60, say=said.append)
+
+    assert done.shared_anew == ("hospital-3-3", "hospital-2-2")
+    assert done.still_due == ("hospital-1-1",)
+    assert said[0].startswith("The key of hospital-1-1 can't be shared anew here: ")
+    assert envelope.name in said[0]
+    assert said[1] == "hospital-3-3 is asked for; the partners vote."
+
+
+def test_an_added_capsule_that_is_missing_is_named_and_takes_nothing_away(
+    simulate: Simulate,
+) -> None:
+    steps = Stepper(simulate(size=3))
+    for _ in range(3):
+        steps.accept()
+    unlucky, first = lose_key(steps, "hospital-3"), steps.sites["hospital-1"]
+    with awake(steps.sites["hospital-2"], unlucky):
+        reshare_final_model(first, 1, patience=60)
+    record = first.ledger.model(1, 1)
+    (added,) = first.ledger.added_capsules(1, 1)
+    (capsule,) = steps.simulated.consortium.store.rglob(f"*/{added.capsule_hash.hex()}")
+    assert list(unreadable_additions(first, steps.view(), record)) == []
+
+    capsule.unlink()
+
+    (missing,) = unreadable_additions(first, steps.view(), record)
+    assert added.capsule_hash.hex() in missing
+    assert list(damage_of(first, steps.view(), record)) == []
+    doctor = call("site", "doctor", first.directory)
+    assert doctor.code == 0, doctor.err
+    assert missing in doctor.out
 
 
 def test_where_sharing_anew_gives_nobody_to_spare_doctor_does_not_advise_it(

@@ -75,6 +75,28 @@ def test_invalid_settings_are_named(tmp_path: Path, field: str, document: str) -
 
 
 @pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ('"chain_id": -1', "chain_id.*; it is -1"),
+        ('"chain_id": true', "chain_id.*; it is true"),
+        ('"ledger_url": "ws://node/token-4711"', "ledger_url"),
+    ],
+)
+def test_numbers_of_invalid_settings_are_told_and_no_texts(
+    tmp_path: Path, setting: str, told: str
+) -> None:
+    make(tmp_path, "one")
+    path = tmp_path / "one" / "site.json"
+    name = setting.split('"')[1]
+    rest = {key: value for key, value in json.loads(path.read_text()).items() if key != name}
+    path.write_text(json.dumps(rest).replace("{", f"{{{setting}, ", 1))
+
+    with pytest.raises(ConfigurationError, match=told) as caught:
+        Site(tmp_path / "one")
+    assert "4711" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("written", "meant"),
     [
         ("passphrase_fil", "passphrase_file"),

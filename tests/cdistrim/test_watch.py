@@ -7,11 +7,18 @@ from collections.abc import Callable
 import pytest
 
 from cdistrim import custody
-from cdistrim.protocol import BallotKind, SlotState
+from cdistrim.protocol import BallotKind, SlotState, SlotView
 from cdistrim.releasing import release_share
 from cdistrim.spec import DeadlineSpec
 from cdistrim.voting import answer_ballot
-from cdistrim.watch import await_ballot, await_grant, await_shares, await_token, observe
+from cdistrim.watch import (
+    await_ballot,
+    await_grant,
+    await_next_fetch,
+    await_shares,
+    await_token,
+    observe,
+)
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -127,6 +134,39 @@ def test_who_voted_on_a_fetch_waits_for_the_others_but_not_for_ever(simulate: Si
     waiting.join(10)
 
     assert found == [True]
+    session.close()
+
+
+def test_who_voted_on_an_upload_stays_for_the_next_fetch_but_not_for_ever(
+    simulate: Simulate,
+) -> None:
+    steps = Stepper(simulate(size=4))
+    session = steps.open_head()
+    voter, next_owner = steps.sites["hospital-3"], steps.sites["hospital-2"]
+    assert await_next_fetch(voter, session.ref, patience=60) is None  # It was no upload.
+    session.train()
+    steps.ask_upload(session)
+    steps.vote()
+    assert await_next_fetch(voter, session.ref, patience=0.1) is None
+    found: list[SlotView | None] = []
+    waiting = threading.Thread(
+        target=lambda: found.append(await_next_fetch(voter, session.ref, patience=60))
+    )
+    waiting.start()
+    session.confirm()
+    former, session = session, steps.session()
+    assert await_next_fetch(next_owner, former.ref, patience=60) is None  # Its own turn.
+    time.sleep(0.2)
+    assert waiting.is_alive()
+
+    session.request_token()
+    waiting.join(10)
+
+    (slot,) = found
+    assert slot is not None
+    assert (slot.number, slot.owner) == (2, next_owner.account)
+    assert answer_ballot(voter, steps.view()) is not None
+    assert await_next_fetch(voter, former.ref, patience=60) is None  # It has voted.
     session.close()
 
 

@@ -54,3 +54,18 @@ def test_a_campaign_whose_spec_is_missing_is_listed_without_its_name(simulate: S
     (row,) = rows(call("campaign", "list", simulated.consortium.sites["hospital-1"]))
 
     assert [cell.strip() for cell in row][1:3] == ["\u2013", "enrolling"]
+
+
+def test_a_campaign_that_could_not_start_says_why(simulate: Simulate) -> None:
+    simulated = simulate(size=3)
+    simulated.found()
+    number = simulated.open_campaign()
+    site = simulated.site("hospital-1")
+    site.ledger.enrol(campaign=number, cases=24, data_commitment=b"\1" * 32, evaluator=True)
+    simulated.travel(simulated.spec.deadlines.enrol + 1)
+    site.ledger.close_expired(campaign=number, slot=0)
+
+    (failed,) = rows(call("campaign", "list", site.directory))
+    why = "1 of 3 partners enrolled in time, 1 with a hold-out that suffices"
+    assert [cell.strip() for cell in failed][2:6] == ["failed", "\u2013", "genesis", f"none: {why}"]
+    assert f"campaign 1: failed, {why}" in call("campaign", "status", site.directory, 1).out
