@@ -129,7 +129,11 @@ class Coordinator:
             return 0
 
     def note_driven(self, run: UUID, campaign: int) -> None:
-        """Remember which campaign a flow run drives."""
+        """Remember which campaign a flow run drives.
+
+        Raises:
+            OSError: The coordinator's directory can't be written to.
+        """
         write_atomically(self._note_of(run), f"{campaign}\n".encode())
 
     def _note_of(self, run: UUID) -> Path:

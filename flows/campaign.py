@@ -45,7 +45,11 @@ def campaign(number: Number = 0) -> str:
         else:
             dispatcher.dispatch(found)
             time.sleep(poll_seconds())
-    coordinator.note_driven(run, number)
+    try:
+        coordinator.note_driven(run, number)
+    except OSError as error:
+        # Only "Retry" after the campaign's end needs it.
+        logger.warning("The coordinator's directory can't be written to: %s", error.strerror)
     last: tuple[object, ...] = ()
     while not (view := observe(ledger, number)).state.ended:
         for duty in duties(view):

@@ -34,7 +34,7 @@ def end_with(view: CampaignView) -> None:
 def why_failed(view: CampaignView) -> str:
     """Why a failed campaign has no model, in a few words."""
     if view.slots:
-        return f"no model of {plural(view.slots, 'slot')} stayed accepted"
+        return f"none of {plural(view.slots, 'planned slot')} stayed accepted"
     evaluators = sum(enrolment.evaluator for enrolment in view.enrolments)
     return (
         f"{len(view.enrolments)} of {plural(len(view.order), 'partner')} enrolled in time, "

@@ -11,9 +11,9 @@ import pytest
 
 from cdistrim.handwritten import MAX_FILE
 from cdistrim.site import Site
-from cdistrim.spec import ModelSpec
 from tests.cli.command_line import assert_explained, call, start
-from tests.simulated import MODEL, SimulatedConsortium
+from tests.factories import make_site_data
+from tests.simulated import SimulatedConsortium
 
 Simulate = Callable[..., SimulatedConsortium]
 
@@ -95,7 +95,8 @@ def test_opening_a_campaign_with_a_stranger(
 
 
 def test_enrolling_in_a_campaign_whose_model_is_for_other_volumes(simulate: Simulate) -> None:
-    simulated = simulate(size=2, model=ModelSpec(shape=(8, 8, 16), width=MODEL.width))
+    simulated = simulate(size=2)
+    simulated.data["hospital-2"] = make_site_data(seed=9, shape=(8, 8, 16))
     simulated.found()
     simulated.open_campaign()
 
