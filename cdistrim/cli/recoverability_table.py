@@ -18,13 +18,13 @@ __all__ = ["recoverability_lines"]
 def recoverability_lines(
     models: Sequence[Recoverability],
     names: Mapping[str, str],
-    unreadable: Mapping[str, Sequence[str]],
+    faults: Mapping[str, Sequence[str]],
 ) -> Iterator[str]:
     """A line for each model of a campaign, newest first, and one for each doubt.
 
     Args:
         names: Names of members, and of former ones, by account, in lower case.
-        unreadable: What is wrong with a model's objects, by the model's name.
+        faults: What is wrong with a model's objects, by the model's name.
     """
     if models:
         yield f"campaign {models[0].campaign}" + (", completed" if models[0].completed else "")
@@ -32,7 +32,7 @@ def recoverability_lines(
     for each in models:
         yield f"  {each.model:<{width}}  {_holders(each)}: {_verdict(each)}"
         details = [
-            *unreadable.get(each.model, ()),
+            *faults.get(each.model, ()),
             *_unchecked(each),
             *_uncounted_elsewhere(each),
             *(

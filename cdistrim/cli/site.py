@@ -310,11 +310,11 @@ def doctor(directory: Path = SITE) -> None:
         models = list(recoverability_of(site, view))
         lineage = site.ledger.lineage(number, view.head) if models else ()
         damage = {each.name: list(damage_of(site, view, each)) for each in lineage}
-        unreadable = {
+        faults = {
             each.name: damage[each.name] + list(unreadable_additions(site, view, each))
             for each in lineage
         }
-        for line in recoverability_lines(models, names, unreadable):
+        for line in recoverability_lines(models, names, faults):
             typer.echo(line)
         seen += models
         damaged |= {(number, name) for name, found in damage.items() if found}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -53,6 +54,19 @@ def test_a_campaign_opened_while_the_coordinator_looks_is_not_opened_again(
     assert duty.campaign == 1
     assert convene(simulated.site("hospital-1"), duty.campaign) == 1
     assert coordinator.ledger.campaigns() == 1
+
+
+def test_a_run_is_known_again_by_the_campaign_that_it_drove(simulate: Simulate) -> None:
+    coordinator = Coordinator(simulate(size=2).found().coordinator)
+    run, other = uuid4(), uuid4()
+    assert coordinator.driven_by(run) == 0
+
+    coordinator.note_driven(run, 3)
+
+    assert (coordinator.driven_by(run), coordinator.driven_by(other)) == (3, 0)
+    (note,) = (coordinator.directory / "runs").iterdir()
+    note.write_text("three")  # A damaged note is none: the ledger is asked.
+    assert coordinator.driven_by(run) == 0
 
 
 def test_a_convener_who_is_no_member_is_refused(simulate: Simulate) -> None:

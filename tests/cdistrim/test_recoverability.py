@@ -135,14 +135,20 @@ def test_without_a_capsule_nothing_is_known_of_holders(simulate: Simulate) -> No
 # --- a completed campaign -------------------------------------------------------------------------
 
 
-def test_a_completed_campaigns_keys_are_shared_anew_by_who_opens_its_final_model(
-    simulate: Simulate,
-) -> None:
-    """No slot is left whose owner would; a removal waits until somebody does."""
+def completed(simulate: Simulate) -> Stepper:
+    """A campaign of three hospitals in which each had its turn."""
     steps = Stepper(simulate(size=3))
     for _ in range(3):
         steps.accept()
     assert steps.view().state is CampaignState.COMPLETED
+    return steps
+
+
+def test_a_completed_campaigns_keys_are_shared_anew_by_who_opens_its_final_model(
+    simulate: Simulate,
+) -> None:
+    """No slot is left whose owner would; a removal waits until somebody does."""
+    steps = completed(simulate)
     unlucky = lose_key(steps, "hospital-3")
     first, leaving = steps.sites["hospital-1"], steps.sites["hospital-2"]
     first.ledger.propose_removal(account=leaving.account)
@@ -186,9 +192,7 @@ def test_a_completed_campaigns_keys_are_shared_anew_by_who_opens_its_final_model
 def test_what_of_an_ancestor_is_missing_is_told_before_the_partners_are_asked(
     simulate: Simulate,
 ) -> None:
-    steps = Stepper(simulate(size=3))
-    for _ in range(3):
-        steps.accept()
+    steps = completed(simulate)
     unlucky, first = lose_key(steps, "hospital-3"), steps.sites["hospital-1"]
     ancestor = first.ledger.model(1, 1)
     (envelope,) = steps.simulated.consortium.store.rglob(
@@ -210,9 +214,7 @@ def test_what_of_an_ancestor_is_missing_is_told_before_the_partners_are_asked(
 def test_an_added_capsule_that_is_missing_is_named_and_takes_nothing_away(
     simulate: Simulate,
 ) -> None:
-    steps = Stepper(simulate(size=3))
-    for _ in range(3):
-        steps.accept()
+    steps = completed(simulate)
     unlucky, first = lose_key(steps, "hospital-3"), steps.sites["hospital-1"]
     with awake(steps.sites["hospital-2"], unlucky):
         reshare_final_model(first, 1, patience=60)
