@@ -26,6 +26,7 @@ __all__ = [
     "GenesisSpec",
     "ModelSpec",
     "PolicyName",
+    "PreprocessingSpec",
     "TrainingSpec",
     "VotingMode",
     "VotingSpec",
@@ -38,6 +39,8 @@ Seconds = Annotated[int, Field(ge=1, le=30 * 24 * 3600)]
 Seed = Annotated[int, Field(ge=0, le=2**31)]
 _Axis = Annotated[int, Field(ge=1, le=1024)]
 _Factor = Annotated[float, Field(gt=0, le=10)]
+_Length = Annotated[float, Field(gt=0, le=2000)]
+_Hounsfield = Annotated[float, Field(ge=-32768, le=32767)]
 
 MAX_SLOTS = 2000
 """As many as the contract takes."""
@@ -85,6 +88,31 @@ class ModelSpec(_Frozen):
     architecture: Literal["resnet18-3d", "paper-3d"] = "resnet18-3d"
     shape: tuple[_Axis, _Axis, _Axis] = (24, 32, 16)
     width: Annotated[int, Field(ge=4, le=128)] = 16
+
+
+class PreprocessingSpec(_Frozen):
+    """How every partner makes a volume of a scan and the region in it.
+
+    Attributes:
+        crop: ``box`` is the paper's: the region picks the axial slices, the crop is its bounding
+            box, resized to the model's shape; each case has its own scale then. ``fixed`` takes
+            ``field_of_view_mm`` about the region's centre, the same scale for all cases.
+        field_of_view_mm: Size of the crop along x, y, z, in mm (``fixed`` only).
+        margin_mm: Added to each side of the bounding box, in mm (``box`` only).
+        window: Hounsfield units that become 0 and 1; what is beyond is clipped.
+    """
+
+    crop: Literal["box", "fixed"] = "box"
+    field_of_view_mm: tuple[_Length, _Length, _Length] = (120.0, 160.0, 120.0)
+    margin_mm: Annotated[float, Field(ge=0, le=100)] = 5.0
+    window: tuple[_Hounsfield, _Hounsfield] = (-1000.0, 400.0)
+
+    @model_validator(mode="after")
+    def _check_window(self) -> PreprocessingSpec:
+        low, high = self.window
+        if low >= high:
+            raise ValueError(f"window is {low} to {high}; the lower end comes first")
+        return self
 
 
 class BalanceSpec(_Frozen):
