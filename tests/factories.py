@@ -6,7 +6,7 @@ import numpy as np
 
 from cdistrim.data.cases import CaseSet, SiteData
 
-__all__ = ["SHAPE", "make_cases", "make_site_data"]
+__all__ = ["SHAPE", "make_cases", "make_rows", "make_site_data"]
 
 SHAPE = (8, 8, 8)
 """Input of the tests' models: the smallest volume that all strides can halve."""
@@ -30,6 +30,16 @@ def make_cases(
     volumes = np.clip(volumes + random.normal(0, 0.02, volumes.shape), 0, 1)
     ids = tuple(f"{prefix}-{seed}-{number}" for number in range(len(labels)))
     return CaseSet(volumes[:, None].astype(np.float16), labels, ids)
+
+
+def make_rows(counts: tuple[int, ...] = (12, 9, 9), *, seed: int = 0, features: int = 4) -> CaseSet:
+    """Rows of a table: one normal cloud a class, far enough apart to be told from each other."""
+    random = np.random.default_rng(seed)
+    labels = random.permutation(np.repeat(np.arange(len(counts)), counts)).astype(np.int8)
+    values = random.normal(0, 0.5, (len(labels), features))
+    values[np.arange(len(labels)), labels % features] += 2
+    ids = tuple(f"row-{seed}-{number}" for number in range(len(labels)))
+    return CaseSet(values[:, None, :, None, None].astype(np.float16), labels, ids)
 
 
 def make_site_data(

@@ -18,20 +18,25 @@ __all__ = ["augmentation", "augmented_labels", "majority_label", "zoom_copies"]
 
 
 def majority_label(cases: CaseSet) -> int | None:
-    """The more frequent class, None when both are equally frequent."""
-    if cases.positives == cases.negatives:
+    """The most frequent class; None if all classes that occur are equally frequent.
+
+    Of several that are most frequent it is the first.
+    """
+    counts = np.array(cases.counts())
+    if len(set(counts[counts > 0].tolist())) == 1:
         return None
-    return int(cases.positives > cases.negatives)
+    return int(counts.argmax())
 
 
 def zoom_copies(cases: CaseSet, balance: BalanceSpec, *, seed: int) -> CaseSet:
-    """Supplement the minority class with zoom-scaled copies until both classes are equal.
+    """Supplement the smaller classes with zoom-scaled copies until all classes are equal.
 
     Each case is copied once before any is copied twice. Copies are scaled about the centre by one
-    random factor of ``balance.zoom`` for all axes, with trilinear interpolation.
+    random factor of ``balance.zoom`` for all axes, with trilinear interpolation. Rows of a table
+    have nothing to zoom: they are copied as they are.
 
     Args:
-        cases: A training set with both classes.
+        cases: A training set with two classes or more.
         balance: ``zoom_copies=False`` returns the set as it is.
         seed: The same seed gives the same copies.
 
@@ -42,27 +47,38 @@ def zoom_copies(cases: CaseSet, balance: BalanceSpec, *, seed: int) -> CaseSet:
     majority = majority_label(cases)
     if majority is None or not balance.zoom_copies:
         return cases
-    minority = np.flatnonzero(cases.labels != majority)
-    missing = len(cases) - 2 * len(minority)
+    counts = cases.counts()
     random = np.random.default_rng(seed)
-    rounds = -(-missing // len(minority))
-    chosen = np.concatenate([random.permutation(minority) for _ in range(rounds)])[:missing]
-    factors = random.uniform(*balance.zoom, size=missing)
-    volumes = np.stack([_zoomed(cases.volumes[i], f) for i, f in zip(chosen, factors, strict=True)])
-    ids = tuple(f"{cases.ids[int(i)]}+{number}" for number, i in enumerate(chosen))
-    return pool([cases, CaseSet(volumes, cases.labels[chosen], ids)])
+    sets = [cases]
+    for label, count in enumerate(counts):
+        missing = counts[majority] - count
+        if not missing:
+            continue
+        own = np.flatnonzero(cases.labels == label)
+        chosen = np.concatenate([random.permutation(own) for _ in range(-(-missing // count))])
+        chosen = chosen[:missing]
+        factors = random.uniform(*balance.zoom, size=missing)
+        volumes = cases.volumes[chosen]
+        if not cases.is_table:
+            volumes = np.stack([_zoomed(v, f) for v, f in zip(volumes, factors, strict=True)])
+        ids = tuple(f"{cases.ids[int(i)]}+{number}" for number, i in enumerate(chosen))
+        sets.append(CaseSet(volumes, cases.labels[chosen], ids))
+    return pool(sets)
 
 
 def augmented_labels(cases: CaseSet, balance: BalanceSpec) -> frozenset[int]:
-    """Labels whose cases are augmented at run time; none if neither is asked for.
+    """Labels whose cases are augmented at run time; none of a table, or if none is asked for.
 
-    Classes of equal size have no majority: both count as minority.
+    Classes of equal size have no majority: all count as minority.
     """
+    if cases.is_table:
+        return frozenset()
     majority = majority_label(cases)
-    wanted = dict.fromkeys((0, 1), balance.augment_minority)
-    if majority is not None:
-        wanted[majority] = balance.augment_majority
-    return frozenset(label for label, augment in wanted.items() if augment)
+    return frozenset(
+        label
+        for label in range(len(cases.counts()))
+        if (balance.augment_majority if label == majority else balance.augment_minority)
+    )
 
 
 def augmentation() -> tio.Transform:

@@ -1,7 +1,8 @@
 """Sets of cases, and the two sets that a hospital keeps: training and hold-out.
 
-A case is one patient: one volume, one binary label, one identifier. Identifiers are digests that
-mean nothing outside the site; no message of this module ever carries one.
+A case is one patient: one volume, one label, one identifier. Labels are classes, counted from 0;
+with two classes 1 is the positive one. Identifiers are digests that mean nothing outside the site;
+no message of this module ever carries one.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ _FIELDS = {
     "ids": ("UiuS", "texts"),
 }
 """Arrays of a file: numpy's kinds that are taken, and what the user is told otherwise."""
+MAX_CLASSES = 100
+"""As many classes as a label may tell apart."""
+
 _BUILD_AGAIN = "Build the data set again: docs/deployment.md says which arrays it has."
 
 
@@ -45,8 +49,9 @@ class CaseSet:
     """Cases in memory.
 
     Args:
-        volumes: Shape (n, 1, x, y, z), half precision, finite.
-        labels: Shape (n,), values 0 and 1.
+        volumes: Shape (n, 1, x, y, z), half precision, finite. A table's rows are volumes, too, of
+            shape (features, 1, 1).
+        labels: Shape (n,), whole numbers from 0 on, less than :data:`MAX_CLASSES`.
         ids: n distinct identifiers, one a patient.
 
     Raises:
@@ -77,9 +82,10 @@ class CaseSet:
                 f"labels of shape {labels.shape} do not belong together.",
                 hint="Build the data set again.",
             )
-        if odd := int((~np.isin(labels, (0, 1))).sum()):
+        if odd := int((~np.isin(labels, np.arange(MAX_CLASSES))).sum()):
             raise DataError(
-                f"{odd} of {plural(count, 'label')} {'is' if odd == 1 else 'are'} neither 0 nor 1.",
+                f"{odd} of {plural(count, 'label')} {'is' if odd == 1 else 'are'} no class: whole "
+                f"numbers from 0 to {MAX_CLASSES - 1} are.",
                 hint="Correct the labels and build the set again.",
             )
         if not np.isfinite(self.volumes).all():
@@ -107,25 +113,47 @@ class CaseSet:
         return x, y, z
 
     @property
+    def is_table(self) -> bool:
+        """Whether the cases are rows of a table: nothing in them has a place, or a mirror image."""
+        return self.shape[1:] == (1, 1)
+
+    def counts(self, classes: int = 2) -> tuple[int, ...]:
+        """Numbers of cases of the classes 0, 1, …: of ``classes`` at least, else of all there."""
+        return tuple(np.bincount(self.labels, minlength=classes).tolist())
+
+    @property
     def positives(self) -> int:
         """Number of cases with label 1."""
-        return int(self.labels.sum())
+        return self.counts()[1]
 
     @property
     def negatives(self) -> int:
-        """Number of cases with label 0."""
+        """Number of cases with another label."""
         return len(self) - self.positives
 
-    def require_classes(self, minimum: int = 1) -> None:
+    def require_classes(self, minimum: int = 1, *, classes: int | None = None) -> None:
         """Refuse a set that has too few cases of a class.
 
+        Args:
+            minimum: Cases that each class needs.
+            classes: How many classes there are; None for as many as the labels tell apart, and two
+                at least.
+
         Raises:
-            DataError: Fewer than ``minimum`` cases of class 0 or of class 1.
+            DataError: Fewer than ``minimum`` cases of a class, or a label of no class.
         """
-        if min(self.positives, self.negatives) < minimum:
+        counts = self.counts(classes or 2)
+        if classes is not None and len(counts) > classes:
             raise DataError(
-                f"The set holds {plural(self.negatives, 'case')} of class 0 and {self.positives} "
-                f"of class 1; at least {minimum} of each are needed.",
+                f"The set holds labels up to {len(counts) - 1}; there are {classes} classes, "
+                "counted from 0.",
+                hint="Correct the labels, or agree on a spec whose model has as many classes.",
+            )
+        if min(counts) < minimum:
+            told = [f"{plural(counts[0], 'case')} of class 0"]
+            told += [f"{count} of class {label}" for label, count in enumerate(counts) if label]
+            raise DataError(
+                f"The set holds {sentence_list(told)}; at least {minimum} of each are needed.",
                 hint="Add cases of the missing class, or take part without this role.",
             )
 

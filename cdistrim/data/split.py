@@ -86,19 +86,20 @@ def split_cases(cases: CaseSet, plan: SplitPlan, *, seed: int) -> Split:
             hint="Choose smaller sets.",
         )
     cases.require_classes()
-    sizes = (*plan.train, *plan.holdout, plan.test, plan.validation, len(cases) - plan.total)
+    sizes = np.array(
+        (*plan.train, *plan.holdout, plan.test, plan.validation, len(cases) - plan.total)
+    )
     random = np.random.default_rng(seed)
-    positive = random.permutation(np.flatnonzero(cases.labels == 1))
-    negative = random.permutation(np.flatnonzero(cases.labels == 0))
-    positives = _proportional(np.array(sizes), len(positive))
-    parts = [
-        np.sort(np.concatenate(pair))
-        for pair in zip(
-            np.split(positive, np.cumsum(positives)[:-1]),
-            np.split(negative, np.cumsum(np.array(sizes) - positives)[:-1]),
-            strict=True,
-        )
-    ]
+    drawn: list[list[NDArray[np.intp]]] = [[] for _ in sizes]
+    left = sizes
+    # The positive class first, as the splits of two classes have always been drawn.
+    for label in (1, 0, *range(2, len(cases.counts()))):
+        own = random.permutation(np.flatnonzero(cases.labels == label))
+        shares = _proportional(left, len(own))
+        left = left - shares
+        for part, some in zip(drawn, np.split(own, np.cumsum(shares)[:-1]), strict=True):
+            part.append(some)
+    parts = [np.sort(np.concatenate(part)) for part in drawn]
     count = len(plan.train)
     shared = cases.subset(parts[2 * count + 1]) if plan.validation else None
     sites = tuple(

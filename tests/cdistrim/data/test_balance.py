@@ -9,7 +9,7 @@ import torch
 from cdistrim.data.balance import augmentation, augmented_labels, majority_label, zoom_copies
 from cdistrim.errors import DataError
 from cdistrim.spec import BalanceSpec
-from tests.factories import make_cases
+from tests.factories import make_cases, make_rows
 
 
 @pytest.mark.parametrize(("positives", "negatives"), [(20, 7), (5, 19)])
@@ -50,6 +50,16 @@ def test_a_balanced_set_and_a_spec_without_copies_change_nothing() -> None:
     )
     assert len(zoom_copies(make_cases(9, 4), BalanceSpec(zoom_copies=False), seed=1)) == 13
     assert majority_label(make_cases(9, 9)) is None
+
+
+def test_all_smaller_classes_of_a_table_get_plain_copies() -> None:
+    rows = make_rows((9, 4, 6))
+    balanced = zoom_copies(rows, BalanceSpec(), seed=1)
+    assert balanced.counts() == (9, 9, 9)
+    for copy in range(len(rows), len(balanced)):
+        original = balanced.ids.index(balanced.ids[copy].split("+")[0])
+        np.testing.assert_array_equal(balanced.volumes[copy], balanced.volumes[original])
+    assert augmented_labels(rows, BalanceSpec(augment_minority=True)) == frozenset()
 
 
 def test_one_class_cannot_be_balanced() -> None:

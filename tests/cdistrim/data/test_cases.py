@@ -12,7 +12,7 @@ import pytest
 
 from cdistrim.data.cases import CaseSet, SiteData, load_site_data, pool
 from cdistrim.errors import DataError
-from tests.factories import make_cases, make_site_data
+from tests.factories import make_cases, make_rows, make_site_data
 
 
 def test_a_saved_set_loads_as_it_was(tmp_path: Path) -> None:
@@ -56,10 +56,31 @@ def test_parts_that_do_not_belong_together_are_refused() -> None:
         replace(cases, labels=cases.labels[:-1])
     with pytest.raises(DataError, match="shape"):
         replace(cases, volumes=cases.volumes[:, 0])
-    with pytest.raises(DataError, match="neither 0 nor 1"):
-        replace(cases, labels=cases.labels + 1)
+    with pytest.raises(DataError, match="no class"):
+        replace(cases, labels=cases.labels - 1)
     with pytest.raises(DataError, match="more than once"):
         replace(cases, ids=(cases.ids[1], *cases.ids[1:]))
+
+
+def test_classes_are_counted_and_each_needs_cases() -> None:
+    rows = make_rows((5, 4, 3))
+    assert rows.counts() == rows.counts(3) == (5, 4, 3)
+    assert rows.counts(4) == (5, 4, 3, 0)
+    rows.require_classes(3)
+    with pytest.raises(DataError, match="5 cases of class 0, 4 of class 1 and 3 of class 2; at le"):
+        rows.require_classes(4)
+    with pytest.raises(DataError, match="0 of class 3"):
+        rows.require_classes(1, classes=4)
+    with pytest.raises(DataError, match="labels up to 2; there are 2 classes"):
+        rows.require_classes(1, classes=2)
+
+
+def test_rows_of_a_table_are_told_from_volumes(tmp_path: Path) -> None:
+    rows = make_rows()
+    assert rows.is_table
+    assert not make_cases().is_table
+    rows.save(tmp_path / "train.npz")
+    assert CaseSet.load(tmp_path / "train.npz").digest() == rows.digest()
 
 
 def test_a_patient_in_two_pooled_sets_is_refused() -> None:
@@ -144,8 +165,8 @@ def _of(**changes: object) -> Callable[[Path], None]:
         (_of(volumes=np.zeros((24, 8, 8, 8))), "volumes have shape (24, 8, 8, 8); expected"),
         (_of(volumes=np.full((24, 1, 8, 8, 8), 1e9)), "24 of 24 volumes hold values that are not"),
         (_of(labels=np.zeros(23)), "do not belong together"),
-        (_of(labels=np.array([0, 1] * 11 + [7, -1])), "2 of 24 labels are neither 0 nor 1"),
-        (_of(labels=np.array([0, 1] * 11 + [7, 1])), "1 of 24 labels is neither 0 nor 1"),
+        (_of(labels=np.array([0, 1] * 11 + [0.5, -1])), "2 of 24 labels are no class"),
+        (_of(labels=np.array([0, 1] * 11 + [100, 1])), "1 of 24 labels is no class"),
     ],
 )
 def test_why_a_file_can_not_be_used_is_told_and_nothing_that_is_in_it(

@@ -4,7 +4,7 @@ import pytest
 
 from cdistrim.data.split import SplitPlan, split_cases
 from cdistrim.errors import DataError
-from tests.factories import make_cases
+from tests.factories import make_cases, make_rows
 
 PLAN = SplitPlan(train=(40, 20, 11), holdout=(12, 12, 9), test=30, validation=16)
 
@@ -27,6 +27,14 @@ def test_parts_have_the_planned_sizes_and_the_proportion_of_classes() -> None:
         assert (len(site.train), len(site.holdout)) == (train, holdout)
         for part in (site.train, site.holdout, split.test):
             assert abs(part.positives - len(part) * 95 / 170) < 1
+
+
+def test_each_of_several_classes_has_its_proportion_in_each_part() -> None:
+    plan = SplitPlan(train=(60, 30), holdout=(15, 15), test=30)
+    split = split_cases(make_rows((50, 50, 50)), plan, seed=1)
+    assert split.sites[0].train.counts() == (20, 20, 20)
+    assert split.sites[1].holdout.counts() == (5, 5, 5)
+    assert split.test.counts() == (10, 10, 10)
 
 
 def test_the_seed_alone_decides() -> None:
