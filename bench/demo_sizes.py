@@ -30,7 +30,7 @@ from cdistrim.model import PRESETS, initial_weights
 from cdistrim.policy import BestHead, best_of, form_opinion
 from cdistrim.spec import BalanceSpec, ModelSpec, PolicyName, TrainingSpec, VotingSpec
 from cdistrim.statistics import auc
-from cdistrim.training import predict, train
+from cdistrim.training import Turn, predict, train
 from cdistrim.weights import Weights, update_ratio
 
 Scores = NDArray[np.float64]
@@ -76,7 +76,7 @@ def run_sequential(campaign: Campaign, split: Split, *, seed: int, sabotage: boo
     for slot in range(1, len(sites) * campaign.cycles + 1):
         owner = (slot - 1) % len(sites)
         cases = sites[owner].train
-        result = train(head, cases, campaign.model, campaign.training, slot=slot)
+        result = train(head, cases, campaign.model, campaign.training, turn=Turn(slot))
         voters = [number for number in range(len(sites)) if number != owner]
         scores = [_scores(campaign, site, result.weights) for site in sites]
         yes = 1 + sum(_approves(campaign, sites[i], heads[i], scores[i]) for i in voters)
@@ -106,7 +106,7 @@ def run_central(campaign: Campaign, split: Split, *, seed: int) -> Counts:
     training = campaign.training.model_copy(update={"epochs": epochs})
     cases = pool([site.train for site in split.sites])
     head = initial_weights(campaign.model, seed)
-    weights = train(head, cases, campaign.model, training, slot=0).weights
+    weights = train(head, cases, campaign.model, training, turn=Turn(0)).weights
     scores = predict(weights, split.test, campaign.model, threads=training.threads)
     return Counts(auc=auc(split.test.labels, scores), seconds=time.monotonic() - began)
 

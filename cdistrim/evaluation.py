@@ -19,7 +19,7 @@ from cdistrim.errors import UntrustedDataError
 from cdistrim.model import initial_weights
 from cdistrim.opening import open_together
 from cdistrim.protocol import GENESIS, SlotState
-from cdistrim.training import TrainingProgress, predict, train
+from cdistrim.training import TrainingProgress, Turn, predict, train
 from cdistrim.weights import check_weights
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def central_scores(
         pool(training_sets),
         spec.model,
         spec.training.model_copy(update={"epochs": epochs}),
-        slot=0,
+        turn=Turn(0),
         progress=progress,
     )
     return predict(result.weights, test, spec.model, threads=spec.training.threads)

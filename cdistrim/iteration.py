@@ -243,6 +243,7 @@ class IterationSession:
         """
         # Imported by who trains only: it takes longer than all else that a process of a vote does.
         from cdistrim.checkpoints import Checkpoints
+        from cdistrim.classifier import turn_of
         from cdistrim.training import train
 
         self._need_lease()
@@ -259,7 +260,8 @@ class IterationSession:
             self.site.data.train,
             spec.model,
             spec.training,
-            slot=self.ref.slot,
+            turn=turn_of(spec, self.ref.slot, self.view().slots),
+            accelerator=self.site.settings.accelerator,
             progress=tell,
             checkpoints=Checkpoints.of(
                 self.site,

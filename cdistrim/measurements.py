@@ -37,7 +37,10 @@ INFERENCE = "inference"
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """Scores of a model on a case set, shape (cases,), and the norm of its weights."""
+    """Scores of a model on a case set, and the norm of its weights.
+
+    Shape (cases,), or (cases, classes) where there are more than two.
+    """
 
     scores: npt.NDArray[np.float64]
     norm: float
@@ -95,7 +98,13 @@ class Measurer:
         from cdistrim.training import predict
 
         began = time.monotonic()
-        scores = predict(weights, cases, self._spec.model, threads=self._spec.training.threads)
+        scores = predict(
+            weights,
+            cases,
+            self._spec.model,
+            threads=self._spec.training.threads,
+            accelerator=self._site.settings.accelerator,
+        )
         seconds = time.monotonic() - began
         slot = self._slot
         self._site.record_step(INFERENCE, slot.campaign, slot.number, slot.attempt, seconds)

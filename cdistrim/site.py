@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 from pydantic import Field, ValidationError
 
+from cdistrim.accelerator import Accelerator
 from cdistrim.errors import ConfigurationError, UsageError
 from cdistrim.handwritten import MAX_FILE
 from cdistrim.ledger.interface import MAX_FEE_GWEI, NAME_PATTERN, NAME_RULE, Confirmations
@@ -90,7 +91,7 @@ class SiteSettings(Settings):
     the contract's first: events are read from there. ``max_fee_gwei`` is the highest fee per unit
     of gas, in gwei, that a transaction of this site may offer. ``checkpoint_seconds`` is how long a
     training goes on at least between two checkpoints, in seconds; with 0 there is one after each
-    batch but an epoch's last.
+    batch but an epoch's last. ``accelerator`` is what the site trains and measures on.
     """
 
     name: Annotated[str, matching(NAME_PATTERN, NAME_RULE)]
@@ -103,6 +104,7 @@ class SiteSettings(Settings):
     first_block: Annotated[int, Field(ge=0)] = 0
     max_fee_gwei: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = MAX_FEE_GWEI
     checkpoint_seconds: Annotated[float, Field(ge=0, le=24 * 3600)] = 60.0
+    accelerator: Accelerator = Accelerator.AUTO
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:

@@ -25,8 +25,10 @@ __all__ = [
     "DeadlineSpec",
     "GenesisSpec",
     "ModelSpec",
+    "Norm",
     "PolicyName",
     "PreprocessingSpec",
+    "Schedule",
     "TrainingSpec",
     "VotingMode",
     "VotingSpec",
@@ -78,16 +80,49 @@ class PolicyName(StrEnum):
     """Non-inferiority on paired predictions, one-sided DeLong test."""
 
 
-class ModelSpec(_Frozen):
-    """Architecture: a 3D ResNet whose parameters every partner can rebuild.
+class Norm(StrEnum):
+    """How the layers of a 3D network are normalised."""
 
-    ``shape`` is the input volume (x, y, z) in voxels, ``width`` the number of channels of the first
-    stage.
+    BATCH = "batch"
+    """By the batch while training, by running statistics afterwards, which travel with the model
+    (the paper's)."""
+    GROUP = "group"
+    """By the case alone, in groups of channels (Wu and He 2018): no statistics travel."""
+
+
+class Schedule(StrEnum):
+    """Over what the learning rate falls to 0."""
+
+    SLOT = "slot"
+    """Each slot: every candidate is a finished model."""
+    CAMPAIGN = "campaign"
+    """All cycles of the campaign; the partners of one cycle have the same rate."""
+
+
+class ModelSpec(_Frozen):
+    """Architecture: a network whose parameters every partner can rebuild.
+
+    Attributes:
+        architecture: ``resnet18-3d`` and ``paper-3d`` take volumes, ``mlp`` rows of a table.
+        shape: Of a case: (x, y, z) in voxels, or (features, 1, 1) for ``mlp``.
+        width: Channels of the first stage; hidden units of a layer for ``mlp``.
+        classes: That labels tell apart, counted from 0. With two, 1 is the positive one.
+        norm: Of the 3D networks; ``mlp`` has none.
     """
 
-    architecture: Literal["resnet18-3d", "paper-3d"] = "resnet18-3d"
+    architecture: Literal["resnet18-3d", "paper-3d", "mlp"] = "resnet18-3d"
     shape: tuple[_Axis, _Axis, _Axis] = (24, 32, 16)
     width: Annotated[int, Field(ge=4, le=128)] = 16
+    classes: Annotated[int, Field(ge=2, le=100)] = 2
+    norm: Norm = Norm.BATCH
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> ModelSpec:
+        if self.architecture == "mlp" and self.shape[1:] != (1, 1):
+            raise ValueError(
+                f"shape is {self.shape}; mlp takes rows of a table, of shape (features, 1, 1)"
+            )
+        return self
 
 
 class PreprocessingSpec(_Frozen):
@@ -140,11 +175,17 @@ class BalanceSpec(_Frozen):
 
 
 class TrainingSpec(_Frozen):
-    """Local training of one slot. ``threads`` is pinned: other thread counts change the bits."""
+    """Local training of one slot. ``threads`` is pinned: other thread counts change the bits.
+
+    ``mixed_precision`` lets a site multiply in bfloat16 where its hardware has instructions for it;
+    elsewhere that would be many times slower, and is not done.
+    """
 
     epochs: Annotated[int, Field(ge=1, le=1000)] = 1
     batch_size: Annotated[int, Field(ge=2, le=512)] = 16
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    schedule: Schedule = Schedule.SLOT
+    mixed_precision: bool = False
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
     seed: Seed = 2020
     threads: Annotated[int, Field(ge=1, le=64)] = 1

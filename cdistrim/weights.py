@@ -16,7 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from cdistrim.errors import IntegrityError, ModelRejectedError
-from cdistrim.model import build_model, exclusive_torch
+from cdistrim.hardware import exclusive_torch
+from cdistrim.model import build_model
 from cdistrim.spec import ModelSpec
 
 __all__ = [

@@ -13,7 +13,7 @@ from cdistrim.checkpoints import Checkpoints
 from cdistrim.model import initial_weights
 from cdistrim.site import Site
 from cdistrim.spec import ModelSpec, TrainingSpec
-from cdistrim.training import TrainingProgress, TrainingResult, train
+from cdistrim.training import TrainingProgress, TrainingResult, Turn, train
 from tests.factories import SHAPE, make_cases
 
 __all__ = ["BATCHES", "CASES", "HEAD", "MODEL", "TRAINING", "kill_after", "train_at"]
@@ -32,7 +32,9 @@ def train_at(
 ) -> TrainingResult:
     """Train in a slot of campaign 1, with checkpoints as the site's settings say."""
     checkpoints = Checkpoints.of(site, 1, slot, attempt)
-    return train(HEAD, CASES, MODEL, TRAINING, slot=2, progress=progress, checkpoints=checkpoints)
+    return train(
+        HEAD, CASES, MODEL, TRAINING, turn=Turn(2), progress=progress, checkpoints=checkpoints
+    )
 
 
 def kill_after(batches: int, directory: Path) -> int:

@@ -27,7 +27,7 @@ from cdistrim.sealing import SealingKey
 from cdistrim.site import Site, SiteSettings, write_atomically
 from cdistrim.site_keys import create_site_keys
 from cdistrim.spec import TrainingSpec
-from cdistrim.training import TrainingProgress, TrainingResult, _digest, train
+from cdistrim.training import TrainingProgress, TrainingResult, Turn, _digest, train
 from cdistrim.weights import Weights, weights_hash
 from tests.killed_training import BATCHES, CASES, HEAD, MODEL, TRAINING, kill_after, train_at
 
@@ -79,7 +79,7 @@ def site(tmp_path: Path) -> Site:
 @pytest.fixture(scope="module")
 def undisturbed() -> TrainingResult:
     """What comes out without checkpoints."""
-    return train(HEAD, CASES, MODEL, TRAINING, slot=2)
+    return train(HEAD, CASES, MODEL, TRAINING, turn=Turn(2))
 
 
 @pytest.fixture
@@ -164,12 +164,12 @@ def test_a_process_that_is_lost_after_the_training_trains_its_end_again(
 
 def test_threads_are_pinned_in_what_goes_on_too(tmp_path: Path) -> None:
     training = TRAINING.model_copy(update={"threads": 2, "epochs": 2})
-    whole = train(HEAD, CASES, MODEL, training, slot=1)
+    whole = train(HEAD, CASES, MODEL, training, turn=Turn(1))
     place = Checkpoints(tmp_path / "file", SealingKey.generate(), CONTEXT, seconds=0, logger=LOGGER)
     with pytest.raises(Interruption):
-        train(HEAD, CASES, MODEL, training, slot=1, progress=Told(5), checkpoints=place)
+        train(HEAD, CASES, MODEL, training, turn=Turn(1), progress=Told(5), checkpoints=place)
 
-    resumed = train(HEAD, CASES, MODEL, training, slot=1, checkpoints=place)
+    resumed = train(HEAD, CASES, MODEL, training, turn=Turn(1), checkpoints=place)
     assert weights_hash(resumed.weights) == weights_hash(whole.weights)
 
 
@@ -288,11 +288,11 @@ OTHERS: dict[str, tuple[Weights, CaseSet, TrainingSpec, int]] = {
 def test_a_checkpoint_of_another_training_is_not_used(site: Site, other: str) -> None:
     interrupt(site, 6)
     head, cases, training, slot = OTHERS[other]
-    expected = train(head, cases, MODEL, training, slot=slot)
+    expected = train(head, cases, MODEL, training, turn=Turn(slot))
 
     told = Told()
     place = Checkpoints.of(site, 1, 2, 1)
-    result = train(head, cases, MODEL, training, slot=slot, progress=told, checkpoints=place)
+    result = train(head, cases, MODEL, training, turn=Turn(slot), progress=told, checkpoints=place)
     assert weights_hash(result.weights) == weights_hash(expected.weights)
     assert told.batches == EVERY_BATCH
     assert "checkpoint-1-2-1.bin is not used" in log_of(site)
@@ -341,7 +341,7 @@ def test_no_weight_and_no_moment_of_the_optimiser_lies_on_the_disk_while_it_trai
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "store"))
-    training = _digest(HEAD, CASES, MODEL, TRAINING, 2)
+    training = _digest(HEAD, CASES, MODEL, TRAINING, Turn(2))
     searched: list[int] = []
 
     def search(progress: TrainingProgress) -> None:

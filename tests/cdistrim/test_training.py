@@ -13,18 +13,11 @@ import torch
 from cdistrim.data.cases import CaseSet
 from cdistrim.errors import DataError, TrainingError
 from cdistrim.model import initial_weights
-from cdistrim.spec import BalanceSpec, ModelSpec, TrainingSpec
+from cdistrim.spec import BalanceSpec, ModelSpec, Norm, Schedule, TrainingSpec
 from cdistrim.statistics import auc
-from cdistrim.training import (
-    TrainingProgress,
-    TrainingResult,
-    batch_size_for,
-    learning_rate_factor,
-    predict,
-    train,
-)
-from cdistrim.weights import check_weights, weights_hash
-from tests.factories import SHAPE, make_cases
+from cdistrim.training import TrainingProgress, TrainingResult, Turn, predict, train
+from cdistrim.weights import check_weights, update_ratio, weights_hash
+from tests.factories import SHAPE, make_cases, make_rows
 
 MODEL = ModelSpec(architecture="resnet18-3d", shape=SHAPE, width=4)
 TRAINING = TrainingSpec(epochs=2, batch_size=8, threads=1)
@@ -34,7 +27,7 @@ def run(
     cases: CaseSet | None = None, training: TrainingSpec = TRAINING, slot: int = 1
 ) -> TrainingResult:
     weights = initial_weights(MODEL, 1)
-    return train(weights, cases or make_cases(14, 9), MODEL, training, slot=slot)
+    return train(weights, cases or make_cases(14, 9), MODEL, training, turn=Turn(slot))
 
 
 def test_the_same_slot_gives_the_same_bits_and_another_slot_others() -> None:
@@ -52,7 +45,7 @@ def test_training_learns_and_keeps_the_head_as_it_was() -> None:
     head = initial_weights(MODEL, 1)
     before = weights_hash(head)
     training = TrainingSpec(epochs=8, batch_size=8, learning_rate=3e-3, threads=1)
-    result = train(head, cases, MODEL, training, slot=1)
+    result = train(head, cases, MODEL, training, turn=Turn(1))
     assert weights_hash(head) == before
     check_weights(result.weights, MODEL)
     assert result.loss_per_epoch[-1] < result.loss_per_epoch[0]
@@ -77,7 +70,7 @@ def test_nothing_is_written_logged_or_warned_about(
 def test_progress_names_every_batch() -> None:
     told: list[TrainingProgress] = []
     cases = make_cases(16, 16)
-    train(initial_weights(MODEL, 1), cases, MODEL, TRAINING, slot=1, progress=told.append)
+    train(initial_weights(MODEL, 1), cases, MODEL, TRAINING, turn=Turn(1), progress=told.append)
     assert [(one.epoch, one.batch) for one in told] == [(e, b) for e in (1, 2) for b in range(1, 5)]
     assert {(one.epochs, one.batches) for one in told} == {(2, 4)}
 
@@ -87,21 +80,6 @@ def test_no_number_of_cases_leaves_a_batch_of_one(cases: int) -> None:
     balance = BalanceSpec(zoom_copies=False)
     training = TRAINING.model_copy(update={"balance": balance, "epochs": 1})
     assert run(make_cases(2, cases - 2), training).loss_per_epoch[0] > 0
-
-
-def test_small_hospitals_get_smaller_batches() -> None:
-    training = TrainingSpec(batch_size=16)
-    assert [batch_size_for(n, training) for n in (4, 20, 64, 500)] == [2, 5, 16, 16]
-
-
-def test_the_learning_rate_rises_to_the_specs_and_falls_to_nothing() -> None:
-    factors = [learning_rate_factor(step, 40) for step in range(40)]
-    peak = factors.index(1.0)
-    assert 0 < peak < 8
-    assert factors[:peak] == sorted(factors[:peak])
-    assert factors[peak:] == sorted(factors[peak:], reverse=True)
-    assert 0 < factors[-1] < 0.01
-    assert 0 < learning_rate_factor(0, 1) <= 1
 
 
 def test_one_class_is_refused() -> None:
@@ -121,7 +99,7 @@ def test_a_loss_that_is_not_finite_ends_the_training() -> None:
     weights = initial_weights(MODEL, 1)
     weights["output.bias"].fill_(float("nan"))
     with pytest.raises(TrainingError, match="loss is nan in epoch 1, batch 1"):
-        train(weights, make_cases(), MODEL, TRAINING, slot=1)
+        train(weights, make_cases(), MODEL, TRAINING, turn=Turn(1))
 
 
 def test_threads_and_determinism_of_the_process_are_put_back() -> None:
@@ -138,7 +116,14 @@ def test_ctrl_c_stays_a_keyboard_interrupt() -> None:
     assert threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        train(initial_weights(MODEL, 1), make_cases(), MODEL, TRAINING, slot=1, progress=interrupt)
+        train(
+            initial_weights(MODEL, 1),
+            make_cases(),
+            MODEL,
+            TRAINING,
+            turn=Turn(1),
+            progress=interrupt,
+        )
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -166,3 +151,47 @@ def test_augmentation_changes_the_training() -> None:
         )
     ]
     assert len(set(results)) == 3
+
+
+def test_rows_of_several_classes_are_learnt_and_get_a_probability_a_class() -> None:
+    model = ModelSpec(architecture="mlp", shape=(4, 1, 1), classes=3, width=16)
+    training = TrainingSpec(epochs=20, batch_size=8, learning_rate=1e-2)
+    head, unseen = initial_weights(model, 1), make_rows((10, 10, 10), seed=2)
+    result = train(head, make_rows((20, 12, 16)), model, training, turn=Turn(1))
+    check_weights(result.weights, model)
+    scores = predict(result.weights, unseen, model)
+    assert scores.shape == (30, 3)
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
+    assert (scores.argmax(axis=1) == unseen.labels).mean() > 0.9
+
+
+def test_a_class_that_the_model_does_not_know_or_that_is_missing_is_refused() -> None:
+    rows = make_rows((9, 9, 9))
+    two = ModelSpec(architecture="mlp", shape=(4, 1, 1))
+    with pytest.raises(DataError, match="labels up to 2; there are 2 classes"):
+        train(initial_weights(two, 1), rows, two, TRAINING, turn=Turn(1))
+    four = two.model_copy(update={"classes": 4})
+    with pytest.raises(DataError, match="0 of class 3; at least 2 of each"):
+        train(initial_weights(four, 1), rows, four, TRAINING, turn=Turn(1))
+
+
+def test_group_normalisation_learns_without_running_statistics() -> None:
+    model = MODEL.model_copy(update={"norm": Norm.GROUP, "width": 8})
+    head = initial_weights(model, 1)
+    assert not any("running" in name for name in head)
+    training = TrainingSpec(epochs=8, batch_size=8, learning_rate=3e-3)
+    result = train(head, make_cases(24, 18, seed=1), model, training, turn=Turn(1))
+    check_weights(result.weights, model)
+    unseen = make_cases(30, 30, seed=2)
+    assert auc(unseen.labels, predict(result.weights, unseen, model)) > 0.9
+
+
+def test_the_schedule_of_a_campaign_makes_later_cycles_change_less() -> None:
+    head = initial_weights(MODEL, 1)
+    training = TRAINING.model_copy(update={"schedule": Schedule.CAMPAIGN})
+
+    def change(cycle: int) -> float:
+        turn = Turn(1, cycle=cycle, cycles=8)
+        return update_ratio(head, train(head, make_cases(), MODEL, training, turn=turn).weights)
+
+    assert change(0) > 2 * change(6) > 4 * change(7) > 0
