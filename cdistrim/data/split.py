@@ -6,6 +6,7 @@ A case is one patient, so disjoint cases are disjoint patients. Copies of cases 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 
 from cdistrim.data.cases import CaseSet, SiteData
 from cdistrim.errors import DataError
-from cdistrim.report.wording import plural
+from cdistrim.report.wording import plural, sentence_list
 
-__all__ = ["Split", "SplitPlan", "split_cases"]
+__all__ = ["Split", "SplitPlan", "deal_out", "proportional", "split_cases"]
 
 
 @dataclass(frozen=True)
@@ -86,20 +87,8 @@ def split_cases(cases: CaseSet, plan: SplitPlan, *, seed: int) -> Split:
             hint="Choose smaller sets.",
         )
     cases.require_classes()
-    sizes = np.array(
-        (*plan.train, *plan.holdout, plan.test, plan.validation, len(cases) - plan.total)
-    )
-    random = np.random.default_rng(seed)
-    drawn: list[list[NDArray[np.intp]]] = [[] for _ in sizes]
-    left = sizes
-    # The positive class first, as the splits of two classes have always been drawn.
-    for label in (1, 0, *range(2, len(cases.counts()))):
-        own = random.permutation(np.flatnonzero(cases.labels == label))
-        shares = _proportional(left, len(own))
-        left = left - shares
-        for part, some in zip(drawn, np.split(own, np.cumsum(shares)[:-1]), strict=True):
-            part.append(some)
-    parts = [np.sort(np.concatenate(part)) for part in drawn]
+    sizes = (*plan.train, *plan.holdout, plan.test, plan.validation, len(cases) - plan.total)
+    parts = _stratified(cases, sizes, seed=seed)
     count = len(plan.train)
     shared = cases.subset(parts[2 * count + 1]) if plan.validation else None
     sites = tuple(
@@ -107,6 +96,43 @@ def split_cases(cases: CaseSet, plan: SplitPlan, *, seed: int) -> Split:
         for i in range(count)
     )
     return Split(sites, cases.subset(parts[2 * count]))
+
+
+def deal_out(cases: CaseSet, sizes: Sequence[int], *, seed: int) -> tuple[CaseSet, ...]:
+    """All cases in parts of these sizes, drawn at random with the same proportion of classes.
+
+    Raises:
+        DataError: The sizes do not add up to the number of cases, one is 0, or there is one class
+            only.
+    """
+    if sum(sizes) != len(cases) or min(sizes) < 1:
+        told = sentence_list([str(size) for size in sizes])
+        raise DataError(
+            f"{plural(len(cases), 'case')} can't be dealt out in parts of {told}.",
+            hint="Choose parts that add up to all cases, none of them empty.",
+        )
+    cases.require_classes()
+    return tuple(cases.subset(part) for part in _stratified(cases, sizes, seed=seed))
+
+
+def proportional(weights: Sequence[int], total: int) -> tuple[int, ...]:
+    """Whole numbers that add up to ``total``, in proportion to the weights (largest remainder)."""
+    return tuple(_proportional(np.array(weights), total).tolist())
+
+
+def _stratified(cases: CaseSet, sizes: Sequence[int], *, seed: int) -> list[NDArray[np.intp]]:
+    """Positions of the cases in each part; each class is drawn by itself."""
+    left = np.array(sizes)
+    random = np.random.default_rng(seed)
+    drawn: list[list[NDArray[np.intp]]] = [[] for _ in sizes]
+    # The positive class first, as the splits of two classes have always been drawn.
+    for label in (1, 0, *range(2, len(cases.counts()))):
+        own = random.permutation(np.flatnonzero(cases.labels == label))
+        shares = _proportional(left, len(own))
+        left = left - shares
+        for part, some in zip(drawn, np.split(own, np.cumsum(shares)[:-1]), strict=True):
+            part.append(some)
+    return [np.sort(np.concatenate(part)) for part in drawn]
 
 
 def _proportional(sizes: NDArray[np.intp], total: int) -> NDArray[np.intp]:
