@@ -1,0 +1,283 @@
+"""What the spec's defaults of training rest on: sequential against central, one choice changed.
+
+For each choice and seed, LIDC-IDRI nodules are dealt out as in the paper's scenarios 3 (four equal
+partners) and 6 (four very unequal ones), trained from partner to partner without votes, and
+measured on the common test set; central training sees the same patients, with as many passes. No
+chain, no store, no Prefect: `cdistrim reproduce` is for those. Runs are kept in a file and not
+repeated, so it can be interrupted:
+
+    python -m bench.training_choices --write docs/training.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from scipy.stats import t as student
+
+from cdistrim.classifier import Classifier
+from cdistrim.data.cases import CaseSet, pool
+from cdistrim.data.lidc import load_lidc
+from cdistrim.experiment.scenarios import LUNG_SCENARIOS, deal
+from cdistrim.model import PRESETS, initial_weights
+from cdistrim.sampling import EpochBatches
+from cdistrim.spec import BalanceSpec, ModelSpec, Norm, Schedule, TrainingSpec
+from cdistrim.statistics import auc
+from cdistrim.training import Turn, predict, train
+from cdistrim.weights import Weights
+
+TEST = 141
+SEEDS = (1, 2, 3, 4, 5)
+RESULTS = Path("bench/results/training_choices.jsonl")
+BEGIN, END = "<!-- training-choices:begin -->", "<!-- training-choices:end -->"
+
+_TRAINING = TrainingSpec(balance=BalanceSpec(augment_minority=True))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to train; ``BASE`` with something changed."""
+
+    name: str
+    model: ModelSpec = PRESETS["demo"]
+    training: TrainingSpec = _TRAINING
+    cycles: int = 8
+    optimiser: str = "reset"
+    """``reset``, or ``carried`` from partner to partner, which the library does not offer."""
+    last_batch: str = "joined"
+    """``joined``, or ``dropped``: a last batch of one, which the library does not offer."""
+    scenarios: tuple[int, ...] = (3, 6)
+    central: str = field(default="")
+    """Name of the choice whose central training is the same; empty for its own."""
+
+    def trained(self, **changes: Any) -> TrainingSpec:  # noqa: ANN401  fields of the spec
+        """The training with some fields changed."""
+        return self.training.model_copy(update=changes)
+
+
+BASE = Choice("8 cycles of 1 epoch, batch norm, optimiser reset, rate falls in each slot")
+
+
+def _choices() -> tuple[Choice, ...]:
+    same = BASE.name
+    return (
+        BASE,
+        replace(BASE, name="group norm", model=BASE.model.model_copy(update={"norm": Norm.GROUP})),
+        replace(BASE, name="optimiser carried", optimiser="carried", central=same),
+        replace(
+            BASE,
+            name="rate falls over the campaign",
+            training=BASE.trained(schedule=Schedule.CAMPAIGN),
+            central=same,
+        ),
+        replace(
+            BASE,
+            name="rate falls over the campaign, optimiser carried",
+            training=BASE.trained(schedule=Schedule.CAMPAIGN),
+            optimiser="carried",
+            central=same,
+        ),
+        replace(BASE, name="4 cycles of 2 epochs", cycles=4, training=BASE.trained(epochs=2)),
+        replace(BASE, name="2 cycles of 4 epochs", cycles=2, training=BASE.trained(epochs=4)),
+        replace(
+            BASE,
+            name="1 cycle of 8 epochs, as the paper",
+            cycles=1,
+            training=BASE.trained(epochs=8),
+        ),
+        replace(
+            BASE,
+            name="no zoomed copies",
+            training=BASE.trained(balance=BalanceSpec(zoom_copies=False, augment_minority=True)),
+        ),
+        replace(
+            BASE,
+            name="only the larger class augmented, as the paper",
+            training=BASE.trained(balance=BalanceSpec()),
+        ),
+        replace(
+            BASE,
+            name="nothing augmented",
+            training=BASE.trained(balance=BalanceSpec(augment_majority=False)),
+        ),
+        replace(BASE, name="a last batch of one dropped", last_batch="dropped", central=same),
+        replace(BASE, name="rate 0.003", training=BASE.trained(learning_rate=3e-3)),
+        replace(BASE, name="rate 0.0003", training=BASE.trained(learning_rate=3e-4)),
+    )
+
+
+CHOICES = {choice.name: choice for choice in _choices()}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a model: scenario 0 is the central one."""
+
+    choice: str
+    seed: int
+    scenario: int
+
+    @property
+    def key(self) -> str:
+        """Unique to the run."""
+        return f"{self.choice}|{self.seed}|{self.scenario}"
+
+
+def perform(run: Run) -> dict[str, Any]:
+    """Train and measure; the run with its AUC and seconds."""
+    torch.set_num_threads(1)
+    choice = CHOICES[run.choice]
+    began = time.monotonic()
+    cases = load_lidc(choice.model.shape, cache=Path("~/.cache/cdistrim").expanduser())
+    number = run.scenario or 3
+    split = deal(cases, LUNG_SCENARIOS[number - 1], test=TEST, seed=run.seed)
+    training = choice.trained(seed=run.seed)
+    head = initial_weights(choice.model, run.seed)
+    if run.scenario == 0:
+        training = training.model_copy(update={"epochs": training.epochs * choice.cycles})
+        sets = pool([site.train for site in split.sites])
+        head = train(head, sets, choice.model, training, turn=Turn(0)).weights
+    else:
+        sets_of = [site.train for site in split.sites]
+        head = _sequential(head, sets_of, replace(choice, training=training))
+    scores = predict(head, split.test, choice.model)
+    found = {"auc": auc(split.test.labels, scores), "seconds": time.monotonic() - began}
+    return {"choice": run.choice, "seed": run.seed, "scenario": run.scenario, **found}
+
+
+def _sequential(head: Weights, sets: Sequence[CaseSet], choice: Choice) -> Weights:
+    with _as_chosen(choice):
+        for slot in range(1, len(sets) * choice.cycles + 1):
+            cycle, owner = divmod(slot - 1, len(sets))
+            turn = Turn(slot, cycle, choice.cycles)
+            head = train(head, sets[owner], choice.model, choice.training, turn=turn).weights
+    return head
+
+
+@contextmanager
+def _as_chosen(choice: Choice) -> Iterator[None]:
+    """Put in what the library does not offer."""
+    with ExitStack() as changes:
+        if choice.optimiser == "carried":
+            changes.enter_context(patch("cdistrim.training.Classifier", _carrying()))
+        if choice.last_batch == "dropped":
+            changes.enter_context(patch("cdistrim.sampling.EpochBatches", _DroppingBatches))
+        yield
+
+
+def _carrying() -> type[Classifier]:
+    """A classifier whose optimiser begins with the moments that the one before it ended with."""
+    carried: dict[str, Any] = {}
+
+    class Carrying(Classifier):
+        def on_train_start(self) -> None:
+            super().on_train_start()
+            optimiser = self.trainer.optimizers[0]
+            if carried:
+                groups = optimiser.state_dict()["param_groups"]
+                optimiser.load_state_dict({"state": carried["state"], "param_groups": groups})
+
+        def on_train_end(self) -> None:
+            carried["state"] = self.trainer.optimizers[0].state_dict()["state"]
+
+    return Carrying
+
+
+class _DroppingBatches(EpochBatches):
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in super().__iter__():
+            yield batch[: self.size] if len(batch) == self.size + 1 else batch
+
+
+def results() -> dict[str, dict[str, Any]]:
+    """What was measured before, by key."""
+    if not RESULTS.exists():
+        return {}
+    rows = [json.loads(line) for line in RESULTS.read_text().splitlines()]
+    return {Run(row["choice"], row["seed"], row["scenario"]).key: row for row in rows}
+
+
+def wanted(names: Sequence[str], seeds: Sequence[int]) -> list[Run]:
+    """All runs of these choices, the central ones first."""
+    runs = []
+    for name in names:
+        choice = CHOICES[name]
+        central = [Run(choice.central or name, seed, 0) for seed in seeds]
+        runs += central + [Run(name, seed, n) for n in choice.scenarios for seed in seeds]
+    return list(dict.fromkeys(runs))
+
+
+def table(found: dict[str, dict[str, Any]], seeds: Sequence[int]) -> list[str]:
+    """A row a choice: central AUC, and the difference of each scenario with its interval."""
+    lines = [
+        f"{len(seeds)} seeds; difference of the AUCs with its 95 % interval over the seeds (t).",
+        "",
+        "| choice | central AUC | scenario 3 - central | scenario 6 - central |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, choice in CHOICES.items():
+        central = [found.get(Run(choice.central or name, seed, 0).key) for seed in seeds]
+        known = [row["auc"] for row in central if row]
+        if not known:
+            continue
+        cells = [name, f"{statistics.mean(known):.3f}"]
+        for number in choice.scenarios:
+            rows = [found.get(Run(name, seed, number).key) for seed in seeds]
+            pairs = [a["auc"] - b["auc"] for a, b in zip(rows, central, strict=True) if a and b]
+            cells.append(_interval(pairs))
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _interval(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return "" if not values else f"{values[0]:+.3f}"
+    mean, count = statistics.mean(values), len(values)
+    reach = float(student.ppf(0.975, count - 1)) * statistics.stdev(values) / math.sqrt(count)
+    return f"{mean:+.3f} ({mean - reach:+.3f} to {mean + reach:+.3f})"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what is not done yet, and print or write the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--choices", nargs="+", default=list(CHOICES), choices=list(CHOICES))
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--jobs", type=int, default=max(1, len(os.sched_getaffinity(0))))
+    parser.add_argument("--write", type=Path, help="put the table into this page")
+    options = parser.parse_args(argv)
+    found = results()
+    missing = [run for run in wanted(options.choices, options.seeds) if run.key not in found]
+    RESULTS.parent.mkdir(exist_ok=True)
+    tell: Callable[[str], object] = lambda line: sys.stdout.write(line + "\n")  # noqa: E731
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as workers:
+        for number, done in enumerate(as_completed([workers.submit(perform, r) for r in missing])):
+            row = done.result()
+            with RESULTS.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            tell(f"{number + 1} of {len(missing)}: {row}")
+            sys.stdout.flush()
+    lines = table(results(), options.seeds)
+    tell("\n".join(lines))
+    if options.write:
+        before, _, rest = options.write.read_text().partition(BEGIN)
+        options.write.write_text("\n".join([before + BEGIN, *lines, END]) + rest.partition(END)[2])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
