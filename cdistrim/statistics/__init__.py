@@ -1,0 +1,56 @@
+"""Figures about scores: AUC with interval, DeLong's test, ROC and calibration curves.
+
+Everything is computed from labels (0 or 1) and scores (higher means "more likely 1"), both of shape
+(cases,). Cases are assumed independent: one nodule, one tumour per patient. Input may be float32 or
+anything that numpy turns into numbers; computation is float64. Messages carry counts only.
+
+Sources: DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988 (variance and test); Sun and Xu,
+IEEE Signal Processing Letters 21, 2014 (midranks, O(n log n)); Hanley and McNeil, Radiology 143,
+1982 (variance from the AUC alone).
+"""
+
+from __future__ import annotations
+
+from cdistrim.statistics.calibration import (
+    CalibrationCurve,
+    brier,
+    calibration_curve,
+    expected_calibration_error,
+)
+from cdistrim.statistics.delong import (
+    DeLongTest,
+    DifferenceInterval,
+    delong_test,
+    non_inferiority,
+    z_score,
+)
+from cdistrim.statistics.inputs import (
+    class_counts,
+)
+from cdistrim.statistics.roc import (
+    Interval,
+    RocCurve,
+    auc,
+    auc_interval,
+    hanley_mcneil_variance,
+    roc_curve,
+)
+
+__all__ = [
+    "CalibrationCurve",
+    "DeLongTest",
+    "DifferenceInterval",
+    "Interval",
+    "RocCurve",
+    "auc",
+    "auc_interval",
+    "brier",
+    "calibration_curve",
+    "class_counts",
+    "delong_test",
+    "expected_calibration_error",
+    "hanley_mcneil_variance",
+    "non_inferiority",
+    "roc_curve",
+    "z_score",
+]
