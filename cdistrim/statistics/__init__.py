@@ -27,6 +27,12 @@ from cdistrim.statistics.delong import (
 from cdistrim.statistics.inputs import (
     class_counts,
 )
+from cdistrim.statistics.multiclass import (
+    macro_auc,
+    macro_delong_test,
+    one_vs_rest,
+    one_vs_rest_delong,
+)
 from cdistrim.statistics.roc import (
     Interval,
     RocCurve,
@@ -50,7 +56,11 @@ __all__ = [
     "delong_test",
     "expected_calibration_error",
     "hanley_mcneil_variance",
+    "macro_auc",
+    "macro_delong_test",
     "non_inferiority",
+    "one_vs_rest",
+    "one_vs_rest_delong",
     "roc_curve",
     "z_score",
 ]

@@ -22,6 +22,7 @@ __all__ = [
     "DifferenceInterval",
     "delong_test",
     "non_inferiority",
+    "paired_test",
     "z_score",
 ]
 
@@ -86,8 +87,13 @@ def delong_test(
     b = Placements.of(labels, read_scores(labels, scores_b))
     difference = a.auc - b.auc
     variance = Placements(a.above - b.above, a.below - b.below).variance
+    return paired_test(a.auc, b.auc, difference, variance)
+
+
+def paired_test(auc_a: float, auc_b: float, difference: float, variance: float) -> DeLongTest:
+    """The test that a difference and its variance make; p is two-sided."""
     z = z_score(difference, variance)
-    return DeLongTest(a.auc, b.auc, difference, variance, z, float(2 * ndtr(-abs(z))))
+    return DeLongTest(auc_a, auc_b, difference, variance, z, float(2 * ndtr(-abs(z))))
 
 
 def z_score(difference: float, variance: float) -> float:

@@ -14,6 +14,8 @@ __all__ = [
     "IntArray",
     "class_counts",
     "numbers",
+    "read_class_scores",
+    "read_classes",
     "read_labels",
     "read_probabilities",
     "read_scores",
@@ -109,3 +111,64 @@ def read_probabilities(labels: BoolArray, scores: npt.ArrayLike) -> FloatArray:
             hint="Apply the sigmoid first.",
         )
     return values
+
+
+def read_class_scores(scores: npt.ArrayLike) -> FloatArray:
+    """Scores of every class, shape (cases, classes), two classes or more, finite.
+
+    Scores of shape (cases,) are those of class 1 of two; class 0 then has their negatives.
+
+    Raises:
+        DataError: Another shape, no numbers, or numbers that are not finite.
+    """
+    try:
+        array = np.asarray(scores)
+    except (TypeError, ValueError):
+        array = np.empty(0, dtype=object)
+    wide = array.ndim == 2 and array.shape[1] >= 2
+    if array.dtype.kind not in "biuf" or not (array.ndim == 1 or wide):
+        raise DataError(
+            f"The scores are no table of numbers (type {array.dtype}, shape {array.shape}).",
+            hint="Give a row per case and a column per class, two columns or more.",
+        )
+    values = array.astype(np.float64, copy=False)
+    broken = int(np.count_nonzero(~np.isfinite(values)))
+    if broken:
+        raise DataError(
+            f"{broken} of {values.size} scores are not finite.",
+            hint="Look for NaN or overflow in the model that made them.",
+        )
+    return values if wide else np.column_stack([-values, values])
+
+
+def read_classes(y_true: npt.ArrayLike, scores: FloatArray, *, least: int) -> IntArray:
+    """Labels 0 to K - 1 that fit ``scores`` of shape (cases, K), ``least`` cases of each or more.
+
+    Raises:
+        DataError: Empty input, other labels, too few cases of a class, or lengths that differ.
+    """
+    labels = numbers(y_true, "labels")
+    if not labels.size:
+        raise DataError("There are no cases.", hint="Give at least one case of each class.")
+    if labels.size != scores.shape[0]:
+        raise DataError(
+            f"There are {labels.size} labels, but {scores.shape[0]} rows of scores.",
+            hint="Give one row per case, in the order of the labels.",
+        )
+    classes = scores.shape[1]
+    odd = int(np.count_nonzero(~np.isin(labels, np.arange(classes))))
+    if odd:
+        raise DataError(
+            f"{odd} of {labels.size} labels are none of 0 to {classes - 1}.",
+            hint="Label every case with the number of its class, which is its column's.",
+        )
+    found = labels.astype(np.int64)
+    count = np.bincount(found, minlength=classes)
+    if count.min() < least:
+        rarest = int(count.argmin())
+        raise DataError(
+            f"The number of cases of class {rarest} is {int(count[rarest])};"
+            f" at least {least} of each class are needed.",
+            hint="Add cases of the rarest class.",
+        )
+    return found

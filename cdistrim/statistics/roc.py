@@ -20,9 +20,11 @@ from cdistrim.statistics.placements import Placements
 __all__ = [
     "Interval",
     "RocCurve",
+    "area_interval",
     "auc",
     "auc_interval",
     "hanley_mcneil_variance",
+    "logistic",
     "roc_curve",
 ]
 
@@ -74,11 +76,26 @@ def auc_interval(y_true: npt.ArrayLike, scores: npt.ArrayLike, level: float = 0.
         DataError: As :func:`auc`; also with fewer than two cases in a class.
         UsageError: ``level`` is not between 0 and 1.
     """
-    quantile = two_sided_quantile(level)
     labels = require_both_classes(read_labels(y_true), least=2)
     placements = Placements.of(labels, read_scores(labels, scores))
-    area, variance = placements.auc, placements.variance
-    bound = ((1 - level) / 2) ** (1 / min(placements.above.size, placements.below.size))
+    pairs = min(placements.above.size, placements.below.size)
+    return area_interval(placements.auc, placements.variance, pairs, level)
+
+
+def area_interval(area: float, variance: float, pairs: int, level: float) -> Interval:
+    """Interval of an AUC on the logit scale; exact binomial where all ``pairs`` are ordered alike.
+
+    Args:
+        area: The AUC, in [0, 1].
+        variance: Its variance.
+        pairs: Independent pairs of a positive and a negative that the cases can be sorted into.
+        level: Confidence level, in (0, 1).
+
+    Raises:
+        UsageError: ``level`` is not between 0 and 1.
+    """
+    quantile = two_sided_quantile(level)
+    bound = ((1 - level) / 2) ** (1 / pairs)
     if area == 1.0:
         return Interval(area, bound, 1.0, level)
     if area == 0.0:
