@@ -78,14 +78,15 @@ def _figures(site: Site, view: CampaignView) -> _Figures:
     require_shape(site, spec)
     # A site's first turn would be too late to find out: it trains on these, and its own figures
     # rest on those, whose variance takes two of a class.
-    data.train.require_classes(2)
-    data.evaluation(reported=view.mode is Mode.REPORTED).require_classes(2)
+    classes = spec.model.classes
+    data.train.require_classes(2, classes=classes)
+    data.evaluation(reported=view.mode is Mode.REPORTED).require_classes(2, classes=classes)
     # Made only to see that it can be: who can't make it would find out in its first turn.
     open_genesis(site, view)
     return _Figures(
         cases=len(data.train.labels),
         data_commitment=commit(data.train, load_salts(site.directory / SALT_FILE, data.train.ids)),
-        evaluator=may_evaluate(data.holdout.labels, spec.voting),
+        evaluator=may_evaluate(data.holdout.labels, spec.voting, classes=classes),
     )
 
 

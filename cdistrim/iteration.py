@@ -27,6 +27,7 @@ from cdistrim.head import HeadFetch
 from cdistrim.lease import Lease
 from cdistrim.ledger import Candidate
 from cdistrim.measurements import Measurer
+from cdistrim.policy import measure
 from cdistrim.protocol import (
     CampaignView,
     Evidence,
@@ -38,7 +39,6 @@ from cdistrim.protocol import (
 )
 from cdistrim.restore import skip_sentence
 from cdistrim.sealing import public_digest
-from cdistrim.statistics import delong_test
 from cdistrim.weights import Weights, to_bytes, weights_hash
 
 if TYPE_CHECKING:
@@ -283,15 +283,7 @@ class IterationSession:
         measurer = Measurer(self.site, spec, self.slot())
         before = measurer.measure(cases, custody.head_hash(self.site, view), lambda: head)
         after = measurer.measure(cases, candidate.digest, lambda: candidate.weights)
-        test = delong_test(cases.labels, after.scores, before.scores)
-        positives = int(cases.labels.sum())
-        self.evidence = Evidence(
-            auc_head=test.auc_b,
-            auc_candidate=test.auc_a,
-            variance=test.variance,
-            positives=positives,
-            negatives=len(cases.labels) - positives,
-        )
+        self.evidence = measure(cases.labels, before.scores, after.scores)
         return self.evidence
 
     # --- upload ---

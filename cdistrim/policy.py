@@ -24,6 +24,10 @@ An upload ballot, in this order; the first rule that is broken is the reason of 
    with 0.5 that is the model which gives every case the same score, and after a random genesis
    model it would be "not worse" for ever. A floor of 0 switches the rule off (pure replicas).
 
+With more than two classes the AUC is the mean of each class against the rest, the variance that of
+two models' paired difference (:func:`cdistrim.statistics.macro_delong_test`); the evidence's
+positives are the cases of the smallest class, its negatives all others.
+
 Figures are rounded as the ledger keeps them *before* they are judged, so that rules 2 and 4 can be
 recomputed from the ledger by anybody.
 """
@@ -41,8 +45,15 @@ from scipy.special import ndtr
 
 from cdistrim.errors import DataError, ModelRejectedError
 from cdistrim.protocol import Evidence
+from cdistrim.report.wording import sentence_list
 from cdistrim.spec import PolicyName, VotingSpec
-from cdistrim.statistics import class_counts, delong_test, hanley_mcneil_variance, z_score
+from cdistrim.statistics import (
+    class_counts,
+    delong_test,
+    hanley_mcneil_variance,
+    macro_delong_test,
+    z_score,
+)
 
 __all__ = [
     "KEY_REST_S",
@@ -123,13 +134,13 @@ def best_of(heads: Iterable[BestHead]) -> BestHead | None:
     return max(heads, key=lambda head: (head.auc, -head.slot), default=None)
 
 
-def may_evaluate(y_true: npt.ArrayLike, voting: VotingSpec) -> bool:
-    """Whether a hold-out has enough cases of both classes for the evaluator's role.
+def may_evaluate(y_true: npt.ArrayLike, voting: VotingSpec, *, classes: int = 2) -> bool:
+    """Whether a hold-out has enough cases of every class for the evaluator's role.
 
     Raises:
-        DataError: Labels other than 0 and 1, or none at all.
+        DataError: Labels of no class, or none at all.
     """
-    return min(class_counts(y_true)) >= voting.min_cases_per_class
+    return min(_counts(y_true, classes)) >= voting.min_cases_per_class
 
 
 def check_update(update_ratio: float, voting: VotingSpec) -> None:
@@ -157,22 +168,40 @@ def measure(
     """Head and candidate on the same cases, rounded as the ledger keeps it.
 
     Args:
-        y_true: Labels, shape (cases,), two or more of each class.
+        y_true: Labels, shape (cases,), two or more of each class. Scores have this shape, or
+            (cases, classes).
         head_scores: The head's scores, same shape.
         candidate_scores: The candidate's scores, same shape and order.
 
     Raises:
         DataError: The input can't be judged; see :func:`cdistrim.statistics.delong_test`.
     """
-    test = delong_test(y_true, candidate_scores, head_scores)
-    positives, negatives = class_counts(y_true)
+    classes = _classes_of(candidate_scores)
+    paired_test = delong_test if classes == 2 else macro_delong_test
+    test = paired_test(y_true, candidate_scores, head_scores)
+    counts = _counts(y_true, classes)
+    # With two classes the positive ones are class 1, also where they are the larger class.
+    positives = counts[1] if classes == 2 else min(counts)
     return Evidence(
         auc_head=round(test.auc_b, AUC_DECIMALS),
         auc_candidate=round(test.auc_a, AUC_DECIMALS),
         variance=round(test.variance, VARIANCE_DECIMALS),
         positives=positives,
-        negatives=negatives,
+        negatives=sum(counts) - positives,
     )
+
+
+def _counts(y_true: npt.ArrayLike, classes: int) -> tuple[int, ...]:
+    """Cases of each class, from class 0 on."""
+    if classes == 2:
+        positives, negatives = class_counts(y_true)
+        return negatives, positives
+    return tuple(np.bincount(np.asarray(y_true, dtype=np.int64), minlength=classes).tolist())
+
+
+def _classes_of(scores: npt.ArrayLike) -> int:
+    array = np.asarray(scores)
+    return int(array.shape[1]) if array.ndim == 2 else 2
 
 
 def form_opinion(
@@ -188,28 +217,35 @@ def form_opinion(
     Args:
         voting: The campaign's rules.
         y_true: Labels of the hold-out, shape (cases,).
-        head_scores: The head's scores, same shape.
-        candidate_scores: The candidate's scores, same shape.
+        head_scores: The head's scores, same shape, or (cases, classes).
+        candidate_scores: The candidate's scores, same shape as the head's.
         best: The best head accepted so far on this hold-out; None skips the creep test.
 
     Raises:
         DataError: The hold-out is too small for the evaluator's role, the lengths differ, or the
             head's scores are not finite.
     """
-    if not may_evaluate(y_true, voting):
-        positives, negatives = class_counts(y_true)
+    classes = _classes_of(head_scores)
+    if not may_evaluate(y_true, voting, classes=classes):
+        counts = _counts(y_true, classes)
+        told = (
+            f"{counts[1]} positive and {counts[0]} negative cases"
+            if classes == 2
+            else f"{sentence_list([str(count) for count in counts])} cases of the classes"
+        )
         raise DataError(
-            f"A hold-out of {positives} positive and {negatives} negative cases can't judge;"
+            f"A hold-out of {told} can't judge;"
             f" the spec asks for {voting.min_cases_per_class} of each.",
             hint="Enrol without the evaluator's role.",
         )
     candidate = np.asarray(candidate_scores)
-    broken = int(np.count_nonzero(~np.isfinite(candidate))) if candidate.dtype.kind == "f" else 0
+    finite = np.isfinite(candidate) if candidate.dtype.kind == "f" else np.ones(1, dtype=bool)
+    broken = int(np.count_nonzero(~finite.reshape(len(finite), -1).all(axis=1)))
     if broken:
         return Opinion(
             False,
             Reason.SCORES_NOT_FINITE,
-            f"The candidate gives {broken} of {candidate.size} cases a score that is not finite.",
+            f"The candidate gives {broken} of {len(candidate)} cases a score that is not finite.",
             NO_EVIDENCE,
         )
     evidence = measure(y_true, head_scores, candidate)

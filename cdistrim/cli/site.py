@@ -17,7 +17,7 @@ from cdistrim.errors import (
     UsageError,
     WaitingError,
 )
-from cdistrim.report.wording import plural
+from cdistrim.report.wording import plural, sentence_list
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
@@ -159,7 +159,12 @@ def check(directory: Path = SITE) -> None:
 def _check_data(site: Site) -> list[str]:
     parts = {"training": site.data.train, "hold-out": site.data.holdout}
     return [
-        f"{part}: {plural(len(each), 'case')}, {each.positives} positive"
+        f"{part}: {plural(len(each), 'case')}, "
+        + (
+            f"{each.positives} positive"
+            if len(each.counts()) == 2
+            else f"{sentence_list([str(count) for count in each.counts()])} of the classes"
+        )
         for part, each in parts.items()
     ]
 

@@ -36,7 +36,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a vote or a record rests on. AUCs in [0, 1]; ``variance`` of their difference."""
+    """What a vote or a record rests on. AUCs in [0, 1]; ``variance`` of their difference.
+
+    With more than two classes ``positives`` are the cases of the smallest one, ``negatives`` all
+    others, and an AUC is the mean of each class against the rest.
+    """
 
     auc_head: float
     auc_candidate: float

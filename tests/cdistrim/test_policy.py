@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 
 from cdistrim import policy, statistics
 from cdistrim.errors import DataError, ModelRejectedError
@@ -347,3 +347,43 @@ def lowest_after_creeping(*, guarded: bool) -> float:
 def test_many_small_losses_do_not_add_up() -> None:
     assert lowest_after_creeping(guarded=False) < 0.65
     assert lowest_after_creeping(guarded=True) > 0.70
+
+
+# --- more than two classes ---
+
+THREE = np.repeat([0, 1, 2], [20, 12, 15])
+
+
+def probabilities(seed: int, *, spread: float = 1.0) -> FloatArray:
+    """Of three classes, shape (cases, 3); the larger ``spread``, the worse."""
+    logits = np.random.default_rng(seed).normal(0, spread, (len(THREE), 3))
+    logits[np.arange(len(THREE)), THREE] += 2
+    return special.softmax(logits, axis=1)
+
+
+def test_several_classes_are_judged_by_the_mean_of_each_against_the_rest() -> None:
+    head, candidate = probabilities(1), probabilities(2)
+    evidence = policy.measure(THREE, head, candidate)
+    areas = [statistics.auc(k == THREE, candidate[:, k]) for k in range(3)]
+    assert evidence.auc_candidate == pytest.approx(sum(areas) / 3, abs=1e-9)
+    assert (evidence.positives, evidence.negatives) == (12, 35)
+    assert policy.form_opinion(DELONG, THREE, head, head, best=None).approve
+    worse = policy.form_opinion(DELONG, THREE, head, probabilities(3, spread=20), best=None)
+    assert worse.reason is Reason.WORSE
+    best = policy.BestHead(1, 1.0, probabilities(4, spread=0.1))
+    poor = probabilities(3, spread=20)
+    assert policy.form_opinion(DELONG, THREE, poor, poor, best=best).reason is Reason.CREEP
+
+
+def test_each_of_several_classes_needs_enough_cases_and_finite_scores() -> None:
+    assert policy.may_evaluate(THREE, DELONG, classes=3)
+    assert not policy.may_evaluate(THREE, DELONG, classes=4)
+    assert not policy.may_evaluate(np.repeat([0, 1, 2], [20, 20, 9]), DELONG, classes=3)
+    scores = probabilities(1)
+    with pytest.raises(DataError, match="20, 12 and 9 cases of the classes can't judge"):
+        policy.form_opinion(DELONG, THREE[:41], scores[:41], scores[:41], best=None)
+    broken = scores.copy()
+    broken[[3, 5], 1] = np.nan
+    opinion = policy.form_opinion(DELONG, THREE, scores, broken, best=None)
+    assert opinion.reason is Reason.SCORES_NOT_FINITE
+    assert "2 of 47 cases" in opinion.sentence
