@@ -5,13 +5,11 @@ python -m bench.size_alone
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 
 import numpy as np
 
-from cdistrim.data.lidc import FIELD_OF_VIEW_MM, load_lidc
+from cdistrim.data.lidc import FIELD_OF_VIEW_MM, default_cache, load_lidc
 from cdistrim.data.split import split_cases
 from cdistrim.demo_options import DemoOptions
 from cdistrim.demonstration import PLAN
@@ -21,9 +19,8 @@ from cdistrim.statistics import auc_interval
 
 def main() -> int:
     """Rank all patients, and the demo's test set, by the diameter of a ball of equal volume."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "cdistrim"
     shape = PRESETS["demo"].shape
-    cases = load_lidc(shape, cache=cache)
+    cases = load_lidc(shape, cache=default_cache())
     test = split_cases(cases, PLAN, seed=DemoOptions().seed).test
     voxel = float(np.prod(FIELD_OF_VIEW_MM)) / float(np.prod(shape))
     for name, part in (("all patients", cases), ("test set", test)):

@@ -32,7 +32,7 @@ from scipy.stats import t as student
 
 from cdistrim.classifier import Classifier
 from cdistrim.data.cases import CaseSet, pool
-from cdistrim.data.lidc import load_lidc
+from cdistrim.data.lidc import default_cache, load_lidc
 from cdistrim.experiment.scenarios import LUNG_SCENARIOS, deal
 from cdistrim.model import PRESETS, initial_weights
 from cdistrim.sampling import EpochBatches
@@ -143,7 +143,7 @@ def perform(run: Run) -> dict[str, Any]:
     torch.set_num_threads(1)
     choice = CHOICES[run.choice]
     began = time.monotonic()
-    cases = load_lidc(choice.model.shape, cache=Path("~/.cache/cdistrim").expanduser())
+    cases = load_lidc(choice.model.shape, cache=default_cache())
     number = run.scenario or 3
     split = deal(cases, LUNG_SCENARIOS[number - 1], test=TEST, seed=run.seed)
     training = choice.trained(seed=run.seed)

@@ -7,7 +7,6 @@ data come out of one public set. Sizes are chosen by ``bench/demo_sizes.py``, se
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,11 +22,10 @@ from cdistrim.consortium import Consortium, found_consortium
 from cdistrim.convening import open_campaign
 from cdistrim.coordinator import Coordinator
 from cdistrim.data.cases import CaseSet, SiteData
-from cdistrim.data.lidc import load_lidc
+from cdistrim.data.lidc import default_cache, load_lidc
 from cdistrim.data.split import Split, SplitPlan, split_cases
 from cdistrim.demo_options import EXPORT, HOSPITALS, DemoOptions, chain_start, verification
 from cdistrim.evaluation import central_scores, score_candidates
-from cdistrim.measurements import INFERENCE
 from cdistrim.model import PRESETS, initial_weights
 from cdistrim.protocol import CampaignView
 from cdistrim.report.build import build_report
@@ -51,6 +49,7 @@ from cdistrim.spec import (
     VotingSpec,
 )
 from cdistrim.statistics import auc_interval
+from cdistrim.step_times import owners_steps, vote_reasons, wall_seconds
 from cdistrim.weights import weights_hash
 
 if TYPE_CHECKING:
@@ -98,8 +97,7 @@ class Demonstration:
     @cached_property
     def split(self) -> Split:
         """The hospitals' cases and the common test set, before any sabotage."""
-        cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "cdistrim"
-        cases = load_lidc(self.spec.model.shape, cache=cache)
+        cases = load_lidc(self.spec.model.shape, cache=default_cache())
         plan = REPORTED_PLAN if self.options.mode is VotingMode.REPORTED else PLAN
         return split_cases(cases, plan, seed=self.options.seed)
 
@@ -164,15 +162,16 @@ class Demonstration:
             for number in scored.parents
         }
         central = self._central(display) if self.options.central else None
+        sites = self.consortium.sites
         measured = Measured(
             run_id=self.directory.name,
             created=datetime.now(tz=UTC),
             chain_id=site.settings.chain_id,
             contract=site.contract,
-            wall_seconds=self._wall_seconds(),
+            wall_seconds=wall_seconds(sites),
             versions=software_versions(),
-            seconds=self._step_seconds(),
-            reasons=self._reasons(),
+            seconds=owners_steps(sites, site.ledger, 1),
+            reasons=vote_reasons(sites),
             slot_aucs=aucs,
             holdouts={
                 name: HoldoutCounts(data.holdout.positives, data.holdout.negatives)
@@ -211,51 +210,6 @@ class Demonstration:
         )
         write_atomically(kept, json.dumps(scores.tolist()).encode())
         return scores
-
-    def _lines(self, log: str) -> list[tuple[str, dict[str, object]]]:
-        """Lines of all sites' own logs, with the site's name."""
-        lines = []
-        for name, path in self.consortium.sites.items():
-            file = path / "log" / log
-            for line in file.read_text().splitlines() if file.exists() else ():
-                try:
-                    lines.append((name, json.loads(line)))
-                except json.JSONDecodeError:
-                    continue  # Half a line, where a process was killed.
-        return lines
-
-    def _step_seconds(self) -> dict[int, dict[str, float]]:
-        """Seconds of the owner's steps by slot: one after the other, so they add up to its time.
-
-        The others vote while the owner waits for a ballot; inference is part of the steps.
-        """
-        ledger = self._first_site.ledger
-        names = {member.account: member.name for member in ledger.members()}
-        slots = range(1, self.view().slots + 1)
-        owners = {slot: names[ledger.slot(1, slot).owner] for slot in slots}
-        seconds: dict[int, dict[str, float]] = {}
-        for name, line in self._lines("steps.jsonl"):
-            slot, step = int(str(line["slot"])), str(line["step"])
-            if name == owners.get(slot) and step != INFERENCE:
-                steps = seconds.setdefault(slot, {})
-                steps[step] = steps.get(step, 0.0) + float(str(line["seconds"]))
-        return dict(sorted(seconds.items()))
-
-    def _wall_seconds(self) -> float:
-        """From the first step's beginning to the last one's end, by the sites' clocks."""
-        ends = [(float(str(line["ended"])), line) for _, line in self._lines("steps.jsonl")]
-        if not ends:
-            return 0.0
-        first = min(end - float(str(line["seconds"])) for end, line in ends)
-        return max(end for end, _ in ends) - first
-
-    def _reasons(self) -> dict[tuple[int, str], str]:
-        """What each voter said of each candidate."""
-        return {
-            (int(str(line["slot"])), name): str(line["sentence"])
-            for name, line in self._lines("votes.jsonl")
-            if line["step"] == "upload"
-        }
 
 
 def _interval(test: CaseSet, scores: np.ndarray) -> IntervalFigure:

@@ -27,7 +27,8 @@
     ├── LedgerRefusal               13  the contract refused the call; carries its named error
     ├── TrainingError               14  NaN loss, or training that could not run
     ├── CampaignIncomplete          20  the campaign ended with fewer accepted slots than planned
-    └── CampaignFailed              21  the campaign ended without any accepted model
+    ├── CampaignFailed              21  the campaign ended without any accepted model
+    └── ExperimentIncomplete    22  some models of an experiment have no result
 
 A message says what was wrong, with which value, and what to do next. It never carries a case
 identifier, a secret or a key: messages travel to logs, to the Prefect server and to reports.
@@ -45,6 +46,7 @@ __all__ = [
     "CampaignIncomplete",
     "ConfigurationError",
     "DataError",
+    "ExperimentIncomplete",
     "ForeignContractError",
     "IntegrityError",
     "KeyFileError",
@@ -260,3 +262,9 @@ class CampaignFailed(CDistriMError):
     """The campaign ended without any accepted model."""
 
     exit_code = 21
+
+
+class ExperimentIncomplete(CDistriMError):
+    """Some models of an experiment have no result; the others have."""
+
+    exit_code = 22

@@ -15,7 +15,18 @@ from typing import NoReturn
 import typer
 
 from cdistrim import __version__
-from cdistrim.cli import campaign, consortium, demo, devnet, endings, ledger, member, site, verify
+from cdistrim.cli import (
+    campaign,
+    consortium,
+    demo,
+    devnet,
+    endings,
+    ledger,
+    member,
+    reproduce,
+    site,
+    verify,
+)
 
 __all__ = ["app", "main"]
 
@@ -29,6 +40,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("up")(consortium.up)
 app.command("verify")(verify.verify)
+app.command("reproduce")(reproduce.reproduce)
 app.add_typer(consortium.app, name="consortium")
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(member.app, name="member")

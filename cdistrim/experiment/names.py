@@ -1,0 +1,16 @@
+"""What can be reproduced, by name. Imports nothing: a typo is answered at once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["StudyName"]
+
+
+class StudyName(StrEnum):
+    """Names for the command line."""
+
+    NODULES = "nodules"
+    """Lung nodules of LIDC-IDRI in the paper's six scenarios."""
+    IRIS = "iris"
+    """The paper's appendix A."""

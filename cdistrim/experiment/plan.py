@@ -1,0 +1,232 @@
+"""A run of an experiment: what it was asked to do, its arms, and where each one lies.
+
+::
+
+    <run>/
+      experiment.json         what was asked for; a rerun does the same
+      seed-1/central.json     scores of the model that was trained on the pooled data
+      seed-1/scenario-3.json  scores of every candidate of a campaign, and how long things took
+      seed-1/scenario-3/      the campaign itself: chain, contract, sites, store
+      results.json, results.md, figure-….png
+
+An *arm* is one model of one seed: the central one, or a scenario's campaign. An arm with a result
+is not repeated; a campaign that was interrupted goes on where its ledger stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cdistrim.data.cases import CaseSet
+from cdistrim.data.split import Split
+from cdistrim.errors import ConfigurationError, UsageError
+from cdistrim.experiment.names import StudyName
+from cdistrim.experiment.paper import CENTRAL
+from cdistrim.experiment.scenarios import Scenario, deal
+from cdistrim.experiment.studies import STUDIES, Study
+from cdistrim.site import write_atomically
+
+__all__ = ["Arm", "ArmResult", "CandidateResult", "Experiment", "ExperimentOptions"]
+
+_OPTIONS = "experiment.json"
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+_Scores = tuple[float, ...] | tuple[tuple[float, ...], ...]
+
+
+class ExperimentOptions(BaseModel):
+    """What a run was asked to do."""
+
+    model_config = _FROZEN
+
+    study: StudyName
+    seeds: tuple[Annotated[int, Field(ge=0, le=2**31)], ...]
+    scenarios: tuple[int, ...] = ()
+    cycles: Annotated[int, Field(ge=0, le=100)] = 0
+    quick: bool = False
+    data: Path | None = None
+
+    @model_validator(mode="after")
+    def _check_lists(self) -> Self:
+        for name, values in (("seeds", self.seeds), ("scenarios", self.scenarios)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name} names one twice")
+        if not self.seeds:
+            raise ValueError("seeds names none")
+        return self
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One model of one seed; scenario 0 is central training."""
+
+    seed: int
+    scenario: int
+
+    @property
+    def central(self) -> bool:
+        """Whether it is trained on the pooled data."""
+        return self.scenario == CENTRAL
+
+    @property
+    def name(self) -> str:
+        """Unique in the run; also its place there."""
+        part = "central" if self.central else f"scenario-{self.scenario}"
+        return f"seed-{self.seed}/{part}"
+
+
+class CandidateResult(BaseModel):
+    """A candidate on the test set, accepted or not.
+
+    ``scores``: probabilities, shape (cases,), or (cases, classes) where there are more than two.
+    """
+
+    model_config = _FROZEN
+
+    slot: int
+    partner: str
+    accepted: bool
+    scores: _Scores
+
+
+class ArmResult(BaseModel):
+    """What came out of an arm.
+
+    Attributes:
+        labels: Of the test set, shape (cases,), the same for all arms of a seed.
+        scores: Of the arm's final model, as in :class:`CandidateResult`.
+        candidates: In the order of slots; none for central training.
+        slots: Planned.
+        training_seconds: Of training alone, over all slots.
+        turn_seconds: Of the owners' turns from fetch token to verdict, training included.
+        seconds: Wall time of the arm.
+    """
+
+    model_config = _FROZEN
+
+    seed: int
+    scenario: int
+    labels: tuple[int, ...]
+    scores: _Scores
+    candidates: tuple[CandidateResult, ...] = ()
+    slots: int = 0
+    training_seconds: float
+    turn_seconds: float
+    seconds: float
+
+    @property
+    def accepted(self) -> int:
+        """Number of candidates that became the head."""
+        return sum(one.accepted for one in self.candidates)
+
+
+class Experiment:
+    """A run in its directory."""
+
+    def __init__(self, directory: Path, options: ExperimentOptions) -> None:
+        self.directory = directory
+        self.options = options
+
+    @classmethod
+    def open(cls, directory: Path) -> Experiment:
+        """The run that was begun in a directory.
+
+        Raises:
+            ConfigurationError: None was, or its options are damaged.
+        """
+        path = directory / _OPTIONS
+        try:
+            return cls(directory, ExperimentOptions.model_validate_json(path.read_bytes()))
+        except (FileNotFoundError, NotADirectoryError):
+            raise ConfigurationError(
+                f"There is no experiment in {directory}.", hint="Check the run's id and --runs."
+            ) from None
+        except ValidationError:
+            raise ConfigurationError(
+                f"{path} does not hold the options of an experiment of this release.",
+                hint="Start a new run.",
+            ) from None
+
+    def begin(self) -> None:
+        """Write down what was asked for.
+
+        Raises:
+            UsageError: A scenario does not exist.
+            ConfigurationError: Nothing can be written there.
+        """
+        known = [one.number for one in self.study.scenarios]
+        if unknown := set(self.options.scenarios) - set(known):
+            raise UsageError(
+                f"{self.options.study} has no scenario {min(unknown)} here.",
+                hint=f"There are {', '.join(map(str, known))}.",
+            )
+        try:
+            document = self.options.model_dump_json(indent=2).encode()
+            write_atomically(self.directory / _OPTIONS, document)
+        except OSError as error:
+            raise ConfigurationError(
+                f"Can't write into {self.directory}: {error.strerror}.",
+                hint="Give a directory that can be written to with --runs.",
+            ) from error
+
+    @cached_property
+    def study(self) -> Study:
+        """What is reproduced."""
+        study = STUDIES[self.options.study]
+        return study.quick() if self.options.quick else study
+
+    @property
+    def scenarios(self) -> Mapping[int, Scenario]:
+        """The scenarios of this run, by number."""
+        wanted = self.options.scenarios or [one.number for one in self.study.scenarios]
+        return {one.number: one for one in self.study.scenarios if one.number in wanted}
+
+    @property
+    def cycles(self) -> int:
+        """Turns of each partner."""
+        return self.options.cycles or self.study.cycles
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """All arms; seed after seed, so that an interrupted run has whole seeds."""
+        numbers = (CENTRAL, *self.scenarios)
+        return tuple(Arm(seed, number) for seed in self.options.seeds for number in numbers)
+
+    @cached_property
+    def cases(self) -> CaseSet:
+        """All cases of the study."""
+        return self.study.load(self.study.model, self.options.data)
+
+    def split(self, arm: Arm) -> Split:
+        """Who has which patients. Central training pools what any scenario's partners have."""
+        number = min(self.scenarios) if arm.central else arm.scenario
+        return deal(
+            self.cases,
+            self.scenarios[number],
+            test=self.study.test,
+            seed=arm.seed,
+            holdout=self.study.holdout,
+        )
+
+    def place(self, arm: Arm) -> Path:
+        """Directory of an arm's campaign."""
+        return self.directory / arm.name
+
+    def result(self, arm: Arm) -> ArmResult | None:
+        """What came out of an arm; None if it is not over. A damaged file is no result."""
+        try:
+            return ArmResult.model_validate_json(self._file(arm).read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def keep(self, arm: Arm, result: ArmResult) -> None:
+        """Write a result down."""
+        write_atomically(self._file(arm), result.model_dump_json().encode())
+
+    def _file(self, arm: Arm) -> Path:
+        return self.place(arm).with_suffix(".json")

@@ -1,0 +1,130 @@
+"""What can be reproduced: data, task, scenarios, model and training of each study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cdistrim.data.cases import CaseSet
+from cdistrim.experiment.names import StudyName
+from cdistrim.experiment.paper import IRIS_TABLE, LUNG_TABLE, Printed
+from cdistrim.experiment.scenarios import IRIS_SCENARIOS, LUNG_SCENARIOS, Scenario
+from cdistrim.spec import BalanceSpec, ModelSpec, TrainingSpec, VotingSpec
+
+__all__ = ["STUDIES", "Study"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One of the paper's experiments, or ours in its form.
+
+    Attributes:
+        name: For the command line.
+        title: For people.
+        task: As in the campaign's spec.
+        scenarios: Whose the patients are.
+        test: Patients of the common test set.
+        model: Architecture.
+        training: Of a slot; the seed is set by each run.
+        cycles: Turns of each partner.
+        voting: How candidates are judged.
+        holdout: Fraction of its patients that a partner keeps for votes.
+        printed: What the paper reports, by scenario; 0 is central.
+        classes: Names of the classes that stand in the table: one for a binary task.
+        load: Reads all cases from a directory, or from installed packages where that is None.
+        caveats: What the results do not show; printed with them.
+    """
+
+    name: StudyName
+    title: str
+    task: str
+    scenarios: tuple[Scenario, ...]
+    test: int
+    model: ModelSpec
+    training: TrainingSpec
+    cycles: int
+    voting: VotingSpec
+    holdout: float
+    printed: Mapping[int, tuple[Printed, ...]]
+    classes: tuple[str, ...]
+    load: Callable[[ModelSpec, Path | None], CaseSet]
+    caveats: tuple[str, ...]
+
+    def quick(self) -> Study:
+        """The same in a minute: few patients and turns. Shows that it runs, nothing else."""
+        patients, test = 48, 24
+        if self.name is StudyName.IRIS:
+            patients, test = 60, 30
+        return replace(
+            self,
+            scenarios=tuple(one.scaled(patients) for one in self.scenarios if one.number in (1, 3)),
+            test=test,
+            model=self.model.model_copy(update={"width": 4}),
+            cycles=2,
+            voting=self.voting.model_copy(update={"min_cases_per_class": 2, "alpha": 0.001}),
+            holdout=0.5,
+        )
+
+    @property
+    def patients(self) -> int:
+        """Of all partners, without the test set."""
+        return self.scenarios[0].patients
+
+
+def _load_nodules(model: ModelSpec, directory: Path | None) -> CaseSet:
+    from cdistrim.data.lidc import DATABASE, default_cache, load_lidc
+
+    database = directory / DATABASE if directory is not None else None
+    return load_lidc(model.shape, cache=default_cache(), database=database)
+
+
+def _load_iris(_model: ModelSpec, _directory: Path | None) -> CaseSet:
+    from cdistrim.data.iris import load_iris
+
+    return load_iris()
+
+
+NODULES = Study(
+    name=StudyName.NODULES,
+    title="Lung nodules (LIDC-IDRI) in the paper's six scenarios",
+    task="malignancy of lung nodules, LIDC-IDRI, as rated by radiologists",
+    scenarios=LUNG_SCENARIOS,
+    test=141,
+    model=ModelSpec(architecture="resnet18-3d", shape=(24, 32, 16), width=8),
+    training=TrainingSpec(balance=BalanceSpec(augment_minority=True)),
+    cycles=8,
+    voting=VotingSpec(min_cases_per_class=10),
+    holdout=0.2,
+    printed=LUNG_TABLE,
+    classes=("malignant",),
+    load=_load_nodules,
+    caveats=(
+        "Labels are radiologists' opinions, not biopsies or outcomes. No clinical evidence.",
+        "Volumes hold outlines of nodules, no tissue; a diameter alone reaches an AUC of 0.89.",
+        "The paper's task is another one, two-year survival: compare differences, not heights.",
+        "All patients are from one collection, dealt out at random; real hospitals differ more.",
+    ),
+)
+
+IRIS = Study(
+    name=StudyName.IRIS,
+    title="Fisher's IRIS in the paper's six scenarios (appendix A)",
+    task="species of iris flowers, Fisher 1936",
+    scenarios=IRIS_SCENARIOS,
+    test=30,
+    model=ModelSpec(architecture="mlp", shape=(4, 1, 1), width=16, classes=3),
+    training=TrainingSpec(epochs=5, batch_size=8, learning_rate=1e-2),
+    cycles=8,
+    voting=VotingSpec(min_cases_per_class=2),
+    holdout=0.25,
+    printed=IRIS_TABLE,
+    classes=("setosa", "versicolor", "virginica"),
+    load=_load_iris,
+    caveats=(
+        "There are 30 test cases, 10 a class: an AUC of 1 is no certainty, whatever a table says.",
+        "Hold-outs have 2 to 5 cases a class; a vote on so few says little.",
+    ),
+)
+
+STUDIES: Mapping[StudyName, Study] = {one.name: one for one in (NODULES, IRIS)}
