@@ -98,3 +98,10 @@ def _run(run: Experiment, jobs: int) -> None:
             f"{last.what}",
             hint=last.hint or f"What is over is kept. Continue with --resume {run.directory.name}.",
         )
+    from cdistrim.experiment.page import show, write_page
+    from cdistrim.experiment.results import Results
+
+    results = Results(run)
+    page = write_page(results)
+    show(results, sys.stdout)
+    typer.echo(f"page: {page}  figures: {page.parent}/figure-*.png")

@@ -11,6 +11,11 @@ IEEE Signal Processing Letters 21, 2014 (midranks, O(n log n)); Hanley and McNei
 
 from __future__ import annotations
 
+from cdistrim.statistics.bootstrap import (
+    BootstrapInterval,
+    SeedScores,
+    hierarchical_bootstrap,
+)
 from cdistrim.statistics.calibration import (
     CalibrationCurve,
     brier,
@@ -43,11 +48,13 @@ from cdistrim.statistics.roc import (
 )
 
 __all__ = [
+    "BootstrapInterval",
     "CalibrationCurve",
     "DeLongTest",
     "DifferenceInterval",
     "Interval",
     "RocCurve",
+    "SeedScores",
     "auc",
     "auc_interval",
     "brier",
@@ -56,6 +63,7 @@ __all__ = [
     "delong_test",
     "expected_calibration_error",
     "hanley_mcneil_variance",
+    "hierarchical_bootstrap",
     "macro_auc",
     "macro_delong_test",
     "non_inferiority",
