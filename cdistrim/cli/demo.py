@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cdistrim.cli import endings
+from cdistrim.cli.resuming import refuse_empty_ids, refuse_other_options
 from cdistrim.demo_options import (
     CHAIN,
     DemoOptions,
@@ -45,9 +46,9 @@ def demo(
     run_id: str = typer.Option("", help="Name of a new run; default: date and time."),
 ) -> None:
     """Run a campaign of four hospitals on LIDC-IDRI nodules and write its report."""
-    _refuse_empty(context)
+    refuse_empty_ids(context)
     if resume:
-        _refuse_other_options(context)
+        refuse_other_options(context, _OF_ANY_RUN)
         directory = run_directory(runs, resume)
         options = DemoOptions.load(directory)
     else:
@@ -69,29 +70,6 @@ def demo(
     options.check()
     options.save(directory)
     _run(directory, options)
-
-
-def _refuse_empty(context: typer.Context) -> None:
-    """An empty id, e.g. of a variable that was not set, is not the same as none."""
-    for name in ("resume", "run_id"):
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE" and not context.params[name]:
-            raise UsageError(
-                f"--{name.replace('_', '-')} is empty.",
-                hint="Give the id of a run, or leave it out.",
-            )
-
-
-def _refuse_other_options(context: typer.Context) -> None:
-    """A run goes on as it was started; an option that would be ignored is a mistake."""
-    for name in context.params:
-        source = context.get_parameter_source(name)
-        if name not in _OF_ANY_RUN and source is not None and source.name == "COMMANDLINE":
-            raise UsageError(
-                f"--resume continues a run as it was started; --{name.replace('_', '-')} can't be "
-                "changed.",
-                hint="Leave it out, or start a new run.",
-            )
 
 
 def _run(directory: Path, options: DemoOptions) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cdistrim.cli import endings
+from cdistrim.cli.resuming import refuse_empty_ids, refuse_other_options
 from cdistrim.demo_options import new_run_id, run_directory
 from cdistrim.errors import ExperimentIncomplete, UsageError
 from cdistrim.experiment.names import StudyName
@@ -20,7 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["reproduce"]
 
 
+_OF_ANY_RUN = ("study", "jobs", "resume", "runs")
+
+
 def reproduce(
+    context: typer.Context,
     study: StudyName = typer.Argument(help="What to reproduce."),
     data: Path | None = typer.Option(
         None, help="Directory of the data; nodules and iris come with installed packages."
@@ -41,7 +47,9 @@ def reproduce(
     """
     from cdistrim.experiment.plan import Experiment, ExperimentOptions
 
+    refuse_empty_ids(context)
     if resume:
+        refuse_other_options(context, _OF_ANY_RUN)
         run = Experiment.open(run_directory(runs, resume))
     else:
         directory = run_directory(runs, run_id or new_run_id())
@@ -53,7 +61,7 @@ def reproduce(
         options = ExperimentOptions(
             study=study,
             seeds=tuple(range(first_seed, first_seed + (1 if quick else seeds))),
-            scenarios=tuple(scenario),
+            scenarios=tuple(dict.fromkeys(scenario)),
             cycles=cycles,
             quick=quick,
             data=data,
@@ -83,9 +91,7 @@ def _run(run: Experiment, jobs: int) -> None:
         with watching(run, sys.stderr):
             failures = run_experiment(run.directory, jobs)
     except BaseException:
-        endings.abandon(
-            f"Continue with: cdistrim reproduce {run.options.study} --resume {run.directory.name}"
-        )
+        endings.abandon(f"Continue with: {_continuation(run)}")
         raise
     from cdistrim.report.wording import plural
 
@@ -96,7 +102,7 @@ def _run(run: Experiment, jobs: int) -> None:
         raise ExperimentIncomplete(
             f"{len(failures)} of {plural(len(run.arms), 'model')} came to no result; {last.arm}: "
             f"{last.what}",
-            hint=last.hint or f"What is over is kept. Continue with --resume {run.directory.name}.",
+            hint=f"{last.hint} What is over is kept. Continue with: {_continuation(run)}".strip(),
         )
     from cdistrim.experiment.page import show, write_page
     from cdistrim.experiment.results import Results
@@ -105,3 +111,11 @@ def _run(run: Experiment, jobs: int) -> None:
     page = write_page(results)
     show(results, sys.stdout)
     typer.echo(f"page: {page}  figures: {page.parent}/figure-*.png")
+
+
+def _continuation(run: Experiment) -> str:
+    """The command that goes on with a run."""
+    command = ["cdistrim", "reproduce", str(run.options.study)]
+    if run.directory.parent != Path("runs"):
+        command += ["--runs", str(run.directory.parent)]
+    return shlex.join([*command, "--resume", run.directory.name])

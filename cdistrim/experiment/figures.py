@@ -18,6 +18,7 @@ import numpy as np
 from cdistrim.experiment.paper import CENTRAL
 from cdistrim.experiment.results import AIM, MARGIN, Results, Summary
 from cdistrim.report.drawing import Colour
+from cdistrim.report.wording import plural
 from cdistrim.statistics import auc, calibration_curve, roc_curve
 
 if TYPE_CHECKING:
@@ -131,8 +132,9 @@ def _intervals(results: Results, figure: Figure) -> None:
         _differences([one for one in shown if one.scenario != CENTRAL], right)
         left.set_title(f"AUC, {name}")
         right.set_title(f"sequential - central, {name}")
-    seeds = len(results.seeds)
-    figure.suptitle(f"AUC with 95 % intervals, {seeds} seeds (tables 2 and 4)")
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
+    seeds = plural(len(results.seeds), "seed")
+    figure.suptitle(f"AUC with 95 % intervals, {seeds} (the paper's table)")
 
 
 def _areas(shown: list[Summary], axes: Axes) -> None:
@@ -144,7 +146,6 @@ def _areas(shown: list[Summary], axes: Axes) -> None:
             _bar(axes, printed.auc, printed.low, printed.high, place + 0.14, "0.45", "s")
     axes.plot([], [], color=Colour.BLUE, marker="o", label="ours")
     axes.plot([], [], color="0.45", marker="s", label="the paper's")
-    axes.legend(fontsize=7, frameon=False, loc="lower left")
     axes.set_yticks(range(len(shown)), [_name(one) for one in shown])
     axes.invert_yaxis()
 

@@ -1,0 +1,42 @@
+"""Runs that can be continued: what may be said beside ``--resume``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import typer
+
+from cdistrim.errors import UsageError
+
+__all__ = ["refuse_empty_ids", "refuse_other_options"]
+
+
+def refuse_empty_ids(context: typer.Context) -> None:
+    """An empty id, e.g. of a variable that was not set, is not the same as none.
+
+    Raises:
+        UsageError: ``--resume`` or ``--run-id`` is there and empty.
+    """
+    for name in ("resume", "run_id"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE" and not context.params[name]:
+            raise UsageError(
+                f"--{name.replace('_', '-')} is empty.",
+                hint="Give the id of a run, or leave it out.",
+            )
+
+
+def refuse_other_options(context: typer.Context, allowed: Collection[str]) -> None:
+    """A run goes on as it was started; an option that would be ignored is a mistake.
+
+    Raises:
+        UsageError: One that is not among the ``allowed`` is there.
+    """
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in allowed and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(
+                f"--resume continues a run as it was started; --{name.replace('_', '-')} can't be "
+                "changed.",
+                hint="Leave it out, or start a new run.",
+            )
