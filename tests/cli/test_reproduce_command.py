@@ -1,0 +1,103 @@
+"""``cdistrim reproduce``: real campaigns in processes of their own, killed and gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import Ended, assert_explained, call, start
+
+QUICK = ("reproduce", "iris", "--quick", "--jobs", "2")
+
+
+def kill_after_a_slot(runs: Path) -> None:
+    """Start a run, and kill all of its processes when a campaign is in its middle."""
+    command = [sys.executable, "-m", "cdistrim", *QUICK, "--runs", str(runs), "--run-id", "a"]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    progress = runs / "a" / "seed-1" / "scenario-3.progress"
+    deadline = time.monotonic() + 240
+    try:
+        while not progress.exists() or json.loads(progress.read_text())["done"] < 2:
+            assert process.poll() is None, "the run ended by itself"
+            assert time.monotonic() < deadline, "no slot was over in time"
+            time.sleep(0.1)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
+    """A run that was killed and continued to its end; its directory, and how that ended."""
+    runs = tmp_path_factory.mktemp("runs")
+    kill_after_a_slot(runs)
+    ended = start("reproduce", "iris", "--jobs", 2, "--runs", runs, "--resume", "a")
+    return runs / "a", ended
+
+
+def test_a_killed_run_goes_on_where_its_ledgers_stand_and_prints_the_papers_table(
+    finished: tuple[Path, Ended],
+) -> None:
+    directory, ended = finished
+    assert ended.code == 0, ended.err
+    for told in ("scenario 3, versicolor", "AUC in the paper", "sequential - central"):
+        assert told in ended.out
+    assert "0 of 8" not in ended.err  # It began in the middle.
+    document = json.loads((directory / "results.json").read_text())
+    assert [row["scenario"] for row in document["rows"]] == [0, 0, 0, 1, 1, 1, 3, 3, 3]
+    assert document["command"] == "cdistrim reproduce iris --quick"
+    campaign = json.loads((directory / "seed-1" / "scenario-3.json").read_text())
+    assert campaign["slots"] == 8
+    assert len(campaign["labels"]) == 30
+    assert [one["slot"] for one in campaign["candidates"]] == list(range(1, 9))
+    assert 0 < campaign["training_seconds"] < campaign["turn_seconds"]
+
+
+def test_a_run_that_is_over_is_not_repeated_but_shown_again(
+    finished: tuple[Path, Ended],
+) -> None:
+    directory, ended = finished
+    kept = {path: path.stat().st_mtime_ns for path in (directory / "seed-1").glob("*.json")}
+    again = start("reproduce", "iris", "--runs", directory.parent, "--resume", "a")
+    assert again.code == 0, again.err
+    assert again.out == ended.out
+    assert kept == {path: path.stat().st_mtime_ns for path in (directory / "seed-1").glob("*.json")}
+
+
+def test_a_model_that_can_not_be_made_is_told_and_the_others_are_kept(
+    finished: tuple[Path, Ended], tmp_path: Path
+) -> None:
+    shutil.copytree(finished[0], tmp_path / "a")
+    (tmp_path / "a" / "seed-1" / "scenario-1.json").unlink()
+    (tmp_path / "a" / "seed-1" / "scenario-3.json").unlink()
+    # The campaign is over, but its models are gone: nothing can be measured.
+    shutil.rmtree(tmp_path / "a" / "seed-1" / "scenario-3" / "store")
+    ended = start("reproduce", "iris", "--runs", tmp_path, "--resume", "a")
+    assert_explained(ended, 22, "1 of 3 models", "seed-1/scenario-3", "--resume a")
+    assert (tmp_path / "a" / "seed-1" / "scenario-1.json").exists()
+
+
+def test_what_was_begun_otherwise_is_told(finished: tuple[Path, Ended]) -> None:
+    runs = finished[0].parent
+    resumed = ("--runs", runs, "--resume", "a")
+    assert_explained(call("reproduce", "nodules", *resumed), 2, "is of iris, not of nodules")
+    assert_explained(call("reproduce", "iris", *resumed, "--seeds", 3), 2, "--seeds can't be")
+    assert_explained(call(*QUICK, "--runs", runs, "--run-id", "a"), 2, "a run a already")
+    assert_explained(call("reproduce", "iris", "--runs", runs, "--resume", "b"), 3, "no experiment")
+    assert_explained(
+        call("reproduce", "iris", "--runs", runs, "--scenario", 7), 2, "iris has no scenario 7"
+    )
