@@ -1,14 +1,14 @@
 """Backups of a site: what can't be made again, in one file, and a site out of it.
 
-A backup has the settings, the key files (encrypted under the passphrase as they are), the approvals
-and the salts of the data commitment. It never has the passphrase, cases, one-time keys, what can be
-found out again, or logs. The file is one document in canonical JSON::
+A backup has the settings, the key files (encrypted under the passphrase as they are), the
+approvals, salts and leaves of the data commitments. It never has the passphrase, cases, one-time
+keys, what can be found out again, or logs. The file is one document in canonical JSON::
 
     kind, version   "site backup", 1
     made            when, UTC
     account         the site's account (EIP-55)
     keys            file name → the file's text
-    sealed          Base64 of a nonce (12 bytes) and AES-256-GCM of settings, approvals and salts
+    sealed          Base64 of a nonce (12 bytes) and AES-256-GCM of the rest
 
 Salts name cases, and an address in the settings may have a token in it: hence the seal, under a key
 that only the site's sealing key gives (:meth:`~cdistrim.sealing.SealingKey.local_key`). Its
@@ -32,7 +32,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import BaseModel, ConfigDict, Field
 
-from cdistrim.data.commitment import SALT_BYTES, SALT_FILE, load_salts, write_salts
+from cdistrim.data.commitment import (
+    SALT_FILE,
+    keep_leaves,
+    kept_leaves,
+    kept_roots,
+    load_salts,
+    write_salts,
+)
 from cdistrim.envelope import account_of, canonical_json
 from cdistrim.errors import ConfigurationError, IntegrityError, KeyFileError, UsageError
 from cdistrim.files import appear, read_regular
@@ -78,6 +85,8 @@ class _Contents(BaseModel):
     settings: SiteSettings
     approved: list[_Hash]
     salts: dict[str, _Hash]
+    commitments: dict[_Hash, list[_Hash]] = Field(default_factory=dict)
+    """The leaves of each data commitment, by its root."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,7 @@ def back_up(site: Site, file: Path) -> Kept:
         UsageError: The file exists already, or can't be written.
         KeyFileError: The keys don't open, a salt file is damaged or readable by others, or there
             are files beside the keys that this release does not know.
+        DataError: What is kept of a data commitment is damaged.
         ConfigurationError: The backup would be larger than :data:`MAX_BACKUP`.
     """
     if os.path.lexists(file):
@@ -141,6 +151,7 @@ def back_up(site: Site, file: Path) -> Kept:
         settings=site.settings,
         approved=_approvals(site.directory / "approved"),
         salts=_salts(site.directory),
+        commitments=_commitments(site.directory / "data"),
     )
     now = f"{datetime.now(tz=UTC):%Y-%m-%dT%H:%M:%SZ}"
     kept = Kept(now, keys.account, files, contents)
@@ -161,13 +172,15 @@ def _approvals(directory: Path) -> list[str]:
 
 
 def _salts(directory: Path) -> dict[str, str]:
-    path = directory / "data" / SALT_FILE
-    salts = load_salts(path, ())
-    if any(len(salt) != SALT_BYTES for salt in salts.values()):
-        raise KeyFileError(
-            f"The salt file {path} is damaged.", hint="Restore it from the site's backup."
-        )
+    salts = load_salts(directory / "data" / SALT_FILE, ())
     return {one: salt.hex() for one, salt in salts.items()}
+
+
+def _commitments(data: Path) -> dict[str, list[str]]:
+    return {
+        root.hex(): [leaf.hex() for leaf in kept_leaves(data, root) or ()]
+        for root in kept_roots(data)
+    }
 
 
 def _document(kept: Kept, sealing_key: SealingKey) -> bytes:
@@ -364,3 +377,5 @@ def _write_contents(kept: Kept, directory: Path) -> None:
     if kept.contents.salts:
         salts = {one: bytes.fromhex(salt) for one, salt in kept.contents.salts.items()}
         write_salts(directory / "data" / SALT_FILE, salts)
+    for leaves in kept.contents.commitments.values():
+        keep_leaves(directory / "data", [bytes.fromhex(leaf) for leaf in leaves])

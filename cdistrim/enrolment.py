@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 from cdistrim.custody import open_genesis
-from cdistrim.data.commitment import commit, load_salts
+from cdistrim.data.commitment import commit_cases
 from cdistrim.errors import ConfigurationError
 from cdistrim.names import names_of
 from cdistrim.policy import may_evaluate
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from cdistrim.spec import CampaignSpec
 
 __all__ = ["enrol", "join", "require_shape"]
-
-SALT_FILE = "data/salts.json"
 
 
 def enrol(site: Site, campaign: int) -> None:
@@ -85,7 +83,7 @@ def _figures(site: Site, view: CampaignView) -> _Figures:
     open_genesis(site, view)
     return _Figures(
         cases=len(data.train.labels),
-        data_commitment=commit(data.train, load_salts(site.directory / SALT_FILE, data.train.ids)),
+        data_commitment=commit_cases(data.train, site.directory / "data"),
         evaluator=may_evaluate(data.holdout.labels, spec.voting, classes=classes),
     )
 

@@ -18,6 +18,7 @@ from cdistrim import __version__
 from cdistrim.cli import (
     campaign,
     consortium,
+    data,
     demo,
     devnet,
     endings,
@@ -45,6 +46,7 @@ app.add_typer(consortium.app, name="consortium")
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(member.app, name="member")
 app.add_typer(site.app, name="site")
+app.add_typer(data.app, name="data")
 app.add_typer(site.coordinator_app, name="coordinator")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(devnet.app, name="devnet")

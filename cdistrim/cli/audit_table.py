@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, TextIO
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from cdistrim.audit.book import Member
     from cdistrim.audit.holding import Signer
 
-__all__ = ["show_audit"]
+__all__ = ["Mark", "Row", "show_audit", "show_rows"]
 
 _PLAIN_WIDTH = 100
 
 
-class _Mark(Enum):
+class Mark(Enum):
     """How a check ended; the value is shown."""
 
     GOOD = "ok"
@@ -31,28 +31,33 @@ class _Mark(Enum):
     OPEN = "-"
 
 
-_STYLES = {_Mark.GOOD: "green", _Mark.BAD: "bold red", _Mark.OPEN: "dim"}
+_STYLES = {Mark.GOOD: "green", Mark.BAD: "bold red", Mark.OPEN: "dim"}
 
-Row = tuple[str, _Mark, str]
+Row = tuple[str, Mark, str]
 
 
 def show_audit(audit: Audit, stream: TextIO) -> None:
     """Print the checks and the verdict."""
+    show_rows(_rows(audit), stream, _verdict(audit))
+
+
+def show_rows(rows: Iterable[Row], stream: TextIO, verdict: str) -> None:
+    """Print checks, and what follows from them."""
     console = Console(file=stream) if stream.isatty() else Console(file=stream, width=_PLAIN_WIDTH)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("checked", no_wrap=True, max_width=32, overflow="ellipsis")
     table.add_column("", no_wrap=True)
     table.add_column("found", overflow="fold")
-    for what, mark, found in _rows(audit):
+    for what, mark, found in rows:
         table.add_row(Text(what), Text(mark.value, style=_STYLES[mark]), Text(_printable(found)))
     console.print(table)
-    console.print(Text(_verdict(audit)))
+    console.print(Text(_printable(verdict)))
 
 
 def _rows(audit: Audit) -> Iterator[Row]:
     history, origin = audit.history, audit.source.origin
-    yield "contract", _Mark.OPEN, f"{origin.contract} on chain {origin.chain_id}"
-    yield "records", _Mark.OPEN, _extent(audit)
+    yield "contract", Mark.OPEN, f"{origin.contract} on chain {origin.chain_id}"
+    yield "records", Mark.OPEN, _extent(audit)
     if audit.source.ledger is None:
         broken = history.broken
         good = f"whole: {history.digests[-1].hex()}"
@@ -64,15 +69,15 @@ def _rows(audit: Audit) -> Iterator[Row]:
         rules = f"records 1 to {history.records} follow from those before them"
     yield _row("rules of the protocol", wrong, rules)
     models = wording.plural(len(history.accepted), "accepted model")
-    yield "campaigns", _Mark.OPEN, f"{history.campaigns}, with {models}"
+    yield "campaigns", Mark.OPEN, f"{history.campaigns}, with {models}"
     for member in history.members:
         yield _of_member(member, audit.signer(member.account))
     for stranger in audit.holding.strangers:
-        yield "a checkpoint of nobody", _Mark.BAD, stranger.why
+        yield "a checkpoint of nobody", Mark.BAD, stranger.why
     if audit.junk:
         junk = wording.plural(len(audit.junk), "object")
         found = f"passed over, since no member signed them: {junk}, first {audit.junk[0]}"
-        yield "checkpoints in the store", _Mark.OPEN, found
+        yield "checkpoints in the store", Mark.OPEN, found
     if audit.compared is not None:
         compared = audit.compared
         wrong = (
@@ -87,7 +92,7 @@ def _rows(audit: Audit) -> Iterator[Row]:
 
 
 def _row(what: str, wrong: str, good: str) -> Row:
-    return (what, _Mark.BAD, wrong) if wrong else (what, _Mark.GOOD, good)
+    return (what, Mark.BAD, wrong) if wrong else (what, Mark.GOOD, good)
 
 
 def _extent(audit: Audit) -> str:
@@ -101,15 +106,15 @@ def _extent(audit: Audit) -> str:
 def _of_member(member: Member, signer: Signer | None) -> Row:
     what = f"signed by {member.name}"
     if signer is None:
-        return what, _Mark.OPEN, "no checkpoint"
+        return what, Mark.OPEN, "no checkpoint"
     checkpoints = wording.plural(len(signer.agreed), "checkpoint")
     agreed = f"agrees up to record {signer.confirmed} ({checkpoints})"
     if signer.finding is None:
-        return what, _Mark.GOOD, agreed
+        return what, Mark.GOOD, agreed
     wrong = f"{signer.finding.where}: {signer.finding.why}"
     if signer.confirmed >= signer.finding.number:
         wrong += "; but it signed this history, too, and so contradicts itself"
-    return what, _Mark.BAD, wrong
+    return what, Mark.BAD, wrong
 
 
 def _verdict(audit: Audit) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cdistrim.audit.history import Finding
     from cdistrim.store import ObjectStore
 
-__all__ = ["verify"]
+__all__ = ["history_of", "verify"]
 
 
 def verify(
@@ -38,12 +38,7 @@ def verify(
     Ends with exit code 7 if something is wrong, and names the first record. What is checked and
     what can't be: docs/audit.md.
     """
-    if (site is None) == (export is None):
-        raise UsageError(
-            "What is to be checked is not clear.",
-            hint="Give a site's directory, or --export FILE.",
-        )
-    source, own, shop = _of_site(site) if site is not None else (_of_export(export), [], None)
+    source, own, shop = history_of(site, export)
     if store:
         from cdistrim.store import ObjectStore
 
@@ -77,19 +72,28 @@ def _advice(finding: Finding) -> str:
     )
 
 
-def _of_site(directory: Path) -> tuple[Source, list[Held], ObjectStore]:
-    """A site's chain, what it has signed itself, and its store."""
+def history_of(
+    site: Path | None, export: Path | None
+) -> tuple[Source, list[Held], ObjectStore | None]:
+    """The history that is to be checked; with a site's, what it has signed itself, and its store.
+
+    Raises:
+        UsageError: Neither of them is given, or both.
+    """
+    if (site is None) == (export is None):
+        raise UsageError(
+            "What is to be checked is not clear.",
+            hint="Give a site's directory, or --export FILE.",
+        )
+    if site is None:
+        from cdistrim.audit import Source
+
+        return Source.of_export(export or Path()), [], None
     from cdistrim.site import Site
 
-    site = Site(directory)
-    ledger = site.readable_ledger
+    here = Site(site)
+    ledger = here.readable_ledger
     from cdistrim.audit import Source
     from cdistrim.audit.checkpoint import kept_by
 
-    return Source.of_ledger(ledger), list(kept_by(site)), site.store
-
-
-def _of_export(file: Path | None) -> Source:
-    from cdistrim.audit import Source
-
-    return Source.of_export(file or Path())
+    return Source.of_ledger(ledger), list(kept_by(here)), here.store

@@ -19,8 +19,13 @@ import pytest
 
 from cdistrim import backup
 from cdistrim.backup import MAX_BACKUP, back_up, open_backup, restore
-from cdistrim.data.commitment import SALT_FILE, commit_cases, load_salts
-from cdistrim.enrolment import SALT_FILE as ENROLLED_SALTS
+from cdistrim.data.commitment import (
+    COMMITMENTS,
+    SALT_FILE,
+    commit_cases,
+    kept_roots,
+    load_salts,
+)
 from cdistrim.envelope import Context, canonical_json, new_data_key
 from cdistrim.errors import (
     CDistriMError,
@@ -95,10 +100,12 @@ def _tree(directory: Path) -> dict[str, bytes | None]:
 
 def _expected(site: Site) -> dict[str, bytes | None]:
     """What a restore has to make."""
-    kept = ("site.json", "data/salts.json", *(f"keys/{name}" for name in KEY_FILES))
+    kept = ["site.json", "data/salts.json", *(f"keys/{name}" for name in KEY_FILES)]
+    kept += [f"data/{COMMITMENTS}/{root.hex()}" for root in kept_roots(site.directory / "data")]
+    assert kept[-1].startswith(f"data/{COMMITMENTS}/")
     files = {name: (site.directory / name).read_bytes() for name in kept}
     approvals = {f"approved/{spec.hex()}": b"" for spec in SPECS}
-    parts = ("keys", "data", "memory", "approved", "refused", "work", "log")
+    parts = ("keys", "data", "memory", "approved", "refused", "work", "log", f"data/{COMMITMENTS}")
     return files | approvals | dict.fromkeys(parts)
 
 
@@ -138,9 +145,6 @@ class TestRoundTrip:
         site.data.save(new / "data")
         restore(file, new)
         assert commit_cases(Site(new).data.train, new / "data") == enrolled
-
-    def test_the_salts_are_those_that_enrolment_uses(self) -> None:
-        assert f"data/{SALT_FILE}" == ENROLLED_SALTS
 
     def test_only_the_owner_can_read_what_was_written(self, file: Path, tmp_path: Path) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -191,9 +195,10 @@ class TestContents:
         assert set(document) == {"kind", "version", "made", "account", "keys", "sealed"}
         assert set(document["keys"]) == set(KEY_FILES)
         kept = open_backup(file.read_bytes(), SECRET)
-        assert set(kept.contents.model_dump()) == {"settings", "approved", "salts"}
+        assert set(kept.contents.model_dump()) == {"settings", "approved", "salts", "commitments"}
         # Its parts take all of its size but some hundred bytes: no room for cases.
         salts = (site.directory / "data" / SALT_FILE).stat().st_size
+        salts += sum(67 * len(leaves) for leaves in kept.contents.commitments.values())
         keys = sum(len(content) for content in kept.keys.values())
         assert file.stat().st_size < 4 / 3 * salts + keys + 2500
 
