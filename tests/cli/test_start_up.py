@@ -46,6 +46,8 @@ sys.exit(code)
         (["campaign", "run", "--help"], 0),
         (["verify", "--help"], 0),
         (["ledger", "export", "--help"], 0),
+        (["data", "prove", "--help"], 0),
+        (["data", "verify", "--help"], 0),
         (["--version"], 0),
         (["frobnicate"], 2),
         (["demo", "--frobnicate"], 2),
@@ -58,6 +60,7 @@ sys.exit(code)
         (["verify", "/nowhere"], 3),
         (["ledger", "export", "/nowhere", "/nowhere/export"], 3),
         (["site", "checkpoint", "/nowhere"], 3),
+        (["data", "prove", "/nowhere", "case", "/nowhere/proof", "--model", "a-1"], 3),
         (["coordinator", "serve", "/nowhere", "--frobnicate"], 2),
     ],
 )
