@@ -6,7 +6,7 @@
       site.json          settings (no secrets)
       passphrase         unlocks the keys; 0600; may come from elsewhere, see `site_keys`
       keys/              account and sealing key, encrypted
-      data/              train.npz, holdout.npz: never leave this directory
+      data/              train.npz, holdout.npz, salts.json, commitments: never leave this directory
       memory/            scores of models, objects found whole: spares work, can be deleted
       approved/          one empty file a campaign spec that the local operator approved, by hash
       refused/           the same for those that he refused

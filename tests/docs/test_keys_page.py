@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from cdistrim.backup import _Backup, _Contents
-from cdistrim.data.commitment import SALT_FILE
+from cdistrim.data.commitment import COMMITMENTS, SALT_FILE
 from cdistrim.passphrase import CREDENTIAL, ENVIRONMENT_VARIABLE
 from cdistrim.site import PASSPHRASE_FILE
 from cdistrim.site_keys import _MIN_PASSPHRASE, KEY_FILES
@@ -39,7 +39,12 @@ def test_the_sources_of_the_passphrase_are_named_in_their_order() -> None:
 
 def test_a_backup_holds_what_the_page_says() -> None:
     rows = dict(table_rows(section("Backup")))
-    kept = {"settings": "`site.json`", "approved": "`approved/`", "salts": f"`data/{SALT_FILE}`"}
+    kept = {
+        "settings": "`site.json`",
+        "approved": "`approved/`",
+        "salts": f"`data/{SALT_FILE}`",
+        "commitments": f"`data/{COMMITMENTS}/`",
+    }
     assert set(kept) == set(_Contents.model_fields)
     for name in kept.values():
         assert any(row.startswith(name) and "sealed" in how for row, how in rows.items()), name
