@@ -13,7 +13,7 @@ from cdistrim.data.cases import SiteData
 from cdistrim.data.lidc import load_lidc
 from cdistrim.data.split import SplitPlan, split_cases
 from cdistrim.model import PRESETS, initial_weights
-from cdistrim.spec import CampaignSpec, GenesisSpec, TrainingSpec
+from cdistrim.spec import CampaignSpec, GenesisSpec, TrainingSpec, VotingSpec
 from cdistrim.weights import weights_hash
 
 __all__ = ["sample_data", "sample_spec"]
@@ -48,6 +48,8 @@ def sample_spec(names: tuple[str, ...]) -> CampaignSpec:
         order=names,
         model=MODEL,
         training=TrainingSpec(epochs=2, learning_rate=2e-3, seed=SEED, threads=1),
+        # Of eight hospitals each gets 34 cases to vote with: too few, but there are no more.
+        voting=VotingSpec(min_cases_per_class=10),
         genesis=GenesisSpec(
             seed=SEED, weights_hash=weights_hash(initial_weights(MODEL, SEED)).hex()
         ),

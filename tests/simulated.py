@@ -25,18 +25,41 @@ from cdistrim.model import initial_weights
 from cdistrim.places import SPECS
 from cdistrim.protocol import CampaignView, Deed, Duty, Mode, SlotState, SlotView
 from cdistrim.site import Site
-from cdistrim.spec import CampaignSpec, DeadlineSpec, GenesisSpec, ModelSpec, TrainingSpec
+from cdistrim.spec import (
+    CampaignSpec,
+    DeadlineSpec,
+    GenesisSpec,
+    ModelSpec,
+    TrainingSpec,
+    VotingMode,
+    VotingSpec,
+)
 from cdistrim.weights import weights_hash
 from tests.factories import SHAPE, make_cases, make_site_data
 
 if TYPE_CHECKING:
     from flows.dispatch import Dispatcher
 
-__all__ = ["MODEL", "SimulatedConsortium", "SlotResult", "flipped", "open_unseen", "tiny_spec"]
+__all__ = [
+    "MODEL",
+    "REPORTED",
+    "VOTING",
+    "SimulatedConsortium",
+    "SlotResult",
+    "flipped",
+    "open_unseen",
+    "tiny_spec",
+]
 
 MODEL = ModelSpec(shape=SHAPE, width=4)
 TRAINING = TrainingSpec(epochs=6, batch_size=8, learning_rate=5e-3, threads=1)
 """Enough that honest turns reach an AUC near 1 on any processor: verdicts must not be luck."""
+
+VOTING = VotingSpec(min_cases_per_class=10)
+"""The hold-outs are as small as the models."""
+
+REPORTED = VOTING.model_copy(update={"mode": VotingMode.REPORTED})
+"""The paper's way."""
 
 
 def tiny_spec(order: tuple[str, ...], **changes: object) -> CampaignSpec:
@@ -48,6 +71,7 @@ def tiny_spec(order: tuple[str, ...], **changes: object) -> CampaignSpec:
         "order": order,
         "model": MODEL,
         "training": TRAINING,
+        "voting": VOTING,
         "genesis": GenesisSpec(seed=1, weights_hash=genesis),
     }
     return CampaignSpec.model_validate(fields | changes)

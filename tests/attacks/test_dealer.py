@@ -21,15 +21,14 @@ from cdistrim.protocol import SkipReason, SlotState
 from cdistrim.resharing import due_for_resharing
 from cdistrim.restore import ask_restore, close_if_expired
 from cdistrim.sealing import SealingKey
-from cdistrim.spec import DeadlineSpec, VotingMode, VotingSpec
+from cdistrim.spec import DeadlineSpec
 from cdistrim.weights import weights_hash
 from tests.attacks.cheats import Dealing, dealt_honestly, deposit_dealt, trained
 from tests.factories import make_cases
-from tests.simulated import SimulatedConsortium
+from tests.simulated import REPORTED, SimulatedConsortium
 from tests.stepping import Stepper
 
 Simulate = Callable[..., SimulatedConsortium]
-REPORTED = VotingSpec(mode=VotingMode.REPORTED)
 STRANGER = "0x" + "ee" * 20
 
 

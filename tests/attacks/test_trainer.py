@@ -24,16 +24,15 @@ from cdistrim.messages import Grant, OfferedKey
 from cdistrim.protocol import BallotKind, Mode, RestoreReason, SkipReason, SlotState
 from cdistrim.restore import ask_restore, close_if_expired
 from cdistrim.site import Site
-from cdistrim.spec import DeadlineSpec, VotingMode, VotingSpec
+from cdistrim.spec import DeadlineSpec
 from cdistrim.voting import answer_ballot
 from cdistrim.weights import Weights, to_bytes
 from tests.attacks.cheats import ask_with, negated, trained
 from tests.chain import BETTER, Consortium, candidate, digest, run_slot
-from tests.simulated import SimulatedConsortium
+from tests.simulated import REPORTED, SimulatedConsortium
 from tests.stepping import Stepper
 
 Simulate = Callable[..., SimulatedConsortium]
-REPORTED = VotingSpec(mode=VotingMode.REPORTED)
 AT = {"campaign": 1, "slot": 1, "attempt": 1}
 
 

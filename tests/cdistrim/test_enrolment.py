@@ -10,9 +10,9 @@ from cdistrim.data.cases import SiteData
 from cdistrim.enrolment import enrol, join
 from cdistrim.errors import ConfigurationError, DataError, IntegrityError
 from cdistrim.protocol import CampaignState
-from cdistrim.spec import GenesisSpec, VotingMode, VotingSpec
+from cdistrim.spec import GenesisSpec
 from tests.factories import SHAPE, make_cases, make_site_data
-from tests.simulated import SimulatedConsortium, open_unseen, tiny_spec
+from tests.simulated import REPORTED, SimulatedConsortium, open_unseen, tiny_spec
 
 Simulate = Callable[..., SimulatedConsortium]
 
@@ -131,7 +131,7 @@ def test_whoever_joins_later_is_refused_for_the_same_reasons(simulate: Simulate)
 def test_in_mode_reported_a_site_without_the_validation_set_does_not_enrol(
     simulate: Simulate,
 ) -> None:
-    simulated = simulate(size=2, voting=VotingSpec(mode=VotingMode.REPORTED))
+    simulated = simulate(size=2, voting=REPORTED)
     name = simulated.names[1]
     simulated.data[name] = replace(simulated.data[name], validation=None)
     simulated.found()

@@ -20,7 +20,7 @@ from cdistrim.sealing import SealingKey
 from cdistrim.site import Site
 from cdistrim.voting import answer_ballot
 from tests.factories import make_cases
-from tests.simulated import SimulatedConsortium
+from tests.simulated import REPORTED, SimulatedConsortium
 from tests.stepping import Stepper
 
 Simulate = Callable[..., SimulatedConsortium]
@@ -67,9 +67,7 @@ def test_a_site_that_has_not_approved_the_campaign_offers_nothing(simulate: Simu
 
 
 def test_in_reported_mode_nobody_is_granted_anything(simulate: Simulate) -> None:
-    from cdistrim.spec import VotingMode, VotingSpec
-
-    steps = Stepper(simulate(voting=VotingSpec(mode=VotingMode.REPORTED)))
+    steps = Stepper(simulate(voting=REPORTED))
     session = trained(steps)
     assert steps.offer() == []
     session.evaluate()

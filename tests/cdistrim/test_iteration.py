@@ -10,8 +10,7 @@ from cdistrim.lease import Lease
 from cdistrim.leftovers import clear_ended_slots
 from cdistrim.progress import Silent, listen_with
 from cdistrim.protocol import SlotState
-from cdistrim.spec import VotingMode, VotingSpec
-from tests.simulated import SimulatedConsortium
+from tests.simulated import REPORTED, SimulatedConsortium
 from tests.stepping import Stepper
 
 Simulate = Callable[..., SimulatedConsortium]
@@ -177,7 +176,7 @@ def test_a_requested_upload_takes_the_checkpoint_away(simulate: Simulate) -> Non
 def test_in_reported_mode_the_checkpoint_stays_until_the_model_is_deposited(
     simulate: Simulate,
 ) -> None:
-    steps = Stepper(simulate(size=2, voting=VotingSpec(mode=VotingMode.REPORTED)))
+    steps = Stepper(simulate(size=2, voting=REPORTED))
     session = at_every_batch(steps.open_head())
     session.train()
     session.evaluate()

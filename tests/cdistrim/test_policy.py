@@ -21,8 +21,9 @@ from cdistrim.spec import PolicyName, VotingMode, VotingSpec
 
 FloatArray = npt.NDArray[np.float64]
 
-DELONG = VotingSpec()
-STRICT = VotingSpec(policy=PolicyName.STRICT)
+DELONG = VotingSpec(alpha=0.05, margin=0.05, min_cases_per_class=10)
+"""Fixed here: what is tested are the rules, not the defaults."""
+STRICT = DELONG.model_copy(update={"policy": PolicyName.STRICT})
 LABELS = np.repeat([0, 1], 25)
 
 
@@ -254,7 +255,7 @@ def test_what_honest_scores_give_is_never_called_implausible(
 
 
 def test_reported_and_strict_is_the_papers_rule() -> None:
-    paper = VotingSpec(mode=VotingMode.REPORTED, policy=PolicyName.STRICT)
+    paper = STRICT.model_copy(update={"mode": VotingMode.REPORTED})
     assert policy.judge_reported(paper, reported(0.76, 0.76)).approve
     assert policy.judge_reported(paper, reported(0.76, 0.77)).approve
     assert not policy.judge_reported(paper, reported(0.76, 0.759999999)).approve

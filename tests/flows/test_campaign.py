@@ -17,12 +17,11 @@ from cdistrim.iteration import IterationRef, IterationSession, Trained
 from cdistrim.lease import Lease
 from cdistrim.protocol import BallotKind, CampaignState, SlotState
 from cdistrim.site import Site, site_bound_to
-from cdistrim.spec import VotingMode, VotingSpec
 from cdistrim.watch import await_ballot
 from cdistrim.weights import Weights, from_bytes
 from tasks.boundary import SiteFailure
 from tests.prefect_server import PrefectServer
-from tests.simulated import SimulatedConsortium, flipped
+from tests.simulated import REPORTED, SimulatedConsortium, flipped
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 
@@ -96,7 +95,7 @@ def test_the_store_keeps_one_candidate_and_one_capsule_a_slot(
 
 
 def test_a_campaign_in_the_papers_way_completes(simulate: Simulate) -> None:
-    simulated = simulate(voting=VotingSpec(mode=VotingMode.REPORTED))
+    simulated = simulate(voting=REPORTED)
 
     view = simulated.run()
 
