@@ -84,4 +84,14 @@ def open_campaign(site: Site, spec: CampaignSpec) -> int:
         mode=mode_of(spec),
         deadlines=spec.deadlines,
     )
+    _warn_of_poor_odds(site, number, spec)
     return number
+
+
+def _warn_of_poor_odds(site: Site, number: int, spec: CampaignSpec) -> None:
+    """Nobody looks on where a schedule opens campaigns; the command shows the same."""
+    from cdistrim.odds import outlook
+
+    foreseen = outlook(spec)
+    if not foreseen.odds.good:
+        site.logger.warning("Campaign %s is open. %s", number, "\n".join(foreseen.lines()))

@@ -27,6 +27,7 @@ NUMBER = typer.Argument(..., min=1, help="The campaign's number on the ledger.")
 def open_(directory: Path = SITE, spec: Path = typer.Argument(..., help="The spec, JSON.")) -> None:
     """Deposit a spec and open a campaign with its hash."""
     from cdistrim.convening import open_campaign
+    from cdistrim.odds import outlook
     from cdistrim.site import Site
     from cdistrim.spec import CampaignSpec
 
@@ -41,6 +42,13 @@ def open_(directory: Path = SITE, spec: Path = typer.Argument(..., help="The spe
     if len(parsed.order) == 2:
         typer.echo(
             "Two partners: either of them can block every step, and it takes both to open a model."
+        )
+    foreseen = outlook(parsed)
+    typer.echo("\n".join(foreseen.lines()))
+    if not foreseen.odds.good:
+        typer.echo(
+            "An open campaign's spec can't be changed. For other terms refuse this one "
+            f"(cdistrim campaign refuse {directory} {number}) and open another."
         )
 
 
@@ -62,12 +70,16 @@ def list_(directory: Path = SITE) -> None:
 
 @app.command()
 def review(directory: Path = SITE, number: int = NUMBER) -> None:
-    """Show a campaign's spec, checked against the ledger, and what was said to it here."""
+    """Show a campaign's spec, checked against the ledger, the odds of its votes, and the answer."""
+    from cdistrim.odds import outlook
     from cdistrim.site import Site
 
     site = Site(directory)
     view = site.ledger.campaign(number)
-    typer.echo(site.spec(view).model_dump_json(indent=2))
+    spec = site.spec(view)
+    typer.echo(spec.model_dump_json(indent=2))
+    if not view.state.ended:
+        typer.echo("\n".join(outlook(spec, view).lines()))
     typer.echo(
         f"spec {view.spec_hash.hex()}: {site.answer_to(view.spec_hash).value} at {site.name}"
     )

@@ -1,11 +1,14 @@
-"""``cdistrim campaign list``: where all campaigns stand."""
+"""``cdistrim campaign``: where all campaigns stand, and what an operator is told of their odds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+from cdistrim.odds import outlook
+from cdistrim.spec import VotingSpec
 from tests.cli.command_line import Ended, call
-from tests.simulated import SimulatedConsortium
+from tests.simulated import REPORTED, SimulatedConsortium
 from tests.stepping import Stepper
 
 Simulate = Callable[..., SimulatedConsortium]
@@ -69,3 +72,74 @@ def test_a_campaign_that_could_not_start_says_why(simulate: Simulate) -> None:
     why = "1 of 3 partners enrolled in time, 1 with a hold-out that suffices"
     assert [cell.strip() for cell in failed][2:6] == ["failed", "\u2013", "genesis", f"none: {why}"]
     assert f"campaign 1: failed, {why}" in call("campaign", "status", site.directory, 1).out
+
+
+def written(simulated: SimulatedConsortium) -> Path:
+    """The spec in a file, as an operator has it."""
+    path = simulated.directory / "spec.json"
+    path.write_bytes(simulated.spec.canonical())
+    return path
+
+
+def test_who_opens_a_campaign_of_poor_odds_is_told_figures_and_what_to_change(
+    simulate: Simulate,
+) -> None:
+    simulated = simulate(size=4)
+    simulated.found()
+    site = simulated.site("hospital-1")
+    ended = call("campaign", "open", site.directory, written(simulated))
+
+    assert ended.code == 0, ended.err
+    foreseen = outlook(simulated.spec)
+    assert not foreseen.odds.good
+    assert "Campaign 1 is open" in ended.out
+    assert "4 partners, 4 evaluate, each on 10 + 10 cases, the fewest" in ended.out
+    assert f"lower by 0.10 is accepted in {foreseen.odds.worse:.0%}" in ended.out
+    assert "WARNING: these odds are poor" in ended.out
+    assert foreseen.remedies
+    assert all(remedy in ended.out for remedy in foreseen.remedies)
+    assert f"cdistrim campaign refuse {site.directory} 1" in ended.out
+    # The schedule's way has no terminal: the site's log has it, too.
+    assert "WARNING: these odds are poor" in (site.directory / "log" / "site.log").read_text()
+
+
+def test_who_opens_a_campaign_of_good_odds_is_not_warned(simulate: Simulate) -> None:
+    simulated = simulate(size=4, voting=VotingSpec(min_cases_per_class=50))
+    simulated.found()
+    site = simulated.site("hospital-1")
+    ended = call("campaign", "open", site.directory, written(simulated))
+
+    assert ended.code == 0, ended.err
+    assert "each on 50 + 50 cases" in ended.out
+    assert "WARNING" not in ended.out
+    log = site.directory / "log" / "site.log"
+    assert not log.exists() or "odds" not in log.read_text()
+
+
+def test_an_operator_sees_the_odds_before_the_approval_and_who_will_not_evaluate(
+    simulate: Simulate,
+) -> None:
+    simulated = simulate(size=5, voting=VotingSpec(min_cases_per_class=40))
+    simulated.found()
+    number = simulated.open_campaign()
+    here = simulated.consortium.sites["hospital-1"]
+    before = call("campaign", "review", here, number).out
+    assert "5 partners, 5 evaluate, each on 40 + 40 cases" in before
+    # What is assumed of who has not enrolled gives way to what the ledger says.
+    simulated.site("hospital-2").ledger.enrol(
+        campaign=number, cases=24, data_commitment=b"\1" * 32, evaluator=False
+    )
+    after = call("campaign", "review", here, number).out
+    view = simulated.view(number)
+    assert "5 partners, 4 evaluate, each on 40 + 40 cases" in after
+    assert "\n".join(outlook(simulated.spec, view).lines()) in after
+    assert after.rstrip().endswith("approved at hospital-1")
+
+
+def test_in_mode_reported_the_odds_say_that_the_trainer_is_believed(simulate: Simulate) -> None:
+    simulated = simulate(size=3, voting=REPORTED)
+    simulated.found()
+    number = simulated.open_campaign()
+    said = call("campaign", "review", simulated.consortium.sites["hospital-2"], number).out
+    assert "what the trainer reports of 10 + 10 validation cases" in said
+    assert "taken for granted" in said
