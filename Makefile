@@ -16,7 +16,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .PHONY: help setup demo up test lint types layers unit integration contracts contracts-test gas \
-	bench bench-votes lock docs clean slither halmos coverage contracts-deep gas-snapshot \
+	bench bench-votes bench-policy lock docs clean slither halmos coverage contracts-deep gas-snapshot \
 	differential mutations
 
 help:  ## list the targets
@@ -105,6 +105,10 @@ docs: setup  ## draw the slot diagram of ARCHITECTURE.md anew
 
 bench-votes: setup  ## how often the demo's vote is wrong, over ten seeds (20 minutes)
 	$(BIN)/python -m bench.demo_sizes --write docs/demo.md
+
+bench-policy: setup  ## how often a vote is right, by partners, hold-outs and rule; fills docs/voting.md (25 minutes)
+	$(BIN)/python -m bench.voting_policy
+	$(BIN)/python -m bench.voting_figure
 
 lock:  ## resolve requirements.lock anew
 	$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --extra demo --extra dev --no-emit-index-url \
