@@ -260,8 +260,8 @@ def outlook(spec: CampaignSpec, view: CampaignView | None = None) -> Outlook:
     Args:
         spec: The campaign's.
         view: The campaign on the ledger; None before it is opened. The ledger says who evaluates,
-            not on how many cases: each hold-out counts as the smallest that the spec allows, with
-            half of its cases positive. Who has not enrolled yet counts as an evaluator.
+            not on how many cases: each hold-out counts as the smallest that the spec allows, of two
+            classes. Who has not enrolled yet counts as an evaluator.
     """
     least = spec.voting.min_cases_per_class
     if spec.voting.mode is VotingMode.REPORTED:
@@ -278,6 +278,8 @@ def outlook(spec: CampaignSpec, view: CampaignView | None = None) -> Outlook:
             f"{len(judged)} partners, {evaluators} evaluate, each on {least} + {least} cases, "
             "the fewest that the spec allows"
         )
+    if spec.model.classes > 2:
+        assumed += ", as if there were two classes"
     odds = voting_odds(spec.voting, judged)
     return Outlook(odds, assumed, () if odds.good else tuple(_remedies(spec.voting, judged)))
 
