@@ -8,18 +8,16 @@ An upload ballot, in this order; the first rule that is broken is the reason of 
    the head's; improved or unchanged passes. ``delong``: refused if it is *significantly* lower,
    that is if the one-sided p of DeLong's paired test is below ``alpha``. So an equal model is
    refused by one evaluator with probability ``alpha``, whatever its number of cases; how much worse
-   a model has to be to be noticed depends on that number. With four evaluators of 50 cases, three
-   of whom must agree, AUC 0.80 and scores correlated 0.8, alpha 0.05 accepts an equal model in 98 %
-   and one worse by 0.10 in 13 % of 400 simulated ballots (100 cases: 99 % and 0 %). Proving
-   non-inferiority instead (:func:`cdistrim.statistics.non_inferiority`) would refuse most equal
-   models at that size: it is for a study's conclusion, not for a vote.
+   a model has to be to be noticed depends on that number. How often a ballot is right by this rule,
+   and why the default is what it is: ``docs/voting.md``. Proving non-inferiority instead
+   (:func:`cdistrim.statistics.non_inferiority`) would refuse most equal models on 50 cases: it is
+   for a study's conclusion, not for a vote.
 3. **Creep** (``delong`` only). Steps too small to be noticed add up, so the candidate is also
    tested against the best head accepted so far: refused if it is significantly lower, at the same
    ``alpha``, than that head's AUC minus ``margin``. The margin is for the whole campaign, never per
    step. It is there because the best of many heads on one hold-out looks better than it is: without
-   it, honest models would be refused more often the longer a campaign runs. Simulated as above,
-   32 slots that each lose 0.02 from 0.90 end at 0.75 (without this test: at 0.29), and equal models
-   are accepted 1 % less often.
+   it, honest models would be refused more often the longer a campaign runs. What 32 slots that each
+   lose 0.02 come to, with and without this test: ``docs/voting.md``.
 4. **Floor.** The point estimate has to lie above ``auc_floor``. The floor itself does not pass:
    with 0.5 that is the model which gives every case the same score, and after a random genesis
    model it would be "not worse" for ever. A floor of 0 switches the rule off (pure replicas).

@@ -197,10 +197,10 @@ class VotingSpec(_Frozen):
 
     mode: VotingMode = VotingMode.HOLDOUT
     policy: PolicyName = PolicyName.DELONG
-    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.10
     margin: Fraction = 0.05
     auc_floor: Fraction = 0.5
-    min_cases_per_class: Annotated[int, Field(ge=2)] = 10
+    min_cases_per_class: Annotated[int, Field(ge=2)] = 20
     max_update_ratio: Annotated[float, Field(gt=0)] = 10.0
     quorum: Annotated[int, Field(ge=2)] | None = None
 

@@ -32,7 +32,7 @@ def test_the_digest_does_not_depend_on_how_the_document_is_written() -> None:
         {"cycles": 2},
         {"order": ["b", "a"]},
         {"training": {"seed": 1}},
-        {"voting": {"alpha": 0.1}},
+        {"voting": {"alpha": 0.2}},
         {"deadlines": {"training": 60}},
         {"genesis": {"weights_hash": "1" * 64}},
     ],
@@ -138,8 +138,8 @@ def test_only_true_and_false_are_truth_values(value: str) -> None:
     [
         ('"cycles": 1', '"cycles": 1, "cycles": 1'),
         ('"cycles": 1', '"cycles": 3, "cycles": 1'),
-        ('"alpha": 0.05', '"alpha": 0.1, "alpha": 0.05'),
-        ('"alpha": 0.05', '"\\u0061lpha": 0.1, "alpha": 0.05'),
+        ('"alpha": 0.1', '"alpha": 0.2, "alpha": 0.1'),
+        ('"alpha": 0.1', '"\\u0061lpha": 0.2, "alpha": 0.1'),
     ],
 )
 def test_a_key_that_is_there_twice_is_refused(what: str, twice: str) -> None:
