@@ -77,13 +77,32 @@ def reproduce(
 
 
 def _run(run: Experiment, jobs: int) -> None:
+    typer.echo(f"run {run.directory.name}  ({run.directory})")
+    if any(run.result(arm) is None for arm in run.arms):
+        _run_missing(run, jobs)
+
+    from cdistrim.experiment.page import show, write_page
+    from cdistrim.experiment.results import Results
+
+    results = Results(run)
+    page = write_page(results)
+    show(results, sys.stdout)
+    typer.echo(f"page: {page}  figures: {page.parent}/figure-*.png")
+
+
+def _run_missing(run: Experiment, jobs: int) -> None:
+    """Run what has no result yet.
+
+    Raises:
+        ExperimentIncomplete: Not everything came to one.
+    """
     from cdistrim.cli.prefect_environment import embed_prefect
 
-    typer.echo(f"run {run.directory.name}  ({run.directory})")
     embed_prefect(run.directory / ".prefect")
     os.environ.setdefault("CDISTRIM_POLL_SECONDS", "0.05")
 
     from cdistrim.experiment.display import watching
+    from cdistrim.report.wording import plural
     from flows.experiment import run_experiment
 
     try:
@@ -93,8 +112,6 @@ def _run(run: Experiment, jobs: int) -> None:
     except BaseException:
         endings.abandon(f"Continue with: {_continuation(run)}")
         raise
-    from cdistrim.report.wording import plural
-
     for failure in failures[:-1]:
         endings.complain(f"{failure.arm}: {failure.what}", failure.hint)
     if failures:
@@ -104,13 +121,6 @@ def _run(run: Experiment, jobs: int) -> None:
             f"{last.what}",
             hint=f"{last.hint} What is over is kept. Continue with: {_continuation(run)}".strip(),
         )
-    from cdistrim.experiment.page import show, write_page
-    from cdistrim.experiment.results import Results
-
-    results = Results(run)
-    page = write_page(results)
-    show(results, sys.stdout)
-    typer.echo(f"page: {page}  figures: {page.parent}/figure-*.png")
 
 
 def _continuation(run: Experiment) -> str:

@@ -72,23 +72,11 @@ def test_a_run_that_is_over_is_not_repeated_but_shown_again(
 ) -> None:
     directory, ended = finished
     kept = {path: path.stat().st_mtime_ns for path in (directory / "seed-1").glob("*.json")}
-    again = start("reproduce", "iris", "--runs", directory.parent, "--resume", "a")
+    again = call("reproduce", "iris", "--runs", directory.parent, "--resume", "a")
     assert again.code == 0, again.err
     assert again.out == ended.out
+    assert "over (" not in again.err
     assert kept == {path: path.stat().st_mtime_ns for path in (directory / "seed-1").glob("*.json")}
-
-
-def test_a_model_that_can_not_be_made_is_told_and_the_others_are_kept(
-    finished: tuple[Path, Ended], tmp_path: Path
-) -> None:
-    shutil.copytree(finished[0], tmp_path / "a")
-    (tmp_path / "a" / "seed-1" / "scenario-1.json").unlink()
-    (tmp_path / "a" / "seed-1" / "scenario-3.json").unlink()
-    # The campaign is over, but its models are gone: nothing can be measured.
-    shutil.rmtree(tmp_path / "a" / "seed-1" / "scenario-3" / "store")
-    ended = start("reproduce", "iris", "--runs", tmp_path, "--resume", "a")
-    assert_explained(ended, 22, "1 of 3 models", "seed-1/scenario-3", "--resume a")
-    assert (tmp_path / "a" / "seed-1" / "scenario-1.json").exists()
 
 
 def test_what_was_begun_otherwise_is_told(finished: tuple[Path, Ended]) -> None:
@@ -101,3 +89,16 @@ def test_what_was_begun_otherwise_is_told(finished: tuple[Path, Ended]) -> None:
     assert_explained(
         call("reproduce", "iris", "--runs", runs, "--scenario", 7), 2, "iris has no scenario 7"
     )
+
+
+def test_a_model_that_can_not_be_made_is_told_and_the_others_are_kept(
+    finished: tuple[Path, Ended],
+) -> None:
+    """Last, since it spoils the run."""
+    directory = finished[0]
+    # The campaign is over, but its models are gone: nothing can be measured.
+    (directory / "seed-1" / "scenario-3.json").unlink()
+    shutil.rmtree(directory / "seed-1" / "scenario-3" / "store")
+    ended = start("reproduce", "iris", "--runs", directory.parent, "--resume", "a")
+    assert_explained(ended, 22, "1 of 3 models", "seed-1/scenario-3", "--resume a")
+    assert (directory / "seed-1" / "scenario-1.json").exists()
