@@ -18,7 +18,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -33,6 +33,8 @@ from scipy.stats import t as student
 from cdistrim.classifier import Classifier
 from cdistrim.data.cases import CaseSet, pool
 from cdistrim.data.lidc import default_cache, load_lidc
+from cdistrim.data.split import Split
+from cdistrim.experiment.partitions import partition
 from cdistrim.experiment.scenarios import LUNG_SCENARIOS, deal
 from cdistrim.model import PRESETS, initial_weights
 from cdistrim.sampling import EpochBatches
@@ -42,6 +44,7 @@ from cdistrim.training import Turn, predict, train
 from cdistrim.weights import Weights
 
 TEST = 141
+CENTRAL = "central-"
 SEEDS = (1, 2, 3, 4, 5)
 RESULTS = Path("bench/results/training_choices.jsonl")
 BEGIN, END = "<!-- training-choices:begin -->", "<!-- training-choices:end -->"
@@ -126,11 +129,20 @@ CHOICES = {choice.name: choice for choice in _choices()}
 
 @dataclass(frozen=True)
 class Run:
-    """One training of a model: scenario 0 is the central one."""
+    """One training of a model.
+
+    ``scenario`` is the paper's number, 0 for central training; or a kind of partners that differ,
+    and the same after ``central-``.
+    """
 
     choice: str
     seed: int
-    scenario: int
+    scenario: int | str
+
+    @property
+    def is_central(self) -> bool:
+        """Whether it is trained on the pooled data."""
+        return self.scenario == 0 or str(self.scenario).startswith(CENTRAL)
 
     @property
     def key(self) -> str:
@@ -143,12 +155,10 @@ def perform(run: Run) -> dict[str, Any]:
     torch.set_num_threads(1)
     choice = CHOICES[run.choice]
     began = time.monotonic()
-    cases = load_lidc(choice.model.shape, cache=default_cache())
-    number = run.scenario or 3
-    split = deal(cases, LUNG_SCENARIOS[number - 1], test=TEST, seed=run.seed)
+    split = _split(load_lidc(choice.model.shape, cache=default_cache()), run)
     training = choice.trained(seed=run.seed)
     head = initial_weights(choice.model, run.seed)
-    if run.scenario == 0:
+    if run.is_central:
         training = training.model_copy(update={"epochs": training.epochs * choice.cycles})
         sets = pool([site.train for site in split.sites])
         head = train(head, sets, choice.model, training, turn=Turn(0)).weights
@@ -158,6 +168,12 @@ def perform(run: Run) -> dict[str, Any]:
     scores = predict(head, split.test, choice.model)
     found = {"auc": auc(split.test.labels, scores), "seconds": time.monotonic() - began}
     return {"choice": run.choice, "seed": run.seed, "scenario": run.scenario, **found}
+
+
+def _split(cases: CaseSet, run: Run) -> Split:
+    if isinstance(run.scenario, int):
+        return deal(cases, LUNG_SCENARIOS[(run.scenario or 3) - 1], test=TEST, seed=run.seed)
+    return partition(cases, run.scenario.removeprefix(CENTRAL), test=TEST, seed=run.seed)
 
 
 def _sequential(head: Weights, sets: Sequence[CaseSet], choice: Choice) -> Weights:
@@ -239,12 +255,12 @@ def table(found: dict[str, dict[str, Any]], seeds: Sequence[int]) -> list[str]:
         for number in choice.scenarios:
             rows = [found.get(Run(name, seed, number).key) for seed in seeds]
             pairs = [a["auc"] - b["auc"] for a, b in zip(rows, central, strict=True) if a and b]
-            cells.append(_interval(pairs))
+            cells.append(interval(pairs))
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
-def _interval(values: Sequence[float]) -> str:
+def interval(values: Sequence[float]) -> str:
     if len(values) < 2:
         return "" if not values else f"{values[0]:+.3f}"
     mean, count = statistics.mean(values), len(values)
@@ -252,30 +268,45 @@ def _interval(values: Sequence[float]) -> str:
     return f"{mean:+.3f} ({mean - reach:+.3f} to {mean + reach:+.3f})"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Do what is not done yet, and print or write the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--choices", nargs="+", default=list(CHOICES), choices=list(CHOICES))
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
-    parser.add_argument("--jobs", type=int, default=max(1, len(os.sched_getaffinity(0))))
-    parser.add_argument("--write", type=Path, help="put the table into this page")
-    options = parser.parse_args(argv)
+def complete(runs: Sequence[Run], jobs: int) -> dict[str, dict[str, Any]]:
+    """Do those runs that are not done yet; all results, by key."""
     found = results()
-    missing = [run for run in wanted(options.choices, options.seeds) if run.key not in found]
+    missing = [run for run in runs if run.key not in found]
     RESULTS.parent.mkdir(exist_ok=True)
-    tell: Callable[[str], object] = lambda line: sys.stdout.write(line + "\n")  # noqa: E731
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as workers:
-        for number, done in enumerate(as_completed([workers.submit(perform, r) for r in missing])):
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as workers:
+        begun = [workers.submit(perform, run) for run in missing]
+        for number, done in enumerate(as_completed(begun)):
             row = done.result()
             with RESULTS.open("a") as file:
                 file.write(json.dumps(row) + "\n")
-            tell(f"{number + 1} of {len(missing)}: {row}")
+            sys.stdout.write(f"{number + 1} of {len(missing)}: {row}\n")
             sys.stdout.flush()
-    lines = table(results(), options.seeds)
-    tell("\n".join(lines))
-    if options.write:
-        before, _, rest = options.write.read_text().partition(BEGIN)
-        options.write.write_text("\n".join([before + BEGIN, *lines, END]) + rest.partition(END)[2])
+    return results()
+
+
+def write_table(lines: Sequence[str], page: Path | None, begin: str, end: str) -> None:
+    """Print a table, and put it between two marks of a page."""
+    sys.stdout.write("\n".join(lines) + "\n")
+    if page is not None:
+        before, _, rest = page.read_text().partition(begin)
+        page.write_text("\n".join([before + begin, *lines, end]) + rest.partition(end)[2])
+
+
+def arguments(description: str, choices: Sequence[str]) -> argparse.Namespace:
+    """What such a bench is asked to do."""
+    parser = argparse.ArgumentParser(description=description.split("\n", maxsplit=1)[0])
+    parser.add_argument("--choices", nargs="+", default=list(choices), choices=list(CHOICES))
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--jobs", type=int, default=max(1, len(os.sched_getaffinity(0))))
+    parser.add_argument("--write", type=Path, help="put the table into this page")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Do what is not done yet, and print or write the table."""
+    options = arguments(__doc__ or "", list(CHOICES))
+    found = complete(wanted(options.choices, options.seeds), options.jobs)
+    write_table(table(found, options.seeds), options.write, BEGIN, END)
     return 0
 
 
