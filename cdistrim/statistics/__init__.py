@@ -22,6 +22,13 @@ from cdistrim.statistics.calibration import (
     calibration_curve,
     expected_calibration_error,
 )
+from cdistrim.statistics.combination import (
+    Combination,
+    RandomEffects,
+    SiteFigure,
+    combine_aucs,
+    combine_differences,
+)
 from cdistrim.statistics.delong import (
     DeLongTest,
     DifferenceInterval,
@@ -46,20 +53,31 @@ from cdistrim.statistics.roc import (
     hanley_mcneil_variance,
     roc_curve,
 )
+from cdistrim.statistics.sites import (
+    CombinedEvidence,
+    combine_evidence,
+)
 
 __all__ = [
     "BootstrapInterval",
     "CalibrationCurve",
+    "Combination",
+    "CombinedEvidence",
     "DeLongTest",
     "DifferenceInterval",
     "Interval",
+    "RandomEffects",
     "RocCurve",
     "SeedScores",
+    "SiteFigure",
     "auc",
     "auc_interval",
     "brier",
     "calibration_curve",
     "class_counts",
+    "combine_aucs",
+    "combine_differences",
+    "combine_evidence",
     "delong_test",
     "expected_calibration_error",
     "hanley_mcneil_variance",
