@@ -17,10 +17,15 @@ from cdistrim.statistics.bootstrap import (
     hierarchical_bootstrap,
 )
 from cdistrim.statistics.calibration import (
+    Bins,
     CalibrationCurve,
+    CalibrationLine,
     brier,
+    brier_of_classes,
     calibration_curve,
+    calibration_line,
     expected_calibration_error,
+    top_label_calibration_error,
 )
 from cdistrim.statistics.combination import (
     Combination,
@@ -45,6 +50,10 @@ from cdistrim.statistics.multiclass import (
     one_vs_rest,
     one_vs_rest_delong,
 )
+from cdistrim.statistics.noninferiority import (
+    NonInferiorityVerdict,
+    judge_difference,
+)
 from cdistrim.statistics.roc import (
     Interval,
     RocCurve,
@@ -53,40 +62,59 @@ from cdistrim.statistics.roc import (
     hanley_mcneil_variance,
     roc_curve,
 )
+from cdistrim.statistics.scaling import (
+    PlattScaling,
+    TemperatureScaling,
+    fit_platt,
+    fit_temperature,
+    logits_of,
+)
 from cdistrim.statistics.sites import (
     CombinedEvidence,
     combine_evidence,
 )
 
 __all__ = [
+    "Bins",
     "BootstrapInterval",
     "CalibrationCurve",
+    "CalibrationLine",
     "Combination",
     "CombinedEvidence",
     "DeLongTest",
     "DifferenceInterval",
     "Interval",
+    "NonInferiorityVerdict",
+    "PlattScaling",
     "RandomEffects",
     "RocCurve",
     "SeedScores",
     "SiteFigure",
+    "TemperatureScaling",
     "auc",
     "auc_interval",
     "brier",
+    "brier_of_classes",
     "calibration_curve",
+    "calibration_line",
     "class_counts",
     "combine_aucs",
     "combine_differences",
     "combine_evidence",
     "delong_test",
     "expected_calibration_error",
+    "fit_platt",
+    "fit_temperature",
     "hanley_mcneil_variance",
     "hierarchical_bootstrap",
+    "judge_difference",
+    "logits_of",
     "macro_auc",
     "macro_delong_test",
     "non_inferiority",
     "one_vs_rest",
     "one_vs_rest_delong",
     "roc_curve",
+    "top_label_calibration_error",
     "z_score",
 ]

@@ -14,6 +14,7 @@ __all__ = [
     "IntArray",
     "class_counts",
     "numbers",
+    "read_class_probabilities",
     "read_class_scores",
     "read_classes",
     "read_labels",
@@ -26,6 +27,8 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
+_SUM_TOLERANCE = 1e-4
+"""Softmax in half precision adds up to 1 within this."""
 
 
 def class_counts(y_true: npt.ArrayLike) -> tuple[int, int]:
@@ -172,3 +175,25 @@ def read_classes(y_true: npt.ArrayLike, scores: FloatArray, *, least: int) -> In
             hint="Add cases of the rarest class.",
         )
     return found
+
+
+def read_class_probabilities(probabilities: npt.ArrayLike) -> FloatArray:
+    """Probabilities of every class, shape (cases, classes), rows that add up to 1 within 1e-4.
+
+    Raises:
+        DataError: Another shape, no numbers, or rows that are no probabilities.
+    """
+    values = read_class_scores(probabilities)
+    if np.ndim(probabilities) != 2:
+        raise DataError(
+            f"The probabilities are no table (shape {np.shape(probabilities)}).",
+            hint="Give a row per case and a column per class, two columns or more.",
+        )
+    fits = (values >= 0).all(axis=1) & (values <= 1).all(axis=1)
+    odd = int(np.count_nonzero(~(fits & (np.abs(values.sum(axis=1) - 1) <= _SUM_TOLERANCE))))
+    if odd:
+        raise DataError(
+            f"{odd} of {values.shape[0]} rows are no probabilities that add up to 1.",
+            hint="Apply the softmax first.",
+        )
+    return values
