@@ -70,7 +70,9 @@ def build_report(
     order = tuple(account.lower() for account in view.order)
     chronicle = Chronicle(events, view.number, names, order)
     opened = sorted({number(e, "slot") for e in chronicle.events if e.name == "SlotOpened"})
-    slots = tuple(_slot(view, chronicle, measured, n) for n in opened)
+    slots = tuple(
+        _slot(view, chronicle, measured, spec.voting.min_cases_per_class, n) for n in opened
+    )
     partners = tuple(_partner(view, chronicle, measured, slots, account) for account in order)
     comparison = measured.comparison
     totals = _totals(view, chronicle, slots, measured.wall_seconds)
@@ -105,7 +107,9 @@ def build_report(
     )
 
 
-def _slot(view: CampaignView, chronicle: Chronicle, measured: Measured, slot: int) -> SlotFigure:
+def _slot(
+    view: CampaignView, chronicle: Chronicle, measured: Measured, least: int, slot: int
+) -> SlotFigure:
     owner = chronicle.owner_name(slot)
     submitted = next(iter(chronicle.of_slot(slot, "CandidateSubmitted")), None)
     candidate = (
@@ -121,7 +125,7 @@ def _slot(view: CampaignView, chronicle: Chronicle, measured: Measured, slot: in
         None,
     )
     ballot = next(iter(chronicle.of_slot(slot, "BallotOpened", BallotKind.UPLOAD)), None)
-    votes = _votes(chronicle, measured, slot, candidate)
+    votes = _votes(chronicle, measured, slot, candidate, least)
     outcome, reason = _outcome(chronicle, slot)
     before, after, basis = slot_aucs(votes, measured.slot_aucs.get(slot))
     yes = sum(vote.approve for vote in votes)
@@ -177,7 +181,11 @@ def _outcome(chronicle: Chronicle, slot: int) -> tuple[SlotOutcome, SkipReason]:
 
 
 def _votes(
-    chronicle: Chronicle, measured: Measured, slot: int, candidate: Sequence[object] | None
+    chronicle: Chronicle,
+    measured: Measured,
+    slot: int,
+    candidate: Sequence[object] | None,
+    least: int,
 ) -> tuple[VoteFigure, ...]:
     """The trainer's own vote, which is its request, then the others' in the ledger's order."""
     if candidate is None:
@@ -187,7 +195,9 @@ def _votes(
         (chronicle.name_of(e.arguments.get("account")), bool(e.arguments.get("approve")), e)
         for e in chronicle.of_slot(slot, "VoteCast", BallotKind.UPLOAD)
     ]
-    own = _vote(owner, True, candidate[4], measured.reasons.get((slot, owner), ""), trainer=True)
+    own = _vote(
+        owner, True, candidate[4], measured.reasons.get((slot, owner), ""), least, trainer=True
+    )
     return (
         own,
         *(
@@ -196,6 +206,7 @@ def _votes(
                 approve,
                 event.arguments.get("evidence"),
                 measured.reasons.get((slot, voter), ""),
+                least,
                 trainer=False,
             )
             for voter, approve, event in cast
@@ -203,10 +214,15 @@ def _votes(
     )
 
 
-def _vote(voter: str, approve: bool, raw: object, reason: str, *, trainer: bool) -> VoteFigure:
+def _vote(
+    voter: str, approve: bool, raw: object, reason: str, least: int, *, trainer: bool
+) -> VoteFigure:
+    """A vote; figures on fewer than ``least`` cases of a class are withheld, the vote is not."""
     evidence = evidence_of(raw)
     if evidence is None:
         return VoteFigure(voter, approve, trainer, reason=reason)
+    if min(evidence.positives, evidence.negatives) < least:
+        return VoteFigure(voter, approve, trainer, reason=reason, withheld=True)
     return VoteFigure(
         voter=voter,
         approve=approve,

@@ -55,7 +55,7 @@ class AucBasis(StrEnum):
     """Where the AUCs of the slots come from."""
 
     EVALUATORS = "evaluators"
-    """Mean over the evaluators' hold-outs without the trainer's, weighted by pairs of cases."""
+    """Combined over the evaluators' hold-outs without the trainer's, weighted by size."""
     TRAINER = "trainer"
     """As the trainer reported them."""
     TEST_SET = "test set"
@@ -114,7 +114,7 @@ class PartnerFigure:
 
 @dataclass(frozen=True)
 class VoteFigure:
-    """One vote on a candidate. Evidence is None where the voter measured nothing."""
+    """One vote on a candidate. Evidence is None where the voter measured nothing, or withheld."""
 
     voter: str
     approve: bool
@@ -126,6 +126,8 @@ class VoteFigure:
     positives: int | None = None
     negatives: int | None = None
     reason: str = ""
+    withheld: bool = False
+    """Whether it measured on fewer cases of a class than the spec asks for: no figure is shown."""
 
     @property
     def change(self) -> float | None:

@@ -24,13 +24,13 @@ __all__ = ["render_page"]
 
 _BASIS = {
     AucBasis.EVALUATORS: (
-        "AUCs are the mean over the evaluators' own hold-outs, the trainer's left out, weighted by "
-        "pairs of cases; intervals are normal with Hanley and McNeil's variance. The set of "
+        "AUCs are combined over the evaluators' own hold-outs, the trainer's left out, weighted by "
+        "size; voters with fewer cases of a class than the spec asks for are not in. The 95 % "
+        "intervals are about these hospitals and use Hanley and McNeil's variance. The set of "
         "evaluators changes from slot to slot, so a head's AUC can differ between two slots."
     ),
     AucBasis.TRAINER: (
-        "AUCs are the trainers' own reports; intervals are normal with Hanley and McNeil's "
-        "variance."
+        "AUCs are the trainers' own reports; 95 % intervals use Hanley and McNeil's variance."
     ),
     AucBasis.TEST_SET: (
         "AUCs and 95 % intervals on the common test set, measured after the campaign: no vote "
@@ -188,7 +188,8 @@ def _votes(report: CampaignReport) -> str:
         "Votes on the candidates",
         "Who voted how, with the change of AUC that the voter measured on its own hold-out. The "
         "trainer's request counts as its yes; silence counts as no. A ballot ends once it is "
-        f"decided, so later voters may be missing. {_GROUNDS.get(report.policy, '')}",
+        "decided, so later voters may be missing. Figures on fewer cases of a class than the spec "
+        f"asks for are not shown. {_GROUNDS.get(report.policy, '')}",
         vote_table(report),
     )
 

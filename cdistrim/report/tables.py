@@ -250,6 +250,7 @@ def _vote(vote: VoteFigure | None) -> _Cell:
         return _Cell(wording.NONE, "none")
     word = "yes" if vote.approve else "no"
     change = "" if vote.change is None else f" {wording.signed(vote.change)}"
+    change = " (too few cases)" if vote.withheld else change
     role = " (trainer)" if vote.trainer else ""
     if not vote.reason:
         return _Cell(f"{word}{change}{role}", word)

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from cdistrim.protocol import SkipReason
+from cdistrim.protocol import Evidence, SkipReason
 from cdistrim.report import wording
 from cdistrim.report.figures import (
     AucBasis,
@@ -19,11 +19,9 @@ from cdistrim.report.figures import (
 )
 from cdistrim.report.measured import Measured
 from cdistrim.report.sentences import SKIP_WORDS
-from cdistrim.statistics import hanley_mcneil_variance
+from cdistrim.statistics import Combination, combine_evidence
 
 __all__ = ["headline", "slot_aucs", "slot_verdict"]
-
-_Z95 = 1.959963984540054
 
 
 def slot_aucs(
@@ -31,18 +29,16 @@ def slot_aucs(
 ) -> tuple[IntervalFigure | None, IntervalFigure | None, AucBasis | None]:
     """AUC before and after a slot, and on what they rest.
 
-    The evaluators' hold-outs are pooled as the mean of their AUCs weighted by pairs of cases; the
-    interval is normal with Hanley and McNeil's variance (Radiology 143, 1982), clipped to [0, 1].
-    The trainer's own figure counts only where nobody else measured: it is the claim to be judged.
+    The evaluators' hold-outs are combined by size (:mod:`cdistrim.statistics.combination`). The
+    trainer's own figure counts only where nobody else measured: it is the claim to be judged.
     """
     if measured is not None:
         return (*measured, AucBasis.TEST_SET)
-    others = [vote for vote in votes if not vote.trainer and vote.auc_head is not None]
-    if others:
-        return _pooled(others, head=True), _pooled(others, head=False), AucBasis.EVALUATORS
-    own = [vote for vote in votes if vote.trainer and vote.auc_head is not None]
-    if own:
-        return _pooled(own, head=True), _pooled(own, head=False), AucBasis.TRAINER
+    for trainer, basis in ((False, AucBasis.EVALUATORS), (True, AucBasis.TRAINER)):
+        evidence = {v.voter: e for v in votes if v.trainer is trainer and (e := _evidence(v))}
+        if evidence:
+            found = combine_evidence(evidence, min_cases_per_class=1)
+            return _interval(found.head), _interval(found.candidate), basis
     return None, None, None
 
 
@@ -137,17 +133,21 @@ def _auc(figure: IntervalFigure) -> str:
     return wording.auc_with_interval(figure.value, figure.low, figure.high)
 
 
-def _pooled(votes: Sequence[VoteFigure], *, head: bool) -> IntervalFigure:
-    figures = [
-        (
-            (vote.auc_head if head else vote.auc_candidate) or 0.0,
-            vote.positives or 0,
-            vote.negatives or 0,
-        )
-        for vote in votes
-    ]
-    pairs = sum(positives * negatives for _, positives, negatives in figures)
-    value = sum(a * p * n for a, p, n in figures) / pairs
-    variance = sum((p * n / pairs) ** 2 * hanley_mcneil_variance(a, p, n) for a, p, n in figures)
-    reach = _Z95 * math.sqrt(variance)
-    return IntervalFigure(value, max(0.0, value - reach), min(1.0, value + reach))
+def _evidence(vote: VoteFigure) -> Evidence | None:
+    """What a voter measured, if it can be: a ledger takes any figures."""
+    figures = (vote.auc_head, vote.auc_candidate, vote.variance, vote.positives, vote.negatives)
+    head, candidate, variance, positives, negatives = figures
+    if (
+        head is None
+        or candidate is None
+        or variance is None
+        or not positives
+        or not negatives
+        or not (0 <= head <= 1 and 0 <= candidate <= 1 and 0 <= variance < math.inf)
+    ):
+        return None
+    return Evidence(head, candidate, variance, positives, negatives)
+
+
+def _interval(found: Combination) -> IntervalFigure:
+    return IntervalFigure(found.value, found.low, found.high)

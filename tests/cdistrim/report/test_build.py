@@ -16,6 +16,8 @@ from cdistrim.report.figures import (
     NonInferiority,
     SlotOutcome,
 )
+from cdistrim.report.page import render_page
+from cdistrim.statistics import combine_evidence
 from tests.cdistrim.report.sample import Story, account, measured, report, spec, tell
 
 
@@ -100,13 +102,44 @@ def test_the_head_path_leads_from_the_head_to_the_genesis_around_refused_slots()
 
 def test_aucs_are_the_evaluators_and_leave_the_trainers_claim_out() -> None:
     slot = report().slots[3]
-    others = [vote for vote in slot.votes if not vote.trainer]
-    pairs = [(v.positives or 0) * (v.negatives or 0) for v in others]
-    mean = sum(p * (v.auc_candidate or 0) for p, v in zip(pairs, others, strict=True)) / sum(pairs)
+    others = {
+        vote.voter: Evidence(
+            vote.auc_head or 0,
+            vote.auc_candidate or 0,
+            vote.variance or 0,
+            vote.positives or 0,
+            vote.negatives or 0,
+        )
+        for vote in slot.votes
+        if not vote.trainer
+    }
+    combined = combine_evidence(others, min_cases_per_class=10)
     assert slot.auc_basis is AucBasis.EVALUATORS
-    assert slot.auc_after is not None
-    assert slot.auc_after.value == pytest.approx(mean)
-    assert 0 <= slot.auc_after.low < slot.auc_after.value < slot.auc_after.high <= 1
+    for figure, found in ((slot.auc_before, combined.head), (slot.auc_after, combined.candidate)):
+        assert figure == IntervalFigure(found.value, found.low, found.high)
+    assert len(others) >= 2
+    assert 0 < combined.candidate.low < combined.candidate.value < combined.candidate.high < 1
+
+
+def test_a_voter_with_few_cases_votes_but_shows_no_figure() -> None:
+    story = Story(sabotaged=None)
+    view, events = tell(story)
+    members = dict(zip(story.accounts, story.names, strict=True))
+    plain = build_report(view, events, members, spec(story), measured(story))
+    voting = spec(story).voting.model_copy(update={"min_cases_per_class": 15})
+    strict = spec(story).model_copy(update={"voting": voting})
+    made = build_report(view, events, members, strict, measured(story))
+    for before, after in zip(plain.slots, made.slots, strict=True):
+        assert (after.yes, after.no, after.outcome) == (before.yes, before.no, before.outcome)
+        for vote in after.votes:
+            assert vote.withheld == (vote.voter == "hospital-3")
+            assert (vote.auc_head is None) == (vote.change is None) == vote.withheld
+    voters = [{v.voter for v in slot.votes if not v.trainer} for slot in made.slots]
+    assert any("hospital-3" in names for names in voters)
+    for names, before, after in zip(voters, plain.slots, made.slots, strict=True):
+        assert (before.auc_after != after.auc_after) == ("hospital-3" in names)
+    assert "too few cases" in render_page(made)
+    assert "too few cases" not in render_page(plain)
 
 
 def test_in_reported_mode_the_trainers_figures_are_shown_as_the_trainers() -> None:
