@@ -3,8 +3,8 @@
 **Weights.** Site i counts with ``w = m n / (m + n + 1)``, m and n its positives and negatives: the
 inverse of the variance that the AUC of a model without skill has, as in van Elteren's test. Weights
 by the sites' own variances are biased, since a site that happens to see a high AUC happens to see
-a small variance: small sites' intervals then miss the truth in most cases. Weights by size have no
-bias, need no exception for an AUC of 0 or 1, and are as precise (docs/statistics.md has the table).
+a small variance: intervals from many small sites then miss the truth more often than not. Weights
+by size have no bias and need no exception for an AUC of 0 or 1 (docs/statistics.md has the table).
 
 **These sites.** The combined figure is ``sum w y / sum w`` with variance ``sum w^2 v / (sum w)^2``,
 v the sites' own variances. It is about the sites that took part, and holds however much they

@@ -20,9 +20,9 @@ cases whose influences have mean d_c and sample variance s_c^2 (divisor n_c - 1)
 The first term is what remains if the numbers of cases per class are fixed (stratified); the second
 is there because which class the next case of "the rest" has is chance, too. Both together treat the
 rest as one sample, as DeLong's test of a class against the rest does. For two classes d_c = 0, and
-the variance is DeLong's. The second term was 0 to 2 % of the whole in simulations, and never made
-coverage worse (``python -m bench.coverage``); without it intervals would be too narrow wherever
-cases come as they come.
+the variance is DeLong's. In simulations the second term is small and changes little
+(docs/statistics.md has the table); without it intervals would be too narrow wherever cases come as
+they come.
 
 Sources: DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988; Fawcett, Pattern Recognition
 Letters 27, 2006 (a class against the rest); van der Vaart, Asymptotic Statistics, 1998, chapters 11

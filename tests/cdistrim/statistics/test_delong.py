@@ -144,3 +144,32 @@ def test_an_impossible_margin_or_alpha_is_refused(margin: float, alpha: float) -
     test = statistics.DeLongTest(0.8, 0.8, 0.0, 0.0, 0.0, 1.0)
     with pytest.raises(UsageError):
         statistics.non_inferiority(test, margin, alpha)
+
+
+@given(cases())
+@settings(deadline=None)
+def test_swapping_the_classes_mirrors_aucs_and_difference(drawn: Cases) -> None:
+    labels, a, b = drawn
+    test = statistics.delong_test(labels, a, b)
+    mirrored = statistics.delong_test([1 - label for label in labels], a, b)
+    assert (mirrored.auc_a, mirrored.auc_b) == (exactly(1 - test.auc_a), exactly(1 - test.auc_b))
+    assert mirrored.difference == exactly(-test.difference)
+    assert mirrored.variance == exactly(test.variance)
+
+
+@given(cases())
+@settings(deadline=None)
+def test_the_variance_is_that_of_leaving_out_one_case_at_a_time(drawn: Cases) -> None:
+    """A class's jackknife: what its cases change, with AUCs by scikit-learn."""
+    labels, scores, _ = drawn
+    truth, values = np.asarray(labels), np.asarray(scores)
+    variance = 0.0
+    for label in (0, 1):
+        own = np.flatnonzero(truth == label)
+        without = [
+            metrics.roc_auc_score(np.delete(truth, case), np.delete(values, case)) for case in own
+        ]
+        variance += (own.size - 1) / own.size * float(np.sum((without - np.mean(without)) ** 2))
+    # DeLong's divisor and the jackknife's agree: (V10 - AUC) / (m - 1) is what a case changes.
+    found = statistics.delong_test(labels, scores, np.zeros(truth.size)).variance
+    assert found == exactly(variance)

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from cdistrim import statistics
@@ -22,6 +23,9 @@ BAD: list[tuple[object, object, str]] = [
     ([0, 1, math.nan, 1], [0.1, 0.2, 0.3, 0.4], "1 of 4 labels"),
     ([0, 1, 0, 1], [[0.1], [0.2], [0.3], [0.4]], "no list of numbers"),
     (["patient-7", "patient-8"], [0.1, 0.2], "no list of numbers"),
+    (np.array([0, "patient-7"], dtype=object), [0.1, 0.2], "no list of numbers"),
+    ([0, 1, 0, 1], np.array([0.1, 0.2, 0.3, 0.4], dtype=object), "no list of numbers"),
+    ([0, 1, 0, 1], [0.1, 0.2j, 0.3, 0.4], "no list of numbers"),
     ([[0], [1, 0]], [0.1, 0.2], "no list of numbers"),
 ]
 FIGURES: list[Callable[[object, object], object]] = [
