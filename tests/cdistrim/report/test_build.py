@@ -125,10 +125,13 @@ def test_a_voter_with_few_cases_votes_but_shows_no_figure() -> None:
     story = Story(sabotaged=None)
     view, events = tell(story)
     members = dict(zip(story.accounts, story.names, strict=True))
-    plain = build_report(view, events, members, spec(story), measured(story))
-    voting = spec(story).voting.model_copy(update={"min_cases_per_class": 15})
-    strict = spec(story).model_copy(update={"voting": voting})
-    made = build_report(view, events, members, strict, measured(story))
+
+    def asking_for(cases: int) -> CampaignReport:
+        voting = spec(story).voting.model_copy(update={"min_cases_per_class": cases})
+        agreed = spec(story).model_copy(update={"voting": voting})
+        return build_report(view, events, members, agreed, measured(story))
+
+    plain, made = asking_for(10), asking_for(15)
     for before, after in zip(plain.slots, made.slots, strict=True):
         assert (after.yes, after.no, after.outcome) == (before.yes, before.no, before.outcome)
         for vote in after.votes:
