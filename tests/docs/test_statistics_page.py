@@ -30,5 +30,5 @@ def test_every_function_that_the_page_recommends_exists() -> None:
 
 def test_the_tables_are_filled() -> None:
     filled = between(PAGE, "coverage")
-    for title in ("Sites combined", "Mean over three classes", "A million"):
+    for title in ("Sites combined", "Seeds and patients", "Mean over three classes", "A million"):
         assert f"**{title}" in filled
