@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cdistrim.site import Site
     from cdistrim.spec import CampaignSpec
 
-__all__ = ["CandidateScores", "central_scores", "score_candidates"]
+__all__ = ["CandidateScores", "Scores", "central_scores", "score_candidates", "score_head"]
 
 Scores = npt.NDArray[np.float64]
 
@@ -82,6 +82,22 @@ def score_candidates(sites: Sequence[Site], campaign: int, test: CaseSet) -> Can
             scores[number] = measured
             parents[number] = slot.candidate.parent
     return CandidateScores(scores, parents, view.head)
+
+
+def score_head(sites: Sequence[Site], campaign: int, cases: CaseSet) -> Scores:
+    """Measure a campaign's head alone, where one machine has the keys of many sites.
+
+    Raises:
+        UntrustedDataError: It does not open.
+    """
+    site = sites[0]
+    view = site.ledger.campaign(campaign)
+    spec = site.spec(view)
+    if view.head == GENESIS:
+        weights = custody.open_genesis(site, view)
+    else:
+        weights = open_together(sites, campaign, site.ledger.model(campaign, view.head))
+    return predict(weights, cases, spec.model, threads=spec.training.threads)
 
 
 def central_scores(

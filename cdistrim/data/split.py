@@ -64,10 +64,14 @@ class SplitPlan:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """What each hospital keeps, in the plan's order, and the untouched test set."""
+    """What each hospital keeps, in the plan's order, and the untouched test set.
+
+    ``calibration`` are cases that nobody trained on or voted with, to scale scores with.
+    """
 
     sites: tuple[SiteData, ...]
     test: CaseSet
+    calibration: CaseSet | None = None
 
 
 def split_cases(cases: CaseSet, plan: SplitPlan, *, seed: int) -> Split:

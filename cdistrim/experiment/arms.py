@@ -7,15 +7,15 @@ store of its own, as in production.
 from __future__ import annotations
 
 import time
-
-import numpy as np
+from collections.abc import Callable
 
 from cdistrim.accelerator import Accelerator
 from cdistrim.consortium import Consortium, found_consortium
 from cdistrim.convening import open_campaign
-from cdistrim.data.cases import pool
-from cdistrim.evaluation import score_candidates
-from cdistrim.experiment.plan import Arm, ArmResult, CandidateResult, Experiment
+from cdistrim.data.cases import CaseSet, pool
+from cdistrim.data.split import Split
+from cdistrim.evaluation import Scores, score_candidates, score_head
+from cdistrim.experiment.plan import Arm, ArmResult, CalibrationResult, CandidateResult, Experiment
 from cdistrim.model import initial_weights
 from cdistrim.progress import listener
 from cdistrim.protocol import SlotState
@@ -81,7 +81,8 @@ def measure_campaign(experiment: Experiment, arm: Arm, seconds: float) -> ArmRes
     consortium = Consortium.open(experiment.place(arm))
     sites = [Site(path) for path in consortium.sites.values()]
     ledger = sites[0].ledger
-    test = experiment.split(arm).test
+    split = experiment.split(arm)
+    test = split.test
     scored = score_candidates(sites, CAMPAIGN, test)
     names = {member.account: member.name for member in ledger.members()}
     view = ledger.campaign(CAMPAIGN)
@@ -103,6 +104,7 @@ def measure_campaign(experiment: Experiment, arm: Arm, seconds: float) -> ArmRes
         labels=tuple(test.labels.tolist()),
         scores=_plain(scored.final),
         candidates=tuple(candidates),
+        calibration=_calibration(split, lambda cases: score_head(sites, CAMPAIGN, cases)),
         slots=view.slots,
         training_seconds=sum(one.get(TRAINING, 0.0) for one in steps.values()),
         turn_seconds=sum(sum(one.values()) for one in steps.values()),
@@ -130,12 +132,16 @@ def train_centrally(experiment: Experiment, arm: Arm) -> ArmResult:
         progress=tell,
         accelerator=Accelerator.AUTO,
     )
-    scores = predict(trained.weights, split.test, study.model, accelerator=Accelerator.AUTO)
+
+    def scores_of(cases: CaseSet) -> Scores:
+        return predict(trained.weights, cases, study.model, accelerator=Accelerator.AUTO)
+
     result = ArmResult(
         seed=arm.seed,
         scenario=arm.scenario,
         labels=tuple(split.test.labels.tolist()),
-        scores=_plain(scores),
+        scores=_plain(scores_of(split.test)),
+        calibration=_calibration(split, scores_of),
         training_seconds=trained.seconds,
         turn_seconds=trained.seconds,
         seconds=time.monotonic() - began,
@@ -144,6 +150,13 @@ def train_centrally(experiment: Experiment, arm: Arm) -> ArmResult:
     return result
 
 
-def _plain(scores: np.ndarray) -> tuple[float, ...] | tuple[tuple[float, ...], ...]:
+def _calibration(split: Split, scores_of: Callable[[CaseSet], Scores]) -> CalibrationResult | None:
+    cases = split.calibration
+    if cases is None:
+        return None
+    return CalibrationResult(labels=tuple(cases.labels.tolist()), scores=_plain(scores_of(cases)))
+
+
+def _plain(scores: Scores) -> tuple[float, ...] | tuple[tuple[float, ...], ...]:
     rounded = scores.round(_DIGITS).tolist()
     return tuple(tuple(one) if isinstance(one, list) else one for one in rounded)

@@ -178,6 +178,7 @@ def _markdown(results: Results, figures: Iterable[Path]) -> str:
         ours,
         votes,
         times,
+        *_calibration_part(results),
         "## Figures",
         *(f"![{path.stem}]({path.name})" for path in figures),
         "## What this does not show",
@@ -186,6 +187,22 @@ def _markdown(results: Results, figures: Iterable[Path]) -> str:
         ", ".join(f"{name} {version}" for name, version in software_versions().items()) + ".",
     ]
     return "\n\n".join(lines) + "\n"
+
+
+def _calibration_part(results: Results) -> list[str]:
+    rows = results.calibrations
+    if not rows:
+        return []
+    told = (
+        "Scores of the final models on the test set, as they are and scaled on "
+        f"{plural(results.experiment.study.calibration, 'patient')} that nobody trained on or "
+        "voted with: Brier score and expected calibration error, means over the seeds."
+    )
+    lines = ["| model | scores | Brier | ECE |", "| --- | --- | --- | --- |"]
+    for one in rows:
+        name = "central" if one.scenario == CENTRAL else f"scenario {one.scenario}"
+        lines.append(f"| {name} | {one.way} | {one.brier:.3f} | {one.ece:.3f} |")
+    return ["## Calibration", told, "\n".join(lines)]
 
 
 def _document(results: Results) -> dict[str, Any]:
@@ -198,6 +215,10 @@ def _document(results: Results) -> dict[str, Any]:
         "versions": software_versions(),
         "protocol_over_training": results.protocol_share,
         "rows": [_record(results, one) for one in results.summaries],
+        "calibration": [
+            {"scenario": c.scenario, "scores": c.way, "brier": c.brier, "ece": c.ece}
+            for c in results.calibrations
+        ],
         "auc_by_slot": {
             str(number): [
                 [None if np.isnan(area) else float(area) for area in seed]

@@ -122,7 +122,8 @@ def _by_scanner(split: Split) -> Split:
     volumes = split.test.volumes.copy()
     for number, scanner in enumerate(_SCANNERS):
         volumes[number :: len(_SCANNERS)] = scanner(volumes[number :: len(_SCANNERS)])
-    return Split(sites, CaseSet(volumes, split.test.labels, split.test.ids))
+    test = CaseSet(volumes, split.test.labels, split.test.ids)
+    return replace(split, sites=sites, test=test)
 
 
 def _blurred(volumes: Volumes) -> Volumes:

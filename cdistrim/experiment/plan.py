@@ -32,7 +32,14 @@ from cdistrim.experiment.scenarios import Scenario, deal
 from cdistrim.experiment.studies import STUDIES, Study
 from cdistrim.site import write_atomically
 
-__all__ = ["Arm", "ArmResult", "CandidateResult", "Experiment", "ExperimentOptions"]
+__all__ = [
+    "Arm",
+    "ArmResult",
+    "CalibrationResult",
+    "CandidateResult",
+    "Experiment",
+    "ExperimentOptions",
+]
 
 _OPTIONS = "experiment.json"
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
@@ -94,6 +101,15 @@ class CandidateResult(BaseModel):
     scores: _Scores
 
 
+class CalibrationResult(BaseModel):
+    """A final model on the patients that nobody trained on or voted with."""
+
+    model_config = _FROZEN
+
+    labels: tuple[int, ...]
+    scores: _Scores
+
+
 class ArmResult(BaseModel):
     """What came out of an arm.
 
@@ -101,6 +117,7 @@ class ArmResult(BaseModel):
         labels: Of the test set, shape (cases,), the same for all arms of a seed.
         scores: Of the arm's final model, as in :class:`CandidateResult`.
         candidates: In the order of slots; none for central training.
+        calibration: The final model on patients to scale scores with; None without such.
         slots: Planned.
         training_seconds: Of training alone, over all slots.
         turn_seconds: Of the owners' turns from fetch token to verdict, training included.
@@ -114,6 +131,7 @@ class ArmResult(BaseModel):
     labels: tuple[int, ...]
     scores: _Scores
     candidates: tuple[CandidateResult, ...] = ()
+    calibration: CalibrationResult | None = None
     slots: int = 0
     training_seconds: float
     turn_seconds: float
@@ -211,6 +229,7 @@ class Experiment:
             test=self.study.test,
             seed=arm.seed,
             holdout=self.study.holdout,
+            calibration=self.study.calibration,
         )
 
     def place(self, arm: Arm) -> Path:

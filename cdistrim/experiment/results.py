@@ -9,14 +9,14 @@ being as good; hence the verdicts of non-inferiority, with margins that were fix
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from cdistrim.errors import ExperimentIncomplete
+from cdistrim.errors import DataError, ExperimentIncomplete
 from cdistrim.experiment.paper import CENTRAL, Printed
 from cdistrim.experiment.plan import ArmResult, Experiment
 from cdistrim.report.wording import plural
@@ -24,14 +24,21 @@ from cdistrim.statistics import (
     BootstrapInterval,
     DeLongTest,
     Interval,
+    PlattScaling,
     SeedScores,
+    TemperatureScaling,
     auc,
     auc_interval,
+    brier,
     delong_test,
+    expected_calibration_error,
+    fit_platt,
+    fit_temperature,
     hierarchical_bootstrap,
+    logits_of,
 )
 
-__all__ = ["AIM", "MARGIN", "ClassFigures", "Results", "Summary"]
+__all__ = ["AIM", "MARGIN", "Calibration", "ClassFigures", "Results", "Summary"]
 
 MARGIN = 0.05
 """By how much sequential training may be worse and still count as no worse; preset."""
@@ -39,6 +46,12 @@ AIM = 0.02
 """What we aim at."""
 
 RESAMPLES = 4000
+
+_SCALINGS: Mapping[str, Callable[..., PlattScaling | TemperatureScaling] | None] = {
+    "as they are": None,
+    "temperature": fit_temperature,
+    "Platt": fit_platt,
+}
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -62,6 +75,20 @@ class ClassFigures:
     def test(self) -> DeLongTest:
         """DeLong's test: this model (a) against the central one (b) of the same seed."""
         return delong_test(self.labels, self.scores, self.central)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Brier score and expected calibration error on the test set, means over the seeds.
+
+    ``way`` is how scores were scaled: not, by a temperature, or by Platt's line, both fitted on
+    patients that nobody trained on or voted with.
+    """
+
+    scenario: int
+    way: str
+    brier: float
+    ece: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +183,37 @@ class Results:
         Before the first accepted candidate there is no head that was trained: NaN.
         """
         return np.array([self._heads(self.arms[seed, scenario]) for seed in self.seeds])
+
+    @cached_property
+    def calibrations(self) -> tuple[Calibration, ...]:
+        """Each model without and with scaling; empty where no patients are left to scale on."""
+        return tuple(
+            Calibration(
+                number,
+                way,
+                float(np.mean([brier(arm.labels, scores) for arm, scores in scaled])),
+                float(np.mean([expected_calibration_error(a.labels, s) for a, s in scaled])),
+            )
+            for number in (CENTRAL, *self.experiment.scenarios)
+            for way in _SCALINGS
+            if (scaled := self._scaled(number, way))
+        )
+
+    def _scaled(self, scenario: int, way: str) -> list[tuple[ArmResult, FloatArray]]:
+        scaled = []
+        for seed in self.seeds:
+            arm = self.arms[seed, scenario]
+            if arm.calibration is None:
+                return []
+            scores = np.array(arm.scores)
+            if (fit := _SCALINGS[way]) is not None:
+                logits = logits_of(arm.calibration.scores)
+                try:
+                    scores = fit(arm.calibration.labels, logits).apply(logits_of(scores))
+                except DataError:
+                    return []  # Too few patients to scale on, or scores that say nothing.
+            scaled.append((arm, scores))
+        return scaled
 
     @cached_property
     def accepted(self) -> tuple[int, int]:

@@ -72,6 +72,7 @@ def deal(
     test: int,
     seed: int,
     holdout: float = HOLDOUT_FRACTION,
+    calibration: int = 0,
 ) -> Split:
     """Deal patients out to a scenario's partners; every part has the same proportion of classes.
 
@@ -82,12 +83,14 @@ def deal(
         seed: The same seed puts the same patients into test set and hold-outs in all scenarios of
             as many patients.
         holdout: Fraction of each partner's patients that it keeps for votes.
+        calibration: Patients that nobody trains on or votes with.
 
     Raises:
         DataError: There are too few cases, or a partner gets none for one of its sets.
     """
     kept = round(scenario.patients * holdout)
-    pools = split_cases(cases, SplitPlan((scenario.patients - kept,), (kept,), test), seed=seed)
+    plan = SplitPlan((scenario.patients - kept,), (kept,), test, validation=calibration)
+    pools = split_cases(cases, plan, seed=seed)
     holdouts = proportional(scenario.partners, kept)
     trains = [whole - part for whole, part in zip(scenario.partners, holdouts, strict=True)]
     some = pools.sites[0]
@@ -99,4 +102,4 @@ def deal(
             strict=True,
         )
     )
-    return Split(sites, pools.test)
+    return Split(sites, pools.test, some.validation)

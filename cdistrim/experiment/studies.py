@@ -30,6 +30,7 @@ class Study:
         cycles: Turns of each partner.
         voting: How candidates are judged.
         holdout: Fraction of its patients that a partner keeps for votes.
+        calibration: Patients that nobody trains on or votes with; scores are scaled on them.
         printed: What the paper reports, by scenario; 0 is central.
         classes: Names of the classes that stand in the table: one for a binary task.
         load: Reads all cases from a directory, or from installed packages where that is None.
@@ -46,6 +47,7 @@ class Study:
     cycles: int
     voting: VotingSpec
     holdout: float
+    calibration: int
     printed: Mapping[int, tuple[Printed, ...]]
     classes: tuple[str, ...]
     load: Callable[[ModelSpec, Path | None], CaseSet]
@@ -100,6 +102,7 @@ NODULES = Study(
     cycles=8,
     voting=_VOTING,
     holdout=0.2,
+    calibration=25,
     printed=LUNG_TABLE,
     classes=("malignant",),
     load=_load_nodules,
@@ -122,6 +125,7 @@ IRIS = Study(
     cycles=4,
     voting=_VOTING.model_copy(update={"min_cases_per_class": 2}),
     holdout=0.25,
+    calibration=0,
     printed=IRIS_TABLE,
     classes=("setosa", "versicolor", "virginica"),
     load=_load_iris,

@@ -9,9 +9,16 @@ import pytest
 from cdistrim.errors import ExperimentIncomplete
 from cdistrim.experiment.names import StudyName
 from cdistrim.experiment.page import command_of, show, table_rows, write_page
-from cdistrim.experiment.plan import Arm, ArmResult, CandidateResult, Experiment, ExperimentOptions
+from cdistrim.experiment.plan import (
+    Arm,
+    ArmResult,
+    CalibrationResult,
+    CandidateResult,
+    Experiment,
+    ExperimentOptions,
+)
 from cdistrim.experiment.results import Results
-from cdistrim.statistics import auc, delong_test
+from cdistrim.statistics import auc, brier, delong_test, fit_platt, logits_of
 
 SEEDS = (1, 2)
 LABELS = tuple([0, 1] * 60)
@@ -48,6 +55,9 @@ def make_run(directory: Path, *, worse: float = 0.0) -> Experiment:
                 labels=LABELS,
                 scores=scores_of(arm.seed, gap),
                 candidates=() if arm.central else candidates,
+                calibration=CalibrationResult(
+                    labels=LABELS[:24], scores=scores_of(arm.seed + 9, gap)[:24]
+                ),
                 slots=0 if arm.central else 4,
                 training_seconds=10,
                 turn_seconds=10 if arm.central else 25,
@@ -93,6 +103,34 @@ def test_verdicts_hang_on_the_lower_end_of_the_interval(tmp_path: Path) -> None:
     assert [row[7:9] for row in equal[1:]] == [("no verdict", "no verdict")] * 2
 
 
+def test_scores_are_scaled_on_patients_that_nobody_used(tmp_path: Path) -> None:
+    results = Results(make_run(tmp_path, worse=0.3))
+    found = {(one.scenario, one.way): one for one in results.calibrations}
+    assert set(found) == {
+        (s, w) for s in (0, 1, 3) for w in ("as they are", "temperature", "Platt")
+    }
+    plain = found[1, "as they are"]
+    assert plain.brier == pytest.approx(
+        np.mean([brier(LABELS, scores_of(seed, 1.7)) for seed in SEEDS])
+    )
+    arm = results.arms[1, 1]
+    assert arm.calibration is not None
+    fitted = fit_platt(arm.calibration.labels, logits_of(arm.calibration.scores))
+    other = results.arms[2, 1]
+    assert other.calibration is not None
+    again = fit_platt(other.calibration.labels, logits_of(other.calibration.scores))
+    assert found[1, "Platt"].brier == pytest.approx(
+        np.mean(
+            [
+                brier(LABELS, fitted.apply(logits_of(arm.scores))),
+                brier(LABELS, again.apply(logits_of(other.scores))),
+            ]
+        )
+    )
+    # The scores of make_run are too sure by far: no intercept fits them.
+    assert found[1, "Platt"].brier < plain.brier
+
+
 def test_the_page_has_both_tables_all_figures_and_what_is_not_shown(tmp_path: Path) -> None:
     run = make_run(tmp_path, worse=0.3)
     results = Results(run)
@@ -101,6 +139,7 @@ def test_the_page_has_both_tables_all_figures_and_what_is_not_shown(tmp_path: Pa
     assert "cdistrim reproduce nodules --seeds 2 --scenario 1 --scenario 3" in text
     assert "| scenario 3 | 141, 140, 141, 141 | 0.76 (0.68-0.84) | 0.984 |" in text
     assert "4 of 8 |" in text
+    assert "| scenario 3 | Platt | 0." in text
     assert "a diameter alone reaches an AUC of 0.89" in text
     for number in (4, 5, 6, 7):
         assert f"(figure-{number}.png)" in text
