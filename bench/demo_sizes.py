@@ -26,14 +26,17 @@ from cdistrim.data.lidc import load_lidc
 from cdistrim.data.split import Split, SplitPlan, split_cases
 from cdistrim.demo_options import CYCLES
 from cdistrim.demonstration import PLAN, TRAINING
-from cdistrim.model import PRESETS, initial_weights
+from cdistrim.model import initial_weights
 from cdistrim.policy import BestHead, best_of, form_opinion
+from cdistrim.presets import PRESETS, PresetName
 from cdistrim.spec import BalanceSpec, ModelSpec, PolicyName, TrainingSpec, VotingSpec
 from cdistrim.statistics import auc
 from cdistrim.training import Turn, predict, train
 from cdistrim.weights import Weights, update_ratio
 
 Scores = NDArray[np.float64]
+
+_MODEL = PRESETS[PresetName.SMALL].model
 
 SABOTEUR = 2
 """hospital-3, counted from 0."""
@@ -129,8 +132,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(2020, 2030)))
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/cdistrim").expanduser())
     parser.add_argument("--architecture", default="resnet18-3d")
-    parser.add_argument("--shape", type=int, nargs=3, default=list(PRESETS["demo"].shape))
-    parser.add_argument("--width", type=int, default=PRESETS["demo"].width)
+    parser.add_argument("--shape", type=int, nargs=3, default=list(_MODEL.shape))
+    parser.add_argument("--width", type=int, default=_MODEL.width)
     parser.add_argument("--train", type=int, nargs="+", default=list(PLAN.train))
     parser.add_argument("--holdout", type=int, nargs="+", default=list(PLAN.holdout))
     parser.add_argument("--test", type=int, default=PLAN.test)

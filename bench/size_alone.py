@@ -13,13 +13,13 @@ from cdistrim.data.lidc import FIELD_OF_VIEW_MM, default_cache, load_lidc
 from cdistrim.data.split import split_cases
 from cdistrim.demo_options import DemoOptions
 from cdistrim.demonstration import PLAN
-from cdistrim.model import PRESETS
+from cdistrim.presets import PRESETS, PresetName
 from cdistrim.statistics import auc_interval
 
 
 def main() -> int:
     """Rank all patients, and the demo's test set, by the diameter of a ball of equal volume."""
-    shape = PRESETS["demo"].shape
+    shape = PRESETS[PresetName.SMALL].model.shape
     cases = load_lidc(shape, cache=default_cache())
     test = split_cases(cases, PLAN, seed=DemoOptions().seed).test
     voxel = float(np.prod(FIELD_OF_VIEW_MM)) / float(np.prod(shape))

@@ -36,7 +36,8 @@ from cdistrim.data.lidc import default_cache, load_lidc
 from cdistrim.data.split import Split
 from cdistrim.experiment.partitions import partition
 from cdistrim.experiment.scenarios import LUNG_SCENARIOS, deal
-from cdistrim.model import PRESETS, initial_weights
+from cdistrim.model import initial_weights
+from cdistrim.presets import PRESETS, PresetName
 from cdistrim.sampling import EpochBatches
 from cdistrim.spec import BalanceSpec, ModelSpec, Norm, Schedule, TrainingSpec
 from cdistrim.statistics import auc
@@ -57,7 +58,7 @@ class Choice:
     """One way to train; ``BASE`` with something changed."""
 
     name: str
-    model: ModelSpec = PRESETS["demo"]
+    model: ModelSpec = PRESETS[PresetName.SMALL].model
     training: TrainingSpec = _TRAINING
     cycles: int = 8
     optimiser: str = "reset"

@@ -26,7 +26,8 @@ from cdistrim.data.lidc import default_cache, load_lidc
 from cdistrim.data.split import Split, SplitPlan, split_cases
 from cdistrim.demo_options import EXPORT, HOSPITALS, DemoOptions, chain_start, verification
 from cdistrim.evaluation import central_scores, score_candidates
-from cdistrim.model import PRESETS, initial_weights
+from cdistrim.model import initial_weights
+from cdistrim.presets import PRESETS, PresetName
 from cdistrim.protocol import CampaignView
 from cdistrim.report.build import build_report
 from cdistrim.report.figures import CampaignReport, IntervalFigure
@@ -80,7 +81,7 @@ class Demonstration:
     @cached_property
     def spec(self) -> CampaignSpec:
         """The campaign that the four hospitals agree on."""
-        model = PRESETS["demo"]
+        model = PRESETS[PresetName.SMALL].model
         seed = self.options.seed
         genesis = weights_hash(initial_weights(model, seed)).hex()
         return CampaignSpec(

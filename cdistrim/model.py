@@ -35,13 +35,7 @@ from torch.nn import functional
 from cdistrim.hardware import exclusive_torch
 from cdistrim.spec import ModelSpec, Norm
 
-__all__ = ["PRESETS", "build_model", "initial_weights", "network_of", "parameter_count"]
-
-PRESETS: dict[str, ModelSpec] = {
-    "demo": ModelSpec(architecture="resnet18-3d", shape=(24, 32, 16), width=8),
-    "paper": ModelSpec(architecture="paper-3d", shape=(120, 160, 16), width=64),
-}
-"""Named models: ``paper`` has the paper's input and full width, ``demo`` trains on a laptop."""
+__all__ = ["build_model", "initial_weights", "network_of", "parameter_count"]
 
 SMALL_VOLUME = 48
 """Longest axis in voxels from which on the first convolution halves the plane."""

@@ -12,7 +12,8 @@ from pathlib import Path
 from cdistrim.data.cases import SiteData
 from cdistrim.data.lidc import load_lidc
 from cdistrim.data.split import SplitPlan, split_cases
-from cdistrim.model import PRESETS, initial_weights
+from cdistrim.model import initial_weights
+from cdistrim.presets import PRESETS, PresetName
 from cdistrim.spec import CampaignSpec, GenesisSpec, TrainingSpec, VotingSpec
 from cdistrim.weights import weights_hash
 
@@ -25,7 +26,7 @@ TEST_CASES = 30
 CASES = 720
 """What there is for all; where the hospitals are many, each gets less."""
 
-MODEL = PRESETS["demo"]
+MODEL = PRESETS[PresetName.SMALL].model
 
 
 def sample_data(names: tuple[str, ...]) -> Mapping[str, SiteData]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cdistrim.errors import UsageError
+from cdistrim.presets import PresetName
 
 if TYPE_CHECKING:
     from cdistrim.final_model import OpenedFinalModel
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Open, list, review, approve, refuse and run campaigns.", no_args_is_help=True
+    help="Draft, open, list, review, approve, refuse and run campaigns.", no_args_is_help=True
 )
 
 SITE = typer.Argument(..., help="The site's directory.")
@@ -50,6 +51,40 @@ def open_(directory: Path = SITE, spec: Path = typer.Argument(..., help="The spe
             "An open campaign's spec can't be changed. For other terms refuse this one "
             f"(cdistrim campaign refuse {directory} {number}) and open another."
         )
+
+
+@app.command()
+def draft(
+    file: Path = typer.Argument(..., help="Where to write the spec; must not exist."),
+    name: str = typer.Option(..., help="The campaign's name: a-z, 0-9 and '-'."),
+    task: str = typer.Option(..., help="What is learnt, a sentence."),
+    partner: list[str] = typer.Option(
+        ..., help="A partner's name on the ledger; one option each, in the order of turns."
+    ),
+    preset: PresetName = typer.Option(PresetName.FAST, help="Model and training to begin with."),
+    shape: str = typer.Option("", help="Voxels x,y,z, or features,1,1, if not the preset's."),
+    classes: int = typer.Option(2, min=2, max=100, help="That labels tell apart."),
+    cycles: int = typer.Option(4, min=1, max=100, help="Turns of each partner."),
+    seed: int = typer.Option(2020, min=0, max=2**31, help="Of the first head and the training."),
+) -> None:
+    """Write a spec with all defaults and the first head's hash, to be read, changed and opened."""
+    from cdistrim.drafting import draft_spec, write_draft
+
+    spec = draft_spec(
+        name=name,
+        task=task,
+        order=tuple(partner),
+        preset=preset,
+        shape=shape,
+        classes=classes,
+        cycles=cycles,
+        seed=seed,
+    )
+    write_draft(spec, file)
+    typer.echo(
+        f"{file} is a spec with all defaults written out; docs/campaign.md explains each field. "
+        "Model and genesis.seed give genesis.weights_hash: draft anew to change them."
+    )
 
 
 @app.command("list")

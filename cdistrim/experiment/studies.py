@@ -10,7 +10,8 @@ from cdistrim.data.cases import CaseSet
 from cdistrim.experiment.names import StudyName
 from cdistrim.experiment.paper import IRIS_TABLE, LUNG_TABLE, Printed
 from cdistrim.experiment.scenarios import IRIS_SCENARIOS, LUNG_SCENARIOS, Scenario
-from cdistrim.spec import BalanceSpec, ModelSpec, TrainingSpec, VotingSpec
+from cdistrim.presets import PRESETS, PresetName
+from cdistrim.spec import ModelSpec, TrainingSpec, VotingSpec
 
 __all__ = ["STUDIES", "Study"]
 
@@ -97,9 +98,9 @@ NODULES = Study(
     task="malignancy of lung nodules, LIDC-IDRI, as rated by radiologists",
     scenarios=LUNG_SCENARIOS,
     test=141,
-    model=ModelSpec(architecture="resnet18-3d", shape=(24, 32, 16), width=8),
-    training=TrainingSpec(balance=BalanceSpec(augment_minority=True)),
-    cycles=8,
+    model=PRESETS[PresetName.SMALL].model,
+    training=PRESETS[PresetName.SMALL].training,
+    cycles=4,
     voting=_VOTING,
     holdout=0.2,
     calibration=25,
@@ -120,8 +121,8 @@ IRIS = Study(
     task="species of iris flowers, Fisher 1936",
     scenarios=IRIS_SCENARIOS,
     test=30,
-    model=ModelSpec(architecture="mlp", shape=(4, 1, 1), width=16, classes=3),
-    training=TrainingSpec(epochs=10, batch_size=8, learning_rate=1e-2),
+    model=PRESETS[PresetName.TABLE].model.model_copy(update={"classes": 3}),
+    training=PRESETS[PresetName.TABLE].training,
     cycles=4,
     voting=_VOTING.model_copy(update={"min_cases_per_class": 2}),
     holdout=0.25,

@@ -4,16 +4,17 @@ import pytest
 import torch
 from torch import nn
 
-from cdistrim.model import PRESETS, build_model, initial_weights, parameter_count
+from cdistrim.model import build_model, initial_weights, parameter_count
+from cdistrim.presets import PRESETS, PresetName
 from cdistrim.spec import ModelSpec
 from cdistrim.weights import weights_hash
 
-PAPER = PRESETS["paper"]
+PAPER = PRESETS[PresetName.PAPER].model
 SMALL_PAPER = ModelSpec(architecture="paper-3d", shape=(8, 8, 8), width=4)
 SMALL_RESNET = ModelSpec(architecture="resnet18-3d", shape=(8, 8, 8), width=4)
 
 
-@pytest.mark.parametrize("spec", [SMALL_PAPER, SMALL_RESNET, PRESETS["demo"]])
+@pytest.mark.parametrize("spec", [SMALL_PAPER, SMALL_RESNET, PRESETS[PresetName.SMALL].model])
 def test_a_network_gives_one_logit_a_volume_and_every_parameter_learns(spec: ModelSpec) -> None:
     network = build_model(spec)
     logits = network(torch.rand(3, 1, *spec.shape))

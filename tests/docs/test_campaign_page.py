@@ -15,7 +15,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from cdistrim.coordinator import Coordinator, CoordinatorSettings
-from cdistrim.model import initial_weights
+from cdistrim.model import initial_weights, parameter_count
+from cdistrim.presets import PRESETS, PresetName
 from cdistrim.spec import CampaignSpec
 from cdistrim.weights import weights_hash
 from tests.docs.pages import ROOT, table_rows
@@ -62,6 +63,7 @@ def _number(value: object) -> str:
 def assert_explained_by(part: str, kind: type[BaseModel]) -> None:
     """The table has the fields in their order, with their ranges and defaults."""
     rows = {row[0].strip("`"): row[1:] for row in table_rows(part)}
+    rows = {name: cells for name, cells in rows.items() if name not in PRESETS}
     fields = dict(leaves(kind))
     assert list(rows) == list(fields)
     for name, (meaning, span, default) in rows.items():
@@ -96,3 +98,15 @@ def test_the_specs_example_is_one_and_its_hash_is_made_as_the_page_says() -> Non
 def test_the_coordinators_example_is_one(tmp_path: Path) -> None:
     (tmp_path / "coordinator.json").write_text(block(COORDINATOR_PART, "json"))
     assert Coordinator(tmp_path).settings.convener == "hospital-a"
+
+
+def test_presets_are_those_of_the_code() -> None:
+    rows = [row for row in table_rows(SPEC_PART) if row[0].strip("`") in PRESETS]
+    assert [row[0].strip("`") for row in rows] == list(PRESETS)
+    for row in rows:
+        model = PRESETS[PresetName(row[0].strip("`"))].model
+        assert f"`{model.architecture}`" in row[1]
+        assert f"width {model.width}" in row[1] or "the same input and width" in row[1]
+        if "voxels" in row[1]:
+            assert " x ".join(map(str, model.shape)) in row[1]
+    assert parameter_count(PRESETS[PresetName.FAST].model) // 100_000 == 331
