@@ -36,6 +36,9 @@ def reproduce(
     scenario: list[int] = typer.Option([], help="Only this one; may be given several times."),
     cycles: int = typer.Option(0, min=0, max=100, help="Turns of each partner; 0: the study's."),
     quick: bool = typer.Option(False, help="Few patients, turns and scenarios: only to try it."),
+    replica: bool = typer.Option(
+        False, help="As the paper: copies before the split, one cycle, any lower AUC voted down."
+    ),
     jobs: int = typer.Option(0, min=0, max=64, help="Arms at a time; 0: as many as cores."),
     resume: str = typer.Option("", help="Continue the run with this id."),
     runs: Path = typer.Option(Path("runs"), help="Where runs are kept."),
@@ -64,6 +67,7 @@ def reproduce(
             scenarios=tuple(dict.fromkeys(scenario)),
             cycles=cycles,
             quick=quick,
+            replica=replica,
             data=data,
         )
         run = Experiment(directory, options)
@@ -78,6 +82,10 @@ def reproduce(
 
 def _run(run: Experiment, jobs: int) -> None:
     typer.echo(f"run {run.directory.name}  ({run.directory})")
+    if run.options.replica:
+        from cdistrim.experiment.studies import REPLICA_WARNING
+
+        typer.echo(f"warning: {REPLICA_WARNING}", err=True)
     if any(run.result(arm) is None for arm in run.arms):
         _run_missing(run, jobs)
 

@@ -56,6 +56,8 @@ def command_of(experiment: Experiment) -> str:
         parts += ["--seeds", str(len(options.seeds))]
     if options.seeds[0] != 1:
         parts += ["--first-seed", str(options.seeds[0])]
+    if options.replica:
+        parts.append("--replica")
     if options.cycles:
         parts += ["--cycles", str(options.cycles)]
     for number in options.scenarios:

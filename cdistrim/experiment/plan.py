@@ -23,6 +23,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cdistrim.data.balance import zoom_copies
 from cdistrim.data.cases import CaseSet
 from cdistrim.data.split import Split
 from cdistrim.errors import ConfigurationError, UsageError
@@ -31,6 +32,7 @@ from cdistrim.experiment.paper import CENTRAL
 from cdistrim.experiment.scenarios import Scenario, deal
 from cdistrim.experiment.studies import STUDIES, Study
 from cdistrim.site import write_atomically
+from cdistrim.spec import BalanceSpec
 
 __all__ = [
     "Arm",
@@ -56,6 +58,7 @@ class ExperimentOptions(BaseModel):
     scenarios: tuple[int, ...] = ()
     cycles: Annotated[int, Field(ge=0, le=100)] = 0
     quick: bool = False
+    replica: bool = False
     data: Path | None = None
 
     @model_validator(mode="after")
@@ -196,7 +199,9 @@ class Experiment:
     def study(self) -> Study:
         """What is reproduced."""
         study = STUDIES[self.options.study]
-        return study.quick() if self.options.quick else study
+        if self.options.quick:
+            study = study.quick()
+        return study.replica() if self.options.replica else study
 
     @property
     def scenarios(self) -> Mapping[int, Scenario]:
@@ -217,8 +222,9 @@ class Experiment:
 
     @cached_property
     def cases(self) -> CaseSet:
-        """All cases of the study."""
-        return self.study.load(self.study.model, self.options.data)
+        """All cases of the study; of a replica with the paper's copies already among them."""
+        cases = self.study.load(self.study.model, self.options.data)
+        return zoom_copies(cases, BalanceSpec(), seed=0) if self.options.replica else cases
 
     def split(self, arm: Arm) -> Split:
         """Who has which patients. Central training pools what any scenario's partners have."""

@@ -11,9 +11,14 @@ from cdistrim.experiment.names import StudyName
 from cdistrim.experiment.paper import IRIS_TABLE, LUNG_TABLE, Printed
 from cdistrim.experiment.scenarios import IRIS_SCENARIOS, LUNG_SCENARIOS, Scenario
 from cdistrim.presets import PRESETS, PresetName
-from cdistrim.spec import ModelSpec, TrainingSpec, VotingSpec
+from cdistrim.spec import ModelSpec, PolicyName, TrainingSpec, VotingSpec
 
-__all__ = ["STUDIES", "Study"]
+__all__ = ["REPLICA_WARNING", "STUDIES", "Study"]
+
+REPLICA_WARNING = (
+    "A replica: classes were balanced with copies before the split, as in the paper, so copies of "
+    "one patient are on both sides of it. Its AUCs are too good and its intervals too narrow."
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,27 @@ class Study:
             cycles=2,
             voting=self.voting.model_copy(update={"min_cases_per_class": 2, "alpha": 0.001}),
             holdout=0.5,
+        )
+
+    def replica(self) -> Study:
+        """As the paper does it, where the paper says how: to be compared with, not to be relied on.
+
+        One cycle with as many passes; any lower AUC is voted down; the larger class alone is
+        augmented. The smaller one was supplemented with copies before the split (see
+        :attr:`~cdistrim.experiment.plan.Experiment.cases`), so copies of a test patient are trained
+        on.
+        """
+        balance = self.training.balance.model_copy(
+            update={"zoom_copies": False, "augment_majority": True, "augment_minority": False}
+        )
+        epochs = self.training.epochs * self.cycles
+        return replace(
+            self,
+            training=self.training.model_copy(update={"epochs": epochs, "balance": balance}),
+            cycles=1,
+            voting=self.voting.model_copy(update={"policy": PolicyName.STRICT, "auc_floor": 0.0}),
+            calibration=0,
+            caveats=(REPLICA_WARNING, *self.caveats),
         )
 
     @property

@@ -10,6 +10,7 @@ from cdistrim.errors import ConfigurationError, UsageError
 from cdistrim.experiment.names import StudyName
 from cdistrim.experiment.plan import Arm, ArmResult, Experiment, ExperimentOptions
 from cdistrim.experiment.studies import STUDIES
+from cdistrim.spec import PolicyName
 
 IRIS = ExperimentOptions(study=StudyName.IRIS, seeds=(3, 4))
 
@@ -97,3 +98,17 @@ def test_every_study_deals_out_its_patients_for_every_scenario(tmp_path: Path) -
                     evaluators += counts.min() >= run.study.voting.min_cases_per_class
                 # The contract asks for two, or nothing could be voted on.
                 assert evaluators >= 2, (study.name, quick, number)
+
+
+def test_a_replica_has_the_papers_order_of_things_and_says_what_that_does(tmp_path: Path) -> None:
+    options = ExperimentOptions(study=StudyName.NODULES, seeds=(1,), replica=True, quick=True)
+    run = Experiment(tmp_path, options)
+    plain = Experiment(tmp_path, options.model_copy(update={"replica": False}))
+    assert run.cycles == 1
+    assert run.study.training.epochs == plain.study.training.epochs * plain.cycles
+    assert run.study.voting.policy is PolicyName.STRICT
+    assert "copies of one patient are on both sides" in run.study.caveats[0]
+    assert run.cases.counts()[0] == run.cases.counts()[1] > min(plain.cases.counts())
+    copies = {one for one in run.cases.ids if "+" in one}
+    assert len(copies) == len(run.cases) - len(plain.cases) > 0
+    assert not any("+" in one for one in plain.cases.ids)
