@@ -169,6 +169,7 @@ def _markdown(results: Results, figures: Iterable[Path]) -> str:
     lines = [
         f"# {study.title}",
         made,
+        *experiment.loaded.notes,
         f"## The paper's table {table}, and ours",
         "\n".join(
             [

@@ -30,7 +30,7 @@ from cdistrim.errors import ConfigurationError, UsageError
 from cdistrim.experiment.names import StudyName
 from cdistrim.experiment.paper import CENTRAL
 from cdistrim.experiment.scenarios import Scenario, deal
-from cdistrim.experiment.studies import STUDIES, Study
+from cdistrim.experiment.studies import STUDIES, Loaded, Study
 from cdistrim.site import write_atomically
 from cdistrim.spec import BalanceSpec
 
@@ -180,7 +180,7 @@ class Experiment:
             UsageError: A scenario does not exist.
             ConfigurationError: Nothing can be written there.
         """
-        known = [one.number for one in self.study.scenarios]
+        known = [one.number for one in self._asked_for.scenarios]
         if unknown := set(self.options.scenarios) - set(known):
             raise UsageError(
                 f"{self.options.study} has no scenario {min(unknown)} here.",
@@ -197,7 +197,11 @@ class Experiment:
 
     @cached_property
     def study(self) -> Study:
-        """What is reproduced."""
+        """What is reproduced, with the sizes that there are cases for."""
+        return self._asked_for.sized(len(self.cases))
+
+    @cached_property
+    def _asked_for(self) -> Study:
         study = STUDIES[self.options.study]
         if self.options.quick:
             study = study.quick()
@@ -223,8 +227,18 @@ class Experiment:
     @cached_property
     def cases(self) -> CaseSet:
         """All cases of the study; of a replica with the paper's copies already among them."""
-        cases = self.study.load(self.study.model, self.options.data)
+        cases = self.loaded.cases
         return zoom_copies(cases, BalanceSpec(), seed=0) if self.options.replica else cases
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """All cases as they were read, and notes on them.
+
+        Raises:
+            UsageError: The study needs a directory, and there is none.
+            DataError: The cases can't be read.
+        """
+        return self._asked_for.load(self._asked_for.model, self.options.data)
 
     def split(self, arm: Arm) -> Split:
         """Who has which patients. Central training pools what any scenario's partners have."""

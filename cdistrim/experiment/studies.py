@@ -11,14 +11,23 @@ from cdistrim.experiment.names import StudyName
 from cdistrim.experiment.paper import IRIS_TABLE, LUNG_TABLE, Printed
 from cdistrim.experiment.scenarios import IRIS_SCENARIOS, LUNG_SCENARIOS, Scenario
 from cdistrim.presets import PRESETS, PresetName
+from cdistrim.report.wording import plural
 from cdistrim.spec import ModelSpec, PolicyName, TrainingSpec, VotingSpec
 
-__all__ = ["REPLICA_WARNING", "STUDIES", "Study"]
+__all__ = ["REPLICA_WARNING", "STUDIES", "Loaded", "Study"]
 
 REPLICA_WARNING = (
     "A replica: classes were balanced with copies before the split, as in the paper, so copies of "
     "one patient are on both sides of it. Its AUCs are too good and its intervals too narrow."
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """All cases of a study, and what there is to say about them; sentences that name nobody."""
+
+    cases: CaseSet
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ class Study:
         printed: What the paper reports, by scenario; 0 is central.
         classes: Names of the classes that stand in the table: one for a binary task.
         load: Reads all cases from a directory, or from installed packages where that is None.
+        in_proportion: Whether sizes follow the number of usable cases, where those are not the
+            paper's; else the study has as many as the paper says.
         caveats: What the results do not show; printed with them.
     """
 
@@ -56,8 +67,17 @@ class Study:
     calibration: int
     printed: Mapping[int, tuple[Printed, ...]]
     classes: tuple[str, ...]
-    load: Callable[[ModelSpec, Path | None], CaseSet]
+    load: Callable[[ModelSpec, Path | None], Loaded]
     caveats: tuple[str, ...]
+    in_proportion: bool = False
+
+    def sized(self, cases: int) -> Study:
+        """The study for this number of cases: a fifth is the test set, as in the paper."""
+        if not self.in_proportion or cases >= self.patients + self.test + self.calibration:
+            return self
+        test = round(cases * self.test / (self.patients + self.test))
+        scenarios = tuple(one.scaled(cases - test) for one in self.scenarios)
+        return replace(self, scenarios=scenarios, test=test, calibration=0)
 
     def quick(self) -> Study:
         """The same in a minute: few patients and turns. Shows that it runs, nothing else."""
@@ -101,17 +121,22 @@ class Study:
         return self.scenarios[0].patients
 
 
-def _load_nodules(model: ModelSpec, directory: Path | None) -> CaseSet:
+def _load_nodules(model: ModelSpec, directory: Path | None) -> Loaded:
     from cdistrim.data.lidc import DATABASE, default_cache, load_lidc
 
     database = directory / DATABASE if directory is not None else None
-    return load_lidc(model.shape, cache=default_cache(), database=database)
+    cases = load_lidc(model.shape, cache=default_cache(), database=database)
+    note = (
+        f"{plural(len(cases), 'patient')} have a nodule with two readings or more whose mean says "
+        "benign or malignant; of several the largest counts."
+    )
+    return Loaded(cases, (note,))
 
 
-def _load_iris(_model: ModelSpec, _directory: Path | None) -> CaseSet:
+def _load_iris(_model: ModelSpec, _directory: Path | None) -> Loaded:
     from cdistrim.data.iris import load_iris
 
-    return load_iris()
+    return Loaded(load_iris())
 
 
 _VOTING = VotingSpec(alpha=0.05, min_cases_per_class=10)
