@@ -1,0 +1,9 @@
+"""Images and regions in them, out of the formats that hospitals have, and volumes out of both.
+
+Readers take hostile and broken files: whatever is wrong with one is a
+:class:`~cdistrim.data.scan.CaseExcluded`, and nothing out of it is said, warned of or logged.
+"""
+
+from cdistrim.data.imaging.series import read_series
+
+__all__ = ["read_series"]
