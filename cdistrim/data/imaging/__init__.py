@@ -4,6 +4,7 @@ Readers take hostile and broken files: whatever is wrong with one is a
 :class:`~cdistrim.data.scan.CaseExcluded`, and nothing out of it is said, warned of or logged.
 """
 
+from cdistrim.data.imaging.cropping import crop, crop_mask
 from cdistrim.data.imaging.series import read_series
 
-__all__ = ["read_series"]
+__all__ = ["crop", "crop_mask", "read_series"]
