@@ -218,6 +218,7 @@ def save(
 ) -> Path:
     """Write an object; a bare one has neither preamble nor meta information."""
     if bare:
+        one = Dataset(one)
         one.save_as(path, implicit_vr=syntax.is_implicit_VR, little_endian=True)
         return path
     one.file_meta = FileMetaDataset()

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Contour", "Grid", "coverage"]
+__all__ = ["Contour", "Grid", "coverage", "even_odd"]
 
 SAMPLES = 3
 """Points per voxel and in-plane axis at which a polygon is tested: 3 x 3 a voxel."""
+EDGES_AT_A_TIME = 1 << 13
+"""Each may cross every row, which takes memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ def coverage(contours: Sequence[Contour], grid: Grid, *, slab: float) -> NDArray
         return np.zeros(grid.shape)
     heights = np.unique([contour.z for contour in contours])
     nx, ny, _ = grid.shape
-    masks = _even_odd(contours, grid)
+    masks = _inside_each(contours, grid)
     inside = np.zeros((len(heights), ny * SAMPLES, nx * SAMPLES), dtype=bool)
     holes = np.zeros_like(inside)
     for contour, mask in zip(contours, masks, strict=True):
@@ -86,24 +88,55 @@ def _slab_shares(heights: NDArray[np.float64], grid: Grid, slab: float) -> NDArr
     return shares
 
 
-def _even_odd(contours: Sequence[Contour], grid: Grid) -> NDArray[np.bool_]:
-    """(contours, y, x) of sample points inside each polygon.
-
-    Every edge toggles, on every row of samples that it crosses, all samples to its right; a
-    running parity along the row is then the even-odd rule for all polygons at once.
-    """
-    columns, rows = grid.shape[0] * SAMPLES, grid.shape[1] * SAMPLES
+def _inside_each(contours: Sequence[Contour], grid: Grid) -> NDArray[np.bool_]:
+    """(contours, y, x) of sample points inside each polygon."""
     scale = SAMPLES / np.array(grid.voxel[:2])
-    starts, ends, owners = [], [], []
-    for number, contour in enumerate(contours):
-        # Sample i lies at i + 0.5 of these units; the shift puts it on the integer i.
-        points = (contour.points - np.array(grid.origin[:2])) * scale - 0.5
-        starts.append(points)
-        ends.append(np.roll(points, -1, axis=0))
-        owners.append(np.full(len(points), number))
-    (x0, y0), (x1, y1) = np.concatenate(starts).T, np.concatenate(ends).T
-    owner = np.concatenate(owners)
+    # Sample i lies at i + 0.5 of these units; the shift puts it on the integer i.
+    polygons = [(one.points - np.array(grid.origin[:2])) * scale - 0.5 for one in contours]
+    samples = (grid.shape[1] * SAMPLES, grid.shape[0] * SAMPLES)
+    return even_odd(polygons, range(len(polygons)), (len(polygons), *samples))
 
+
+def even_odd(
+    polygons: Sequence[NDArray[np.float64]], layers: Sequence[int], shape: tuple[int, int, int]
+) -> NDArray[np.bool_]:
+    """Which points of a grid lie inside of polygons, by the even-odd rule.
+
+    Every edge toggles, on every row that it crosses, all points to its right; a running parity
+    along the row is then the rule for all polygons at once. Several polygons of one layer follow it
+    together: one inside of another is a hole.
+
+    Args:
+        polygons: Each of shape (m, 2): x and y of its corners; the grid's points are the integers.
+        layers: Of each polygon.
+        shape: (layers, rows, columns): rows count y, columns x.
+
+    Returns:
+        Shape ``shape``. A polygon with fewer than three corners covers nothing.
+    """
+    count, rows, columns = shape
+    starts = np.concatenate([*polygons, np.empty((0, 2))])
+    ends = np.concatenate([*(np.roll(one, -1, axis=0) for one in polygons), np.empty((0, 2))])
+    owners = np.repeat(np.asarray(layers, dtype=np.intp), [len(one) for one in polygons])
+    toggles = np.zeros(count * rows * (columns + 1), dtype=np.intp)
+    for begin in range(0, len(starts), EDGES_AT_A_TIME):
+        part = slice(begin, begin + EDGES_AT_A_TIME)
+        flat = _crossings(starts[part], ends[part], owners[part], rows, columns)
+        toggles += np.bincount(flat, minlength=len(toggles))
+    parity = np.cumsum(toggles.reshape(count, rows, columns + 1), axis=2) % 2
+    inside: NDArray[np.bool_] = parity[:, :, :columns] == 1
+    return inside
+
+
+def _crossings(
+    starts: NDArray[np.float64],
+    ends: NDArray[np.float64],
+    owners: NDArray[np.intp],
+    rows: int,
+    columns: int,
+) -> NDArray[np.intp]:
+    """Where each edge crosses a row: the first point to its right, as a flat index."""
+    (x0, y0), (x1, y1) = starts.T, ends.T
     first = np.clip(np.ceil(np.minimum(y0, y1)), 0, rows).astype(np.intp)
     after = np.clip(np.ceil(np.maximum(y0, y1)), 0, rows).astype(np.intp)
     crossed = after - first
@@ -111,9 +144,5 @@ def _even_odd(contours: Sequence[Contour], grid: Grid) -> NDArray[np.bool_]:
     row = np.arange(len(edge)) - np.repeat(np.cumsum(crossed) - crossed, crossed) + first[edge]
     x = x0[edge] + (row - y0[edge]) * (x1[edge] - x0[edge]) / (y1[edge] - y0[edge])
     column = np.clip(np.ceil(x), 0, columns).astype(np.intp)
-
-    flat = (owner[edge] * rows + row) * (columns + 1) + column
-    toggles = np.bincount(flat, minlength=len(contours) * rows * (columns + 1))
-    parity = np.cumsum(toggles.reshape(len(contours), rows, columns + 1), axis=2) % 2
-    inside: NDArray[np.bool_] = parity[:, :, :columns] == 1
-    return inside
+    flat: NDArray[np.intp] = (owners[edge] * rows + row) * (columns + 1) + column
+    return flat

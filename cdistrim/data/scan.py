@@ -51,6 +51,7 @@ class Exclusion(Enum):
     UNEVEN_SLICES = "slices of the scan are not evenly spaced, or not parallel"
     CONTRADICTORY_SCAN = "files of the scan contradict each other"
     NO_REGION = "no region of the wanted name"
+    SEVERAL_REGIONS = "several regions of the wanted name"
     BROKEN_REGION = "the region can't be read"
     EMPTY_REGION = "the region is empty, or lies outside of the scan"
     OTHER_FRAME = "scan and region are in different coordinate systems"

@@ -6,5 +6,6 @@ Readers take hostile and broken files: whatever is wrong with one is a
 
 from cdistrim.data.imaging.cropping import crop, crop_mask
 from cdistrim.data.imaging.series import read_series
+from cdistrim.data.imaging.structures import read_structure
 
-__all__ = ["crop", "crop_mask", "read_series"]
+__all__ = ["crop", "crop_mask", "read_series", "read_structure"]
