@@ -5,7 +5,20 @@ Readers take hostile and broken files: whatever is wrong with one is a
 """
 
 from cdistrim.data.imaging.cropping import crop, crop_mask
+from cdistrim.data.imaging.finding import FoundFiles, find_patient_files
+from cdistrim.data.imaging.patient_files import CtSeries, PatientFiles, RegionFile, RegionKind
 from cdistrim.data.imaging.series import read_series
 from cdistrim.data.imaging.structures import read_structure
 
-__all__ = ["crop", "crop_mask", "read_series", "read_structure"]
+__all__ = [
+    "CtSeries",
+    "FoundFiles",
+    "PatientFiles",
+    "RegionFile",
+    "RegionKind",
+    "crop",
+    "crop_mask",
+    "find_patient_files",
+    "read_series",
+    "read_structure",
+]

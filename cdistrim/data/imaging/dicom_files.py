@@ -32,6 +32,7 @@ __all__ = [
     "items",
     "numbers",
     "parse",
+    "refuse_deflated",
     "text",
 ]
 
@@ -59,14 +60,22 @@ def parse(file: Path) -> FileDataset:
     content = read_regular(file, MAX_FILE + 1)
     if len(content) > MAX_FILE:
         raise UnreadableError(f"a file of more than {MAX_FILE} bytes")
-    # Asked before pydicom reads on: a deflated file may become a thousand times as large.
-    if DeflatedExplicitVRLittleEndian.encode() + b"\0" in content[:_META]:
-        raise UnreadableError("a deflated file")
+    refuse_deflated(content)
     dataset = dcmread(io.BytesIO(content), force=True)
     _require_whole(dataset)
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = _assumed_syntax(dataset)
     return dataset
+
+
+def refuse_deflated(content: bytes) -> None:
+    """Before pydicom reads on: a deflated file may become a thousand times as large.
+
+    Raises:
+        UnreadableError: It is one.
+    """
+    if DeflatedExplicitVRLittleEndian.encode() in content[:_META]:
+        raise UnreadableError("a deflated file")
 
 
 def text(dataset: Dataset, keyword: str) -> str:
