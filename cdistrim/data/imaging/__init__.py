@@ -6,7 +6,9 @@ Readers take hostile and broken files: whatever is wrong with one is a
 
 from cdistrim.data.imaging.cropping import crop, crop_mask
 from cdistrim.data.imaging.finding import FoundFiles, find_patient_files
+from cdistrim.data.imaging.nifti import read_image, read_mask
 from cdistrim.data.imaging.patient_files import CtSeries, PatientFiles, RegionFile, RegionKind
+from cdistrim.data.imaging.segmentation import read_segmentation
 from cdistrim.data.imaging.series import read_series
 from cdistrim.data.imaging.structures import read_structure
 
@@ -19,6 +21,9 @@ __all__ = [
     "crop",
     "crop_mask",
     "find_patient_files",
+    "read_image",
+    "read_mask",
+    "read_segmentation",
     "read_series",
     "read_structure",
 ]

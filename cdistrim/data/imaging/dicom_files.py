@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset, FileDataset, dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.uid import (
@@ -25,6 +28,7 @@ from cdistrim.files import read_regular
 __all__ = [
     "CT_IMAGE",
     "MAX_FILE",
+    "MAX_SIDE",
     "MAX_VOXELS",
     "RT_STRUCTURE_SET",
     "SEGMENTATION",
@@ -32,6 +36,7 @@ __all__ = [
     "items",
     "numbers",
     "parse",
+    "plane_axes",
     "refuse_deflated",
     "text",
 ]
@@ -46,6 +51,10 @@ MAX_FILE = 1 << 30
 MAX_VOXELS = 1 << 29
 """Upper bound of a scan: 512 x 512 x 2048."""
 
+MAX_SIDE = 8192
+"""Upper bound of rows and of columns."""
+
+_ORTHOGONAL = 1e-3
 _UNDEFINED = 0xFFFFFFFF
 _META = 4096
 
@@ -119,6 +128,27 @@ def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
     """The items of a sequence; none if it is not there."""
     return list(dataset.get(keyword) or ())
+
+
+def plane_axes(orientation: Sequence[float], spacing: Sequence[float]) -> NDArray[np.float64]:
+    """Shape (3, 2): steps to the next column and to the next row, mm.
+
+    Args:
+        orientation: ImageOrientationPatient, six direction cosines.
+        spacing: PixelSpacing: distance of rows, distance of columns, mm.
+
+    Raises:
+        UnreadableError: The directions are not orthogonal unit vectors, or a distance is not
+            positive.
+    """
+    directions = np.array(orientation, dtype=np.float64).reshape(2, 3)
+    if np.abs(directions @ directions.T - np.eye(2)).max() > _ORTHOGONAL:
+        raise UnreadableError("ImageOrientationPatient is no pair of orthogonal unit vectors")
+    rows, columns = spacing
+    if not (0 < rows < 1000 and 0 < columns < 1000):
+        raise UnreadableError(f"PixelSpacing is {rows:g} and {columns:g} mm")
+    axes: NDArray[np.float64] = directions.T * np.array([columns, rows])
+    return axes
 
 
 def _require_whole(dataset: Dataset) -> None:

@@ -17,22 +17,20 @@ from pydicom import Dataset, FileDataset
 
 from cdistrim.data.imaging.dicom_files import (
     CT_IMAGE,
+    MAX_SIDE,
     MAX_VOXELS,
     integer,
     numbers,
     parse,
+    plane_axes,
     text,
 )
 from cdistrim.data.imaging.guard import UnreadableError, excluding
 from cdistrim.data.imaging.slice_stack import stack
 from cdistrim.data.scan import CaseExcluded, Exclusion, Scan
 
-__all__ = ["is_ct_slice", "plane_axes", "read_series"]
+__all__ = ["is_ct_slice", "read_series"]
 
-MAX_SIDE = 8192
-"""Upper bound of rows and of columns."""
-
-_ORTHOGONAL = 1e-3
 _PARALLEL = 1e-3
 _OTHER_ORIENTATION = 0.1
 _SAME_SPACING = 1e-3
@@ -111,27 +109,6 @@ def is_ct_slice(dataset: Dataset) -> bool:
     if text(dataset, "Modality") != "CT":
         return False
     return "LOCALIZER" not in str(dataset.get("ImageType", "")).upper()
-
-
-def plane_axes(orientation: Sequence[float], spacing: Sequence[float]) -> NDArray[np.float64]:
-    """Shape (3, 2): steps to the next column and to the next row, mm.
-
-    Args:
-        orientation: ImageOrientationPatient, six direction cosines.
-        spacing: PixelSpacing: distance of rows, distance of columns, mm.
-
-    Raises:
-        UnreadableError: The directions are not orthogonal unit vectors, or a distance is not
-            positive.
-    """
-    directions = np.array(orientation, dtype=np.float64).reshape(2, 3)
-    if np.abs(directions @ directions.T - np.eye(2)).max() > _ORTHOGONAL:
-        raise UnreadableError("ImageOrientationPatient is no pair of orthogonal unit vectors")
-    rows, columns = spacing
-    if not (0 < rows < 1000 and 0 < columns < 1000):
-        raise UnreadableError(f"PixelSpacing is {rows:g} and {columns:g} mm")
-    axes: NDArray[np.float64] = directions.T * np.array([columns, rows])
-    return axes
 
 
 def _read_slice(dataset: FileDataset) -> _Slice:

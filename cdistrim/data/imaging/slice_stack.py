@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cdistrim.data.scan import CaseExcluded, Exclusion
 
-__all__ = ["SliceStack", "stack"]
+__all__ = ["EVENNESS", "SliceStack", "stack", "straight_line"]
 
 DOUBLED_MM = 0.01
 """Slices nearer than this lie at the same place."""
@@ -59,12 +59,8 @@ def stack(positions: NDArray[np.float64], normal: NDArray[np.float64]) -> SliceS
         raise CaseExcluded(Exclusion.CONTRADICTORY_SCAN, f"{doubled} at places of others")
     places = _places(gaps)
     last = int(places[-1])
-    placed = positions[order]
-    # A straight line through all of them: two rounded ones would pass their rounding on.
-    centred = places - places.mean()
-    step = centred @ placed / (centred @ centred)
-    origin = placed.mean(axis=0) - places.mean() * step
-    astray = np.linalg.norm(placed - origin - places[:, None] * step, axis=1)
+    origin, step = straight_line(positions[order], places)
+    astray = np.linalg.norm(positions[order] - origin - places[:, None] * step, axis=1)
     if astray.max() > EVENNESS * np.linalg.norm(step):
         raise CaseExcluded(
             Exclusion.UNEVEN_SLICES, f"distances from {gaps.min():.2f} to {gaps.max():.2f} mm"
@@ -75,6 +71,20 @@ def stack(positions: NDArray[np.float64], normal: NDArray[np.float64]) -> SliceS
             f"{missing} of {last + 1}; the largest gap is {gaps.max():.2f} mm",
         )
     return SliceStack(order.astype(np.intp), origin, step)
+
+
+def straight_line(
+    positions: NDArray[np.float64], places: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Place 0 and the step to place 1, by least squares: single positions are rounded.
+
+    Args:
+        positions: Shape (n, 3), mm.
+        places: Shape (n,), not all equal.
+    """
+    centred = places - places.mean()
+    step: NDArray[np.float64] = centred @ positions / (centred @ centred)
+    return positions.mean(axis=0) - places.mean() * step, step
 
 
 def _places(gaps: NDArray[np.float64]) -> NDArray[np.float64]:
