@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
@@ -108,9 +108,14 @@ def problem_of(error: ValidationError, kind: type[BaseModel]) -> tuple[str, str]
         kind: Of what: says which names there are.
     """
     first = error.errors(include_url=False, include_input=False)[_first(error)]
-    where = ".".join(str(part) for part in first["loc"])
+    where = ".".join(_place(first["loc"], kind))
     told = first["msg"].removeprefix("Value error, ").removesuffix(".")
     told = _IN_OUR_WORDS.get(first["type"], told)
+    if first["type"].startswith("union_tag"):
+        context = first["ctx"]
+        where = f"{where}.{context['discriminator']}".replace("'", "")
+        tags = context.get("expected_tags")
+        told = f"it has to be one of {tags}" if tags else _IN_OUR_WORDS["missing"]
     nearest = _nearest(where, list(_names(kind))) if first["type"] == "extra_forbidden" else ""
     return where, f"{told}; the nearest is {nearest}" if nearest else told
 
@@ -138,8 +143,36 @@ def _names(kind: type[BaseModel], before: str = "") -> Iterator[str]:
     """Names of all settings, those inside of others with their place: ``voting.margin``."""
     for name, field in kind.model_fields.items():
         yield before + name
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _names(field.annotation, f"{before}{name}.")
+        for inner in _models_in(field.annotation):
+            yield from _names(inner, f"{before}{name}.")
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    """The objects that a setting may be: itself, or the alternatives of a choice."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def _place(location: tuple[int | str, ...], kind: type[BaseModel]) -> list[str]:
+    """Names and numbers that lead to a value, without the tags that pydantic puts between them."""
+    place: list[str] = []
+    kinds = [kind]
+    for part in location:
+        if len(kinds) > 1 and (chosen := [one for one in kinds if part in _tags(one)]):
+            kinds = chosen
+            continue
+        place.append(str(part))
+        fields = [one.model_fields[str(part)] for one in kinds if str(part) in one.model_fields]
+        # An element of a list is of the kind that the list is of.
+        kinds = [m for field in fields for m in _models_in(field.annotation)] if fields else kinds
+    return place
+
+
+def _tags(kind: type[BaseModel]) -> set[object]:
+    """Values of fields that may have one value only."""
+    annotations = [field.annotation for field in kind.model_fields.values()]
+    return {get_args(one)[0] for one in annotations if len(get_args(one)) == 1}
 
 
 def _nearest(where: str, names: list[str]) -> str:

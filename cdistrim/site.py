@@ -6,7 +6,8 @@
       site.json          settings (no secrets)
       passphrase         unlocks the keys; 0600; may come from elsewhere, see `site_keys`
       keys/              account and sealing key, encrypted
-      data/              train.npz, holdout.npz, salts.json, commitments: never leave this directory
+      data/              train.npz, holdout.npz, salts.json, commitments, and what `cdistrim data
+                         prepare` keeps (docs/data.md): never leave this directory
       memory/            scores of models, objects found whole: spares work, can be deleted
       approved/          one empty file a campaign spec that the local operator approved, by hash
       refused/           the same for those that he refused
@@ -37,6 +38,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 from pydantic import Field, ValidationError
 
 from cdistrim.accelerator import Accelerator
+from cdistrim.data.sources.settings import DataSettings
 from cdistrim.errors import ConfigurationError, UsageError
 from cdistrim.handwritten import MAX_FILE
 from cdistrim.ledger.interface import MAX_FEE_GWEI, NAME_PATTERN, NAME_RULE, Confirmations
@@ -91,7 +93,8 @@ class SiteSettings(Settings):
     the contract's first: events are read from there. ``max_fee_gwei`` is the highest fee per unit
     of gas, in gwei, that a transaction of this site may offer. ``checkpoint_seconds`` is how long a
     training goes on at least between two checkpoints, in seconds; with 0 there is one after each
-    batch but an epoch's last. ``accelerator`` is what the site trains and measures on.
+    batch but an epoch's last. ``accelerator`` is what the site trains and measures on. ``data``
+    says where its cases come from; None where sets of cases are put into its directory by hand.
     """
 
     name: Annotated[str, matching(NAME_PATTERN, NAME_RULE)]
@@ -105,6 +108,7 @@ class SiteSettings(Settings):
     max_fee_gwei: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = MAX_FEE_GWEI
     checkpoint_seconds: Annotated[float, Field(ge=0, le=24 * 3600)] = 60.0
     accelerator: Accelerator = Accelerator.AUTO
+    data: DataSettings | None = None
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:

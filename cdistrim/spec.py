@@ -29,6 +29,7 @@ __all__ = [
     "PolicyName",
     "PreprocessingSpec",
     "Schedule",
+    "Seed",
     "TrainingSpec",
     "VotingMode",
     "VotingSpec",
@@ -227,6 +228,10 @@ class GenesisSpec(_Frozen):
 class CampaignSpec(_Frozen):
     """Everything that fixes a campaign. Partners are named by their ledger names, in order.
 
+    ``preprocessing`` is how all partners make volumes of scans; None where they did not agree on
+    that here, e.g. for rows of a table. A site whose volumes were made in another way does not take
+    part.
+
     ``docs/campaign.md`` explains each field.
     """
 
@@ -236,6 +241,7 @@ class CampaignSpec(_Frozen):
     order: tuple[Name, ...]
     cycles: Annotated[int, Field(ge=1, le=100)] = 1
     model: ModelSpec = ModelSpec()
+    preprocessing: PreprocessingSpec | None = None
     training: TrainingSpec = TrainingSpec()
     voting: VotingSpec = VotingSpec()
     deadlines: DeadlineSpec = DeadlineSpec()

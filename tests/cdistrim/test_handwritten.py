@@ -5,8 +5,10 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import Field
 
 from cdistrim.coordinator import Coordinator
 from cdistrim.errors import ConfigurationError
@@ -18,6 +20,46 @@ from cdistrim.site import Site
 class Place(Settings):
     name: str
     inner: dict[str, int] | None = None
+
+
+class First(Settings):
+    kind: Literal["first"]
+    width: int
+
+
+class Second(Settings):
+    kind: Literal["second"]
+    height: int
+    first: First | None = None
+
+
+class Choice(Settings):
+    chosen: Annotated[First | Second, Field(discriminator="kind")] | None = None
+    several: tuple[First, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("document", "where", "what"),
+    [
+        ('{"chosen": {"kind": "third"}}', "chosen.kind", "one of 'first', 'second'"),
+        ('{"chosen": {"width": 1}}', "chosen.kind", "it is missing"),
+        ('{"chosen": {"kind": "first", "width": "1"}}', "chosen.width", "whole number"),
+        ('{"chosen": {"kind": "second", "hight": 1}}', "chosen.hight", "nearest is chosen.height"),
+        (
+            '{"chosen": {"kind": "second", "height": 1, "first": {"kind": "first", "width": "1"}}}',
+            "chosen.first.width",
+            "whole number",
+        ),
+        ('{"several": [{"kind": "first", "width": "1"}]}', "several.0.width", "whole number"),
+    ],
+)
+def test_what_is_wrong_in_one_of_several_alternatives_is_told_by_its_place(
+    document: str, where: str, what: str
+) -> None:
+    with pytest.raises(NotUnderstood) as refused:
+        understand(document.encode(), Choice)
+    assert refused.value.where == where
+    assert what in refused.value.what
 
 
 def directory(path: Path) -> None:

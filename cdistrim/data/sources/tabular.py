@@ -1,0 +1,128 @@
+"""Rows of a table: one patient a row, features as volumes of shape (features, 1, 1)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from cdistrim.data.scan import CaseExcluded, Exclusion
+from cdistrim.data.sources.interface import (
+    Crop,
+    LeftOut,
+    Listing,
+    PendingCase,
+    Plan,
+    Shape,
+    row_plan,
+)
+from cdistrim.data.sources.settings import TabularSettings
+from cdistrim.data.sources.table import Row, number, read_table
+from cdistrim.spec import PreprocessingSpec
+
+__all__ = ["RowRecipe", "TabularSource", "class_of"]
+
+
+@dataclass(frozen=True)
+class RowRecipe:
+    """A row's features, scaled.
+
+    Args:
+        values: In the model's order, as they are given to it.
+    """
+
+    values: tuple[float, ...] = field(repr=False)
+
+    def digest(self) -> bytes:
+        """SHA-256 of the scaled values, 32 bytes."""
+        return hashlib.sha256(np.array(self.values, dtype="<f8").tobytes()).digest()
+
+    def build(self, plan: Plan) -> Crop:
+        """The row, of shape (features, 1, 1).
+
+        Raises:
+            CaseExcluded: A value does not fit into half precision.
+        """
+        with np.errstate(over="ignore"):
+            row = np.array(self.values).astype(np.float16)
+        if not np.isfinite(row).all():
+            raise CaseExcluded(Exclusion.MISSING_VALUE, "beyond 65504 after scaling")
+        return Crop(row.reshape(plan.shape))
+
+
+@dataclass(frozen=True)
+class TabularSource:
+    """Any CSV.
+
+    Args:
+        settings: Columns, classes, scales.
+        directory: What relative paths are relative to.
+    """
+
+    settings: TabularSettings
+    directory: Path
+    kind: str = "tabular"
+
+    @property
+    def classes(self) -> int:
+        """How many the labels tell apart."""
+        return len(set(self.settings.classes.values()))
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the columns, in the model's order."""
+        return tuple(feature.column for feature in self.settings.features)
+
+    def plan(self, shape: Shape | None, preprocessing: PreprocessingSpec | None) -> Plan:
+        """As :class:`~cdistrim.data.sources.interface.CaseSource`."""
+        return row_plan(len(self.settings.features), shape, preprocessing)
+
+    def list_cases(self) -> Listing:
+        """All patients; equal rows count once.
+
+        Raises:
+            DataError: The table can't be read, or lacks a column.
+        """
+        settings = self.settings
+        columns = list(dict.fromkeys([settings.patient, settings.label, *self.features]))
+        rows = read_table(
+            self.directory / settings.table,
+            columns,
+            encoding=settings.encoding,
+            delimiter=settings.delimiter,
+        )
+        distinct = {(tuple(row.cells.values()), row.surplus): row for row in reversed(rows)}
+        return Listing.of(self._entries(sorted(distinct.values(), key=lambda row: row.number)))
+
+    def _entries(self, rows: list[Row]) -> Iterator[PendingCase | LeftOut]:
+        settings = self.settings
+        for row in rows:
+            patient = row.patient(settings.patient)
+            try:
+                row.require_whole(settings.patient)
+                label = class_of(row.cells[settings.label], settings.classes)
+                values = tuple(
+                    (number(row.cells[one.column], Exclusion.MISSING_VALUE) - one.centre)
+                    / one.scale
+                    for one in settings.features
+                )
+                recipe = RowRecipe(values)
+                recipe.build(Plan((len(values), 1, 1), None))
+            except CaseExcluded as excluded:
+                yield LeftOut(patient, excluded)
+            else:
+                yield PendingCase(patient, label, recipe)
+
+
+def class_of(cell: str, classes: dict[str, int]) -> int:
+    """The class that a cell stands for.
+
+    Raises:
+        CaseExcluded: It is empty, or stands for none.
+    """
+    if cell not in classes:
+        raise CaseExcluded(Exclusion.BROKEN_LABEL, "of no class" if cell else "empty")
+    return classes[cell]
