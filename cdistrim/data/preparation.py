@@ -1,0 +1,256 @@
+"""``cdistrim data prepare``: a source's patients become a site's two sets of cases.
+
+1. The source lists its patients; who has no label, or is there twice, is left out.
+2. Each case gets a name under the site's secret (:mod:`cdistrim.data.case_names`).
+3. Volumes are built, each once: what was built from the same bytes lies in the cache.
+4. The site's own table and the report on who was left out are written.
+5. New patients are dealt out to the sets, which is written (:mod:`cdistrim.data.assignment`).
+6. Both sets are put in place in one step (:mod:`cdistrim.data.prepared`).
+
+A run that is killed at any point is finished by the next one, which arrives at the same bits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cdistrim.data.assignment import (
+    ASSIGNMENT_FILE,
+    Part,
+    assign,
+    read_assignment,
+    write_assignment,
+)
+from cdistrim.data.building import Made, make_cases
+from cdistrim.data.case_cache import FORMAT_VERSION
+from cdistrim.data.case_names import CaseNamer
+from cdistrim.data.case_table import CASES_FILE, EXCLUSIONS_FILE, Exclusions, case_table
+from cdistrim.data.cases import CaseSet
+from cdistrim.data.prepared import Prepared, put_in_place, refuse_other_sets, remove_former
+from cdistrim.data.scan import CaseExcluded, Exclusion
+from cdistrim.data.sources.interface import Listing
+from cdistrim.data.workplace import Workplace
+from cdistrim.errors import DataError
+from cdistrim.report.wording import plural
+from cdistrim.site import write_atomically
+from cdistrim.spec import CampaignSpec
+
+if TYPE_CHECKING:
+    from cdistrim.site import Site
+
+__all__ = ["Preparation", "prepare"]
+
+_LOCK = ".preparation.lock"
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a preparation made.
+
+    Args:
+        prepared: The sets, in figures.
+        exclusions: Who is in neither.
+        built: Cases that were built now; the others lay in the cache.
+        notes: What else was found, a sentence each.
+    """
+
+    prepared: Prepared
+    exclusions: Exclusions
+    built: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def held(self) -> float:
+        """Share of the usable cases that the hold-out has, in [0, 1]."""
+        train, holdout = sum(self.prepared.train), sum(self.prepared.holdout)
+        return holdout / (train + holdout)
+
+
+def prepare(
+    site: Site,
+    spec: CampaignSpec | None = None,
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    left_out: Callable[[Exclusions], None] = lambda _exclusions: None,
+) -> Preparation:
+    """Make a site's sets of cases out of its source.
+
+    Args:
+        site: The site; ``data`` in its settings names the source.
+        spec: An agreed one: shape and preprocessing are taken from it.
+        workers: Processes that read scans, at least 1.
+        progress: Called with cases done and cases in all.
+        left_out: Called once it is known who is, whatever fails afterwards.
+
+    Raises:
+        ConfigurationError: As of :meth:`Workplace.of`.
+        DataError: The source can't be read, no case of a class is usable, sets that were put there
+            by hand would be lost, another process prepares, or one that reads scans was ended.
+        KeyFileError: The secret of the cases' names is damaged.
+    """
+    place = Workplace.of(site, spec)
+    with _alone(place.data):
+        refuse_other_sets(place.data)
+        remove_former(place.data)
+        place.open_cache()
+        listing = place.list_cases()
+        namer = CaseNamer.of(place.data)
+        excluded = {namer.case_of(one.patient): one.excluded for one in listing.left_out}
+        made = _build(place, listing, namer, workers, progress)
+        excluded |= {case: one.excluded for case, one in made.items() if one.excluded}
+        usable = {
+            namer.case_of(one.patient): one.label
+            for one in listing.pending
+            if made[namer.case_of(one.patient)].crop is not None
+        }
+        exclusions = Exclusions(excluded)
+        parts = _deal_out(place, listing, namer, usable)
+        _write(place.data / CASES_FILE, case_table(listing, namer, parts, excluded))
+        _write(place.data / EXCLUSIONS_FILE, exclusions.document(len(usable)))
+        left_out(exclusions)
+        built = sum(one.crop is not None and not one.from_cache for one in made.values())
+        train, holdout = (
+            _set(place, usable, parts, made, part) for part in (Part.TRAIN, Part.HOLDOUT)
+        )
+        prepared = Prepared(
+            built=FORMAT_VERSION,
+            source=place.source.kind,
+            shape=place.plan.shape,
+            preprocessing=place.plan.preprocessing,
+            train=train.counts(place.source.classes),
+            holdout=holdout.counts(place.source.classes),
+            excluded=exclusions.counts,
+            train_digest=train.digest().hex(),
+            holdout_digest=holdout.digest().hex(),
+        )
+        put_in_place(place.data, train, holdout, prepared)
+    site.logger.info(
+        "data prepared: %d training, %d hold-out, %d left out", len(train), len(holdout),
+        len(excluded),
+    )  # fmt: skip
+    return Preparation(prepared, exclusions, built, listing.notes)
+
+
+def _build(
+    place: Workplace,
+    listing: Listing,
+    namer: CaseNamer,
+    workers: int,
+    progress: Callable[[int, int], None],
+) -> dict[str, Made]:
+    recipes = {namer.case_of(one.patient): one.recipe for one in listing.pending}
+    made: dict[str, Made] = {}
+
+    def told(case: str, one: Made) -> None:
+        made[case] = one
+        progress(len(made), len(recipes))
+
+    progress(0, len(recipes))
+    processes = 0 if place.source.features else max(1, workers)
+    make_cases(recipes, place.kitchen, workers=processes, told=told)
+    return _without_twins(made)
+
+
+def _without_twins(made: Mapping[str, Made]) -> dict[str, Made]:
+    """Leave out all patients who share their files: one of them could train and one vote."""
+    times = Counter(one.key for one in made.values() if one.crop is not None and one.key)
+    return {
+        case: Made(None, CaseExcluded(Exclusion.SAME_SCAN, f"{times[one.key]} patients"))
+        if times[one.key] > 1
+        else one
+        for case, one in made.items()
+    }
+
+
+def _deal_out(
+    place: Workplace, listing: Listing, namer: CaseNamer, usable: Mapping[str, int]
+) -> dict[str, Part]:
+    """The set of each usable case, which is written down before anything is trained on."""
+    path = place.data / ASSIGNMENT_FILE
+    former = read_assignment(path)
+    rank = {
+        namer.case_of(one.patient): namer.rank(one.patient, place.settings.seed)
+        for one in listing.pending
+    }
+    parts = assign(usable, former, holdout=place.settings.holdout, rank=rank)
+    try:
+        write_assignment(path, former | parts)
+    except OSError as error:
+        raise _unwritten(path, error) from None
+    return parts
+
+
+def _set(
+    place: Workplace,
+    usable: Mapping[str, int],
+    parts: Mapping[str, Part],
+    made: Mapping[str, Made],
+    part: Part,
+) -> CaseSet:
+    """One of the two sets, in the order of the cases' names.
+
+    Raises:
+        DataError: It has no case of a class.
+    """
+    name = "training set" if part is Part.TRAIN else "hold-out"
+    cases = sorted(case for case in usable if parts[case] is part)
+    try:
+        found = CaseSet(
+            np.stack([_volume(made[case]) for case in cases])[:, None]
+            if cases
+            else np.zeros((0, 1, *place.plan.shape), np.float16),
+            np.array([usable[case] for case in cases], dtype=np.int8),
+            tuple(cases),
+        )
+        found.require_classes(1, classes=place.source.classes)
+    except DataError as error:
+        raise DataError(
+            f"The {name}, of {plural(len(usable), 'usable case')} in all: {error.what}",
+            hint="See why the others are left out: data/exclusions.json, and data/cases.csv for "
+            "who they are.",
+        ) from None
+    return found
+
+
+def _volume(made: Made) -> np.ndarray:
+    if made.crop is None:
+        raise AssertionError("a usable case was built")
+    return made.crop.volume
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise _unwritten(path, error) from None
+
+
+def _unwritten(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{path} can't be written: {error.strerror}.", hint="Check permissions and free space."
+    )
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """Keep other preparations of this site out; the lock goes with the process that holds it."""
+    import portalocker
+
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with os.fdopen(os.open(data / _LOCK, os.O_RDWR | os.O_CREAT, 0o600), "w") as stream:
+        try:
+            portalocker.lock(stream, portalocker.LOCK_EX | portalocker.LOCK_NB)
+        except portalocker.LockException:
+            raise DataError(
+                "Another process prepares this site's data.", hint="Wait until it has ended."
+            ) from None
+        yield

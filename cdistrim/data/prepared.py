@@ -1,0 +1,231 @@
+"""The sets that a preparation made, and what is said about them: put in place at once, or not.
+
+::
+
+    data/
+      train.npz, holdout.npz, prepared.json   links to sets/current/…
+      sets/current                            link to the directory below that counts
+      sets/<random>/                          train.npz, holdout.npz, prepared.json
+
+One link is exchanged, in one step, so whoever is killed when: all three files are the former ones,
+or all three are the new ones.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cdistrim.data.cases import HOLDOUT_FILE, TRAIN_FILE, CaseSet, SiteData
+from cdistrim.errors import ConfigurationError, DataError
+from cdistrim.handwritten import MAX_FILE, NotUnderstood, understand
+from cdistrim.private_files import sync_directory, write_private
+from cdistrim.spec import CampaignSpec, PreprocessingSpec
+
+__all__ = [
+    "PREPARED_FILE",
+    "Prepared",
+    "put_in_place",
+    "read_prepared",
+    "refuse_other_sets",
+    "remove_former",
+    "require_preprocessing",
+    "same_volumes",
+]
+
+PREPARED_FILE = "prepared.json"
+_SETS = "sets"
+_CURRENT = "current"
+_FILES = (HOLDOUT_FILE, PREPARED_FILE, TRAIN_FILE)
+"""The training set last: a site has cases as soon as it is there."""
+
+_Axis = Annotated[int, Field(ge=1)]
+_Count = Annotated[int, Field(ge=0)]
+_Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Prepared(BaseModel):
+    """``prepared.json``: how a site's sets were made. Figures only; it names nobody.
+
+    Attributes:
+        version: Of this document.
+        built: Version of what is built (:data:`~cdistrim.data.case_cache.FORMAT_VERSION`).
+        source: The kind.
+        shape: Voxels of a case.
+        preprocessing: How they were made of scans; None for rows of a table.
+        train: Cases of the classes 0, 1, …
+        holdout: Likewise.
+        excluded: Patients left out, by the name of the reason.
+        train_digest: SHA-256 of the set: what was changed by hand is not what this tells of.
+        holdout_digest: Likewise.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: Literal[1] = 1
+    built: int
+    source: str
+    shape: tuple[_Axis, _Axis, _Axis]
+    preprocessing: PreprocessingSpec | None
+    train: tuple[_Count, ...]
+    holdout: tuple[_Count, ...]
+    excluded: dict[str, _Count]
+    train_digest: _Hash
+    holdout_digest: _Hash
+
+
+def put_in_place(data: Path, train: CaseSet, holdout: CaseSet, prepared: Prepared) -> None:
+    """Let these be the site's sets, in one step; what was there before is removed.
+
+    Args:
+        data: The site's data directory.
+        train: The training set.
+        holdout: The hold-out.
+        prepared: What is said about them.
+
+    Raises:
+        DataError: The sets there are somebody else's, the new ones have a case in common, or they
+            can't be written.
+    """
+    SiteData(train, holdout)
+    refuse_other_sets(data)
+    sets = data / _SETS
+    new = sets / secrets.token_hex(8)
+    try:
+        sets.mkdir(exist_ok=True, mode=0o700)
+        new.mkdir(mode=0o700)
+        train.save(new / TRAIN_FILE)
+        holdout.save(new / HOLDOUT_FILE)
+        for name in (TRAIN_FILE, HOLDOUT_FILE):
+            _settle(new / name)
+        write_private(new / PREPARED_FILE, prepared.model_dump_json(indent=1).encode() + b"\n")
+        sync_directory(new)
+        _link(sets / _CURRENT, Path(new.name))
+        for name in _FILES:
+            if not (data / name).is_symlink():
+                _link(data / name, Path(_SETS, _CURRENT, name))
+    except OSError as error:
+        raise DataError(
+            f"The sets can't be written to {data}: {error.strerror}.",
+            hint="Check permissions and free space. The former sets are as they were.",
+        ) from error
+    remove_former(data)
+
+
+def remove_former(data: Path) -> None:
+    """Remove sets that do not count, e.g. of a preparation that was killed."""
+    sets = data / _SETS
+    with suppress(OSError):
+        current = str((sets / _CURRENT).readlink()) if (sets / _CURRENT).is_symlink() else ""
+        for path in sets.iterdir():
+            if path.name not in (current, _CURRENT):
+                path.unlink() if path.is_symlink() else shutil.rmtree(path)
+
+
+def refuse_other_sets(data: Path) -> None:
+    """See that no sets would be lost that were put there by hand.
+
+    Raises:
+        DataError: They would.
+    """
+    for name in _FILES:
+        path = data / name
+        own = path.is_symlink() and path.readlink() == Path(_SETS, _CURRENT, name)
+        if os.path.lexists(path) and not own:
+            raise DataError(
+                f"{path} was not made by `cdistrim data prepare`, which overwrites nothing else.",
+                hint="Move it away, and the other set with it.",
+            )
+
+
+def read_prepared(data: Path) -> Prepared | None:
+    """What a preparation said about the site's sets; None if they were not made by one.
+
+    Raises:
+        DataError: That can't be read.
+    """
+    path = data / PREPARED_FILE
+    try:
+        with path.open("rb") as stream:
+            return understand(stream.read(MAX_FILE + 1), Prepared)
+    except FileNotFoundError:
+        return None
+    except (OSError, NotUnderstood):
+        raise DataError(
+            f"{path} can't be read, or is of another release.",
+            hint="Run `cdistrim data prepare` again; what is built is not built again.",
+        ) from None
+
+
+def require_preprocessing(data: Path, sets: SiteData, spec: CampaignSpec) -> None:
+    """See that a site's volumes were made as its partners agreed, if they agreed on anything.
+
+    Args:
+        data: The site's data directory.
+        sets: What lies there.
+        spec: The campaign's.
+
+    Raises:
+        ConfigurationError: They were made in another way, or nobody can tell.
+        DataError: ``prepared.json`` can't be read.
+    """
+    agreed = spec.preprocessing
+    if agreed is None:
+        return
+    prepared = read_prepared(data)
+    again = "Run `cdistrim data prepare SITE` with --campaign NUMBER or --spec FILE."
+    if prepared is None:
+        raise ConfigurationError(
+            f"Campaign {spec.name} says how volumes are made of scans; nothing says how those in "
+            f"{data} were.",
+            hint=f"{again} Or agree on a spec without preprocessing.",
+        )
+    found = prepared.preprocessing
+    if found is None or not same_volumes(found, agreed):
+        told = "rows of a table" if found is None else f"made by {_said(found)}"
+        raise ConfigurationError(
+            f"Campaign {spec.name} is for volumes made by {_said(agreed)}; this site's are {told}.",
+            hint=again,
+        )
+    digests = (prepared.train_digest, prepared.holdout_digest)
+    if digests != (sets.train.digest().hex(), sets.holdout.digest().hex()):
+        raise ConfigurationError(
+            f"The sets in {data} are not those that {PREPARED_FILE} tells of: they were changed "
+            "after they were made.",
+            hint=again,
+        )
+
+
+def same_volumes(one: PreprocessingSpec, other: PreprocessingSpec) -> bool:
+    """Whether two ways of preprocessing give the same volumes: what a crop does not use is free."""
+    return _used(one) == _used(other)
+
+
+def _used(preprocessing: PreprocessingSpec) -> dict[str, object]:
+    unused = {"margin_mm"} if preprocessing.crop == "fixed" else {"field_of_view_mm"}
+    return preprocessing.model_dump(exclude=unused)
+
+
+def _said(preprocessing: PreprocessingSpec) -> str:
+    return ", ".join(f"{name} {value}" for name, value in _used(preprocessing).items())
+
+
+def _link(place: Path, target: Path) -> None:
+    """A link in the place of a former one, in one step."""
+    part = place.with_name(f".{place.name}.{secrets.token_hex(8)}.part")
+    part.symlink_to(target)
+    part.replace(place)
+    sync_directory(place.parent)
+
+
+def _settle(path: Path) -> None:
+    """Make a file its owner's alone, and lasting."""
+    path.chmod(0o600)
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
