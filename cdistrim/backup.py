@@ -1,8 +1,9 @@
 """Backups of a site: what can't be made again, in one file, and a site out of it.
 
 A backup has the settings, the key files (encrypted under the passphrase as they are), the
-approvals, salts and leaves of the data commitments. It never has the passphrase, cases, one-time
-keys, what can be found out again, or logs. The file is one document in canonical JSON::
+approvals, salts and leaves of the data commitments and, where ``cdistrim data prepare`` makes the
+cases, the secret of their names and which of them train. It never has the passphrase, cases,
+one-time keys, what can be found out again, or logs. The file is one document in canonical JSON::
 
     kind, version   "site backup", 1
     made            when, UTC
@@ -32,6 +33,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import BaseModel, ConfigDict, Field
 
+from cdistrim.data.assignment import ASSIGNMENT_FILE, Part, read_assignment, write_assignment
+from cdistrim.data.case_names import CASE_SECRET_FILE, CaseNamer
 from cdistrim.data.commitment import (
     SALT_FILE,
     keep_leaves,
@@ -44,6 +47,7 @@ from cdistrim.envelope import account_of, canonical_json
 from cdistrim.errors import ConfigurationError, IntegrityError, KeyFileError, UsageError
 from cdistrim.files import appear, read_regular
 from cdistrim.passphrase import read_passphrase
+from cdistrim.private_files import place_private
 from cdistrim.sealing import SealingKey
 from cdistrim.site import PASSPHRASE_FILE, Site, SiteSettings
 from cdistrim.site_keys import (
@@ -87,6 +91,8 @@ class _Contents(BaseModel):
     salts: dict[str, _Hash]
     commitments: dict[_Hash, list[_Hash]] = Field(default_factory=dict)
     """The leaves of each data commitment, by its root."""
+    case_secret: _Hash | None = None
+    assignment: dict[Annotated[str, Field(max_length=200)], Literal["train", "holdout"]] = {}
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ class Kept:
         made: When, UTC.
         account: The site's account, a checksum address (EIP-55).
         keys: The key files by name, encrypted.
-        contents: Settings, approvals, salts.
+        contents: Settings, approvals, salts, and what names the cases and deals them out.
     """
 
     made: str
@@ -152,6 +158,8 @@ def back_up(site: Site, file: Path) -> Kept:
         approved=_approvals(site.directory / "approved"),
         salts=_salts(site.directory),
         commitments=_commitments(site.directory / "data"),
+        case_secret=_case_secret(site.directory),
+        assignment=_assignment(site.directory),
     )
     now = f"{datetime.now(tz=UTC):%Y-%m-%dT%H:%M:%SZ}"
     kept = Kept(now, keys.account, files, contents)
@@ -181,6 +189,16 @@ def _commitments(data: Path) -> dict[str, list[str]]:
         root.hex(): [leaf.hex() for leaf in kept_leaves(data, root) or ()]
         for root in kept_roots(data)
     }
+
+
+def _case_secret(directory: Path) -> str | None:
+    path = directory / "data" / CASE_SECRET_FILE
+    return CaseNamer.read(path).hex() if path.exists() else None
+
+
+def _assignment(directory: Path) -> dict[str, Literal["train", "holdout"]]:
+    parts = read_assignment(directory / "data" / ASSIGNMENT_FILE)
+    return {case: part.value for case, part in parts.items()}
 
 
 def _document(kept: Kept, sealing_key: SealingKey) -> bytes:
@@ -268,7 +286,7 @@ def open_backup(document: bytes, passphrase: str, *, where: str = "the backup") 
     try:
         contents = _Contents.model_validate_json(inside)
     except ValueError:
-        raise _no_backup(where, "its settings, approvals or salts are not this release's") from None
+        raise _no_backup(where, "its contents are not this release's") from None
     return Kept(read.made, read.account, files, contents)
 
 
@@ -362,6 +380,16 @@ def _refuse_others(kept: Kept, directory: Path) -> None:
             f"{path} is there already with other salts than the backup's.",
             hint="Move it away, and find out which of the two the site enrolled with.",
         )
+    for name, there_now, kept_one in (
+        (CASE_SECRET_FILE, _case_secret(directory), kept.contents.case_secret),
+        (ASSIGNMENT_FILE, _assignment(directory), kept.contents.assignment),
+    ):
+        if there_now and there_now != kept_one:
+            raise KeyFileError(
+                f"{directory / 'data' / name} is there already, with other content than the "
+                "backup's.",
+                hint="Move it away: names of cases, salts and sets belong together.",
+            )
 
 
 def _write_contents(kept: Kept, directory: Path) -> None:
@@ -379,3 +407,9 @@ def _write_contents(kept: Kept, directory: Path) -> None:
         write_salts(directory / "data" / SALT_FILE, salts)
     for leaves in kept.contents.commitments.values():
         keep_leaves(directory / "data", [bytes.fromhex(leaf) for leaf in leaves])
+    if kept.contents.assignment:
+        parts = {case: Part(part) for case, part in kept.contents.assignment.items()}
+        write_assignment(directory / "data" / ASSIGNMENT_FILE, parts)
+    secret = directory / "data" / CASE_SECRET_FILE
+    if kept.contents.case_secret and not secret.exists():
+        place_private(secret, kept.contents.case_secret.encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cdistrim.data.cases import has_cases
+from cdistrim.data.prepared import require_preprocessing
 from cdistrim.enrolment import require_shape
 from cdistrim.errors import ConfigurationError
 from cdistrim.places import SPECS
@@ -56,7 +57,7 @@ def open_campaign(site: Site, spec: CampaignSpec) -> int:
 
     Raises:
         ConfigurationError: The spec's order names somebody who is no member, or the site is in it
-            and has volumes of another shape.
+            and has volumes of another shape or another preprocessing.
         DataError: The site is in the order, has cases already, and they can't be used.
         IntegrityError: This machine makes another first head than the spec says.
     """
@@ -69,6 +70,7 @@ def open_campaign(site: Site, spec: CampaignSpec) -> int:
         )
     if site.name in spec.order and has_cases(site.directory / "data"):
         require_shape(site, spec)
+        require_preprocessing(site.directory / "data", site.data, spec)
     # Imported by who opens only: PyTorch takes seconds, and a misspelt name is told at once.
     from cdistrim.genesis import make_genesis
 

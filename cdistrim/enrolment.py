@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from cdistrim.custody import open_genesis
 from cdistrim.data.commitment import commit_cases
+from cdistrim.data.prepared import require_preprocessing
 from cdistrim.errors import ConfigurationError
 from cdistrim.names import names_of
 from cdistrim.policy import may_evaluate
@@ -25,7 +26,7 @@ def enrol(site: Site, campaign: int) -> None:
 
     Raises:
         ConfigurationError: The spec is not approved here, does not name this site, or is for
-            volumes of another shape.
+            volumes of another shape or another preprocessing.
         DataError: The site has no usable cases, or in mode ``reported`` no validation set.
         IntegrityError: This machine makes another first head than the spec or the ledger says.
         SpecMismatchError: The campaign was opened on other terms than its spec's.
@@ -43,7 +44,8 @@ def join(site: Site, campaign: int) -> bool:
     Returns whether it asked; False if it is a partner already.
 
     Raises:
-        ConfigurationError: The spec is not approved here, or is for volumes of another shape.
+        ConfigurationError: The spec is not approved here, or is for volumes of another shape or
+            another preprocessing.
         DataError: The site has no usable cases, or in mode ``reported`` no validation set.
         IntegrityError: This machine makes another first head than the spec or the ledger says.
         SpecMismatchError: The campaign was opened on other terms than its spec's.
@@ -74,6 +76,7 @@ def _figures(site: Site, view: CampaignView) -> _Figures:
     require_order(spec, view, names_of(site.ledger))
     data = site.data
     require_shape(site, spec)
+    require_preprocessing(site.directory / "data", data, spec)
     # A site's first turn would be too late to find out: it trains on these, and its own figures
     # rest on those, whose variance takes two of a class.
     classes = spec.model.classes

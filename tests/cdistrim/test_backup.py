@@ -19,6 +19,8 @@ import pytest
 
 from cdistrim import backup
 from cdistrim.backup import MAX_BACKUP, back_up, open_backup, restore
+from cdistrim.data.assignment import ASSIGNMENT_FILE
+from cdistrim.data.case_names import CASE_SECRET_FILE
 from cdistrim.data.commitment import (
     COMMITMENTS,
     SALT_FILE,
@@ -26,6 +28,7 @@ from cdistrim.data.commitment import (
     kept_roots,
     load_salts,
 )
+from cdistrim.data.preparation import prepare
 from cdistrim.envelope import Context, canonical_json, new_data_key
 from cdistrim.errors import (
     CDistriMError,
@@ -36,12 +39,13 @@ from cdistrim.errors import (
 )
 from cdistrim.files import appear
 from cdistrim.sealing import Purpose, open_sealed, seal
-from cdistrim.site import Site, SiteSettings
+from cdistrim.site import Site, SiteSettings, write_atomically
 from cdistrim.site_keys import KEY_FILES, create_site_keys
 from tests.factories import make_site_data
 
 SECRET = "correct horse battery"  # noqa: S105  (of throwaway keys)
 TOKEN = "token-in-an-address"  # noqa: S105
+KEPT = (CASE_SECRET_FILE, ASSIGNMENT_FILE)
 SPECS = (bytes(range(32)), b"\xee" * 32)
 
 
@@ -195,7 +199,9 @@ class TestContents:
         assert set(document) == {"kind", "version", "made", "account", "keys", "sealed"}
         assert set(document["keys"]) == set(KEY_FILES)
         kept = open_backup(file.read_bytes(), SECRET)
-        assert set(kept.contents.model_dump()) == {"settings", "approved", "salts", "commitments"}
+        assert set(kept.contents.model_dump()) == {
+            "settings", "approved", "salts", "commitments", "case_secret", "assignment",
+        }  # fmt: skip
         # Its parts take all of its size but some hundred bytes: no room for cases.
         salts = (site.directory / "data" / SALT_FILE).stat().st_size
         salts += sum(67 * len(leaves) for leaves in kept.contents.commitments.values())
@@ -224,6 +230,54 @@ class TestContents:
         back_up(site, tmp_path / "second")
         sealed = [json.loads(path.read_bytes())["sealed"] for path in (file, tmp_path / "second")]
         assert sealed[0][:40] != sealed[1][:40]
+
+
+class TestNamesOfCases:
+    """What `cdistrim data prepare` can't make again."""
+
+    @pytest.fixture
+    def prepared(self, site: Site) -> Site:
+        for name in ("train.npz", "holdout.npz"):
+            (site.directory / "data" / name).unlink()
+        settings = site.settings.model_dump(mode="json") | {"data": {"source": "iris"}}
+        site = Site.create(site.directory, SiteSettings.model_validate_json(json.dumps(settings)))
+        prepare(site)
+        return site
+
+    def test_a_restored_site_names_and_deals_out_its_cases_as_before(
+        self, prepared: Site, tmp_path: Path
+    ) -> None:
+        before = {name: (prepared.directory / "data" / name).read_bytes() for name in KEPT}
+        train = prepared.data.train.digest()
+        back_up(prepared, tmp_path / "backup")
+        assert b"train" not in (tmp_path / "backup").read_bytes()
+        restore(tmp_path / "backup", tmp_path / "new")
+        new = Site(tmp_path / "new")
+        for name, content in before.items():
+            path = new.directory / "data" / name
+            assert path.read_bytes() == content
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        prepare(new)
+        assert new.data.train.digest() == train
+
+    @pytest.mark.parametrize("name", ["case-names.key", "assignment.json"])
+    def test_another_ones_names_or_sets_are_not_overwritten(
+        self, prepared: Site, tmp_path: Path, name: str
+    ) -> None:
+        back_up(prepared, tmp_path / "backup")
+        other = tmp_path / "new" / "data" / name
+        other.parent.mkdir(parents=True)
+        write_atomically(other, b"00" * 32 if name.endswith("key") else b'{"a": "train"}')
+        content = other.read_bytes()
+        with pytest.raises(KeyFileError, match=name):
+            restore(tmp_path / "backup", tmp_path / "new")
+        assert other.read_bytes() == content
+
+    def test_a_damaged_secret_is_no_backup(self, prepared: Site, tmp_path: Path) -> None:
+        (prepared.directory / "data" / "case-names.key").write_text("junk")
+        with pytest.raises(KeyFileError, match="damaged"):
+            back_up(prepared, tmp_path / "backup")
+        assert not (tmp_path / "backup").exists()
 
 
 class TestMakingOne:

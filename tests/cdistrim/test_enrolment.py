@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from cdistrim.data.cases import SiteData
+from cdistrim.data.prepared import Prepared, put_in_place
 from cdistrim.enrolment import enrol, join
 from cdistrim.errors import ConfigurationError, DataError, IntegrityError
 from cdistrim.protocol import CampaignState
-from cdistrim.spec import GenesisSpec
+from cdistrim.site import Site
+from cdistrim.spec import GenesisSpec, PreprocessingSpec
 from tests.factories import SHAPE, make_cases, make_site_data
 from tests.simulated import REPORTED, SimulatedConsortium, open_unseen, tiny_spec
 
@@ -111,6 +113,51 @@ def test_a_model_for_volumes_of_another_shape_is_not_joined(simulate: Simulate) 
     assert str(other) in caught.value.what
     assert str(SHAPE) in caught.value.what
     assert simulated.view().enrolments == ()
+
+
+def _prepare_as(site: Site, preprocessing: PreprocessingSpec) -> None:
+    """Let a site's sets be some that were made in this way."""
+    sets, data = site.data, site.directory / "data"
+    for name in ("train.npz", "holdout.npz", "prepared.json"):
+        (data / name).unlink(missing_ok=True)
+    prepared = Prepared(
+        built=1,
+        source="nifti",
+        shape=sets.train.shape,
+        preprocessing=preprocessing,
+        train=sets.train.counts(),
+        holdout=sets.holdout.counts(),
+        excluded={},
+        train_digest=sets.train.digest().hex(),
+        holdout_digest=sets.holdout.digest().hex(),
+    )
+    put_in_place(data, sets.train, sets.holdout, prepared)
+
+
+def test_volumes_made_in_another_way_than_agreed_neither_open_a_campaign_nor_enrol(
+    simulate: Simulate,
+) -> None:
+    agreed = PreprocessingSpec(crop="fixed", field_of_view_mm=(48.0, 48.0, 48.0))
+    other = agreed.model_copy(update={"window": (-1000.0, 399.0)})
+    simulated = simulate(size=2, preprocessing=agreed)
+    simulated.found()
+    opener, site = (simulated.site(name) for name in simulated.names)
+
+    with pytest.raises(ConfigurationError, match="nothing says how"):
+        simulated.open_campaign()
+    _prepare_as(opener, agreed)
+    number = simulated.open_campaign()
+    with pytest.raises(ConfigurationError, match="nothing says how"):
+        enrol(site, number)
+    _prepare_as(site, other)
+    with pytest.raises(ConfigurationError, match=r"400.*399"):
+        enrol(site, number)
+    assert simulated.view().enrolments == ()
+
+    _prepare_as(site, agreed)
+    enrol(site, number)
+    (enrolment,) = simulated.view().enrolments
+    assert enrolment.cases == len(site.data.train)
 
 
 def test_whoever_joins_later_is_refused_for_the_same_reasons(simulate: Simulate) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from cdistrim.backup import _Backup, _Contents
+from cdistrim.data.assignment import ASSIGNMENT_FILE
+from cdistrim.data.case_names import CASE_SECRET_FILE
 from cdistrim.data.commitment import COMMITMENTS, SALT_FILE
 from cdistrim.passphrase import CREDENTIAL, ENVIRONMENT_VARIABLE
 from cdistrim.site import PASSPHRASE_FILE
@@ -45,6 +47,7 @@ def test_a_backup_holds_what_the_page_says() -> None:
         "salts": f"`data/{SALT_FILE}`",
         "commitments": f"`data/{COMMITMENTS}/`",
     }
+    kept |= {"case_secret": f"`data/{CASE_SECRET_FILE}`", "assignment": f"`data/{ASSIGNMENT_FILE}`"}
     assert set(kept) == set(_Contents.model_fields)
     for name in kept.values():
         assert any(row.startswith(name) and "sealed" in how for row, how in rows.items()), name
