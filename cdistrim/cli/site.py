@@ -87,8 +87,8 @@ def init(
         typer.echo("Give name and account to whoever deploys the contract, or to a member.")
         typer.echo(f"Once there is a contract: cdistrim site join {directory} ADDRESS")
     typer.echo(
-        f"Put train.npz and holdout.npz into {directory / 'data'}, then: cdistrim site check "
-        f"{directory}"
+        f"Say in {directory / 'site.json'} where its cases come from (docs/data.md), then: "
+        f"cdistrim data check {directory}"
     )
 
 
