@@ -33,7 +33,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import BaseModel, ConfigDict, Field
 
-from cdistrim.data.assignment import ASSIGNMENT_FILE, Part, read_assignment, write_assignment
+from cdistrim.data.assignment import ASSIGNMENT_FILE, Part, assignment_document, read_assignment
 from cdistrim.data.case_names import CASE_SECRET_FILE, CaseNamer
 from cdistrim.data.commitment import (
     SALT_FILE,
@@ -49,7 +49,7 @@ from cdistrim.files import appear, read_regular
 from cdistrim.passphrase import read_passphrase
 from cdistrim.private_files import place_private
 from cdistrim.sealing import SealingKey
-from cdistrim.site import PASSPHRASE_FILE, Site, SiteSettings
+from cdistrim.site import PASSPHRASE_FILE, Site, SiteSettings, write_atomically
 from cdistrim.site_keys import (
     KEY_FILES,
     OTHER_KEY_FILES,
@@ -409,7 +409,7 @@ def _write_contents(kept: Kept, directory: Path) -> None:
         keep_leaves(directory / "data", [bytes.fromhex(leaf) for leaf in leaves])
     if kept.contents.assignment:
         parts = {case: Part(part) for case, part in kept.contents.assignment.items()}
-        write_assignment(directory / "data" / ASSIGNMENT_FILE, parts)
+        write_atomically(directory / "data" / ASSIGNMENT_FILE, assignment_document(parts))
     secret = directory / "data" / CASE_SECRET_FILE
     if kept.contents.case_secret and not secret.exists():
         place_private(secret, kept.contents.case_secret.encode())

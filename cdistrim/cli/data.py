@@ -102,7 +102,8 @@ def check(
         from cdistrim.data.contact_sheet import draw
 
         draw(findings, out)
-        typer.echo(f"Drawn to {out}. It shows scans: it stays at the site.")
+        shown = "patients' values" if findings.look.is_table else "scans"
+        typer.echo(f"Drawn to {out}. It shows {shown}: it stays at the site.")
 
 
 def _spec_of(site: Site, campaign: int | None, file: Path | None) -> CampaignSpec | None:

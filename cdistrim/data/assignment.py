@@ -14,15 +14,14 @@ from pathlib import Path
 
 from cdistrim.data.split import proportional
 from cdistrim.errors import DataError
-from cdistrim.site import write_atomically
 
 __all__ = [
     "ASSIGNMENT_FILE",
     "Part",
     "assign",
+    "assignment_document",
     "holdout_sizes",
     "read_assignment",
-    "write_assignment",
 ]
 
 ASSIGNMENT_FILE = "assignment.json"
@@ -102,10 +101,10 @@ def read_assignment(path: Path) -> dict[str, Part]:
         ) from None
 
 
-def write_assignment(path: Path, parts: Mapping[str, Part]) -> None:
-    """Write the file that :func:`read_assignment` reads, in one step, for its owner only."""
+def assignment_document(parts: Mapping[str, Part]) -> bytes:
+    """Content of the file that :func:`read_assignment` reads."""
     document = {case: part.value for case, part in sorted(parts.items())}
-    write_atomically(path, json.dumps(document, indent=0).encode())
+    return json.dumps(document, indent=0).encode()
 
 
 def _name(case: object) -> str:

@@ -27,6 +27,7 @@ _OUTLINE = "#E69F00"
 _CLASSES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442")
 _MOST_FEATURES = 40
 _LONGEST_NAME = 20
+_MOST_POINTS = 500
 _INK = "#222222"
 _FINER = 8
 
@@ -257,12 +258,13 @@ def _strip(
     if not len(values):
         return
     rows = np.arange(values.shape[1]) + offset
-    jitter = random.uniform(-spread / 2, spread / 2, values.shape)
+    few = random.permutation(values)[:_MOST_POINTS]
+    jitter = random.uniform(-spread / 2, spread / 2, few.shape)
     axes.plot(
-        values.ravel(),
+        few.ravel(),
         (rows[None, :] + jitter).ravel(),
         "o",
-        markersize=_marker(len(values)),
+        markersize=_marker(len(few)),
         alpha=0.35,
         color=colour,
         markeredgewidth=0,

@@ -16,7 +16,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +26,8 @@ from cdistrim.data.assignment import (
     ASSIGNMENT_FILE,
     Part,
     assign,
+    assignment_document,
     read_assignment,
-    write_assignment,
 )
 from cdistrim.data.building import Made, make_cases
 from cdistrim.data.case_cache import FORMAT_VERSION
@@ -36,7 +36,7 @@ from cdistrim.data.case_table import CASES_FILE, EXCLUSIONS_FILE, Exclusions, ca
 from cdistrim.data.cases import CaseSet
 from cdistrim.data.prepared import Prepared, put_in_place, refuse_other_sets, remove_former
 from cdistrim.data.scan import CaseExcluded, Exclusion
-from cdistrim.data.sources.interface import Listing
+from cdistrim.data.sources.interface import Crop, Listing
 from cdistrim.data.workplace import Workplace
 from cdistrim.errors import DataError
 from cdistrim.report.wording import plural
@@ -113,7 +113,12 @@ def prepare(
             if made[namer.case_of(one.patient)].crop is not None
         }
         exclusions = Exclusions(excluded)
-        parts = _deal_out(place, listing, namer, usable)
+        former = read_assignment(place.data / ASSIGNMENT_FILE)
+        rank = {
+            namer.case_of(one.patient): namer.rank(one.patient, place.settings.seed)
+            for one in listing.pending
+        }
+        parts = assign(usable, former, holdout=place.settings.holdout, rank=rank)
         _write(place.data / CASES_FILE, case_table(listing, namer, parts, excluded))
         _write(place.data / EXCLUSIONS_FILE, exclusions.document(len(usable)))
         left_out(exclusions)
@@ -132,6 +137,8 @@ def prepare(
             train_digest=train.digest().hex(),
             holdout_digest=holdout.digest().hex(),
         )
+        # Before anything can be trained on, and not for sets that can't be made.
+        _write(place.data / ASSIGNMENT_FILE, assignment_document(former | parts))
         put_in_place(place.data, train, holdout, prepared)
     site.logger.info(
         "data prepared: %d training, %d hold-out, %d left out", len(train), len(holdout),
@@ -151,7 +158,8 @@ def _build(
     made: dict[str, Made] = {}
 
     def told(case: str, one: Made) -> None:
-        made[case] = one
+        # Regions are for the eye: with them all cases would take half as much memory again.
+        made[case] = replace(one, crop=Crop(one.crop.volume)) if one.crop else one
         progress(len(made), len(recipes))
 
     progress(0, len(recipes))
@@ -169,24 +177,6 @@ def _without_twins(made: Mapping[str, Made]) -> dict[str, Made]:
         else one
         for case, one in made.items()
     }
-
-
-def _deal_out(
-    place: Workplace, listing: Listing, namer: CaseNamer, usable: Mapping[str, int]
-) -> dict[str, Part]:
-    """The set of each usable case, which is written down before anything is trained on."""
-    path = place.data / ASSIGNMENT_FILE
-    former = read_assignment(path)
-    rank = {
-        namer.case_of(one.patient): namer.rank(one.patient, place.settings.seed)
-        for one in listing.pending
-    }
-    parts = assign(usable, former, holdout=place.settings.holdout, rank=rank)
-    try:
-        write_assignment(path, former | parts)
-    except OSError as error:
-        raise _unwritten(path, error) from None
-    return parts
 
 
 def _set(

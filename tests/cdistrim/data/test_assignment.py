@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import stat
 from collections import Counter
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from hypothesis import strategies as st
 from cdistrim.data.assignment import (
     Part,
     assign,
+    assignment_document,
     holdout_sizes,
     read_assignment,
-    write_assignment,
 )
 from cdistrim.data.case_names import CaseNamer
 from cdistrim.errors import DataError
@@ -84,12 +83,11 @@ def test_the_order_follows_the_sites_secret_and_seed() -> None:
     assert len(ranks) == 4
 
 
-def test_the_file_is_the_owners_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+def test_the_file_is_read_back_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "assignment.json"
     assert read_assignment(path) == {}
     parts = _assign(_labels(5))
-    write_assignment(path, parts)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.write_bytes(assignment_document(parts))
     assert read_assignment(path) == parts
     for damage in (path.read_text()[:-5], json.dumps({"a": "both"}), "[]", ""):
         path.write_text(damage)

@@ -14,7 +14,14 @@ from cdistrim.data.preparation import prepare
 from cdistrim.errors import ConfigurationError, DataError, UsageError
 from cdistrim.sampling import batch_size_for
 from cdistrim.site import Site
-from cdistrim.spec import CampaignSpec, GenesisSpec, ModelSpec, PreprocessingSpec, TrainingSpec
+from cdistrim.spec import (
+    CampaignSpec,
+    GenesisSpec,
+    ModelSpec,
+    PreprocessingSpec,
+    TrainingSpec,
+    VotingSpec,
+)
 from tests.factories import make_rows, make_site_data
 from tests.prepared_sites import make_site, rows_for, tabular, write_table
 
@@ -66,10 +73,9 @@ def test_the_batch_size_is_that_of_the_training(tmp_path: Path) -> None:
 
 def test_a_site_that_can_not_judge_others_is_told(tmp_path: Path) -> None:
     model = ModelSpec(architecture="mlp", shape=(2, 1, 1))
-    assert _told(
-        check_data(_tabular_site(tmp_path, 75), _spec(model=model)), "an evaluator needs 10"
-    )
-    assert not _told(check_data(_tabular_site(tmp_path, 150), _spec(model=model)), "evaluator")
+    spec = _spec(model=model, voting=VotingSpec(min_cases_per_class=10))
+    assert _told(check_data(_tabular_site(tmp_path, 75), spec), "an evaluator needs 10")
+    assert not _told(check_data(_tabular_site(tmp_path, 150), spec), "evaluator")
 
 
 def test_a_site_that_can_not_train_is_told(tmp_path: Path) -> None:

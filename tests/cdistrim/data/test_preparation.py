@@ -137,7 +137,8 @@ def test_sets_that_lack_a_class_are_not_made_and_the_report_is(tmp_path: Path) -
         prepare(site, left_out=told.append)
     assert EXCLUSIONS_FILE in failed.value.hint
     assert [one.counts for one in told] == [{"BROKEN_LABEL": 1}]
-    assert not (site.directory / "data" / "train.npz").exists()
+    for name in ("train.npz", ASSIGNMENT_FILE):
+        assert not (site.directory / "data" / name).exists()
     assert _table(site)["odd"]["reason"] == Exclusion.BROKEN_LABEL.value
 
 
