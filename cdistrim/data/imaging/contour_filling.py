@@ -57,7 +57,7 @@ def fill(contours: Contours, shape: tuple[int, int, int]) -> Mask:
         UnreadableError: A contour is not parallel to the slices.
     """
     planes = _planes([one for one in contours if len(one) >= 3])
-    mask = np.zeros(shape, dtype=np.bool_)
+    mask = np.zeros(shape, dtype=np.bool_, order="F")
     chosen = _by_slice(planes)
     for number, plane in chosen.items():
         if 0 <= number < shape[2]:

@@ -91,7 +91,8 @@ def find_patient_files(root: Path, progress: Callable[[int], None] | None = None
     """
     search = _Search()
     try:
-        next(os.scandir(root), None)
+        with os.scandir(root):
+            pass
     except OSError as error:
         raise DataError(
             f"The directory of scans {root} can't be read: {error.strerror}.",
