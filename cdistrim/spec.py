@@ -132,9 +132,11 @@ class PreprocessingSpec(_Frozen):
     Attributes:
         crop: ``box`` is the paper's: the region picks the axial slices, the crop is its bounding
             box, resized to the model's shape; each case has its own scale then. ``fixed`` takes
-            ``field_of_view_mm`` about the region's centre, the same scale for all cases.
+            ``field_of_view_mm`` about the region's centre (the mean of its voxels), the same scale
+            for all cases.
         field_of_view_mm: Size of the crop along x, y, z, in mm (``fixed`` only).
-        margin_mm: Added to each side of the bounding box, in mm (``box`` only).
+        margin_mm: Added to the four sides of the bounding box in the axial planes, in mm (``box``
+            only); slices without the region are never part of a box.
         window: Hounsfield units that become 0 and 1; what is beyond is clipped.
     """
 

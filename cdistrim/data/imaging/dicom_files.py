@@ -154,10 +154,11 @@ def plane_axes(orientation: Sequence[float], spacing: Sequence[float]) -> NDArra
 def _require_whole(dataset: Dataset) -> None:
     """See that no value ends before its length; pydicom takes what there is."""
     for element in dataset.values():
-        if isinstance(element, RawDataElement) and element.length != _UNDEFINED:
-            # Not told by how much: in a damaged file that number may be four letters of a name.
-            if len(element.value or b"") < element.length:
-                raise UnreadableError("it ends too early")
+        if not isinstance(element, RawDataElement) or element.length == _UNDEFINED:
+            continue
+        # Not told by how much: in a damaged file that number may be four letters of a name.
+        if len(element.value or b"") < element.length:
+            raise UnreadableError("it ends too early")
 
 
 def _assumed_syntax(dataset: FileDataset) -> UID:

@@ -21,7 +21,7 @@ __all__ = ["UnreadableError", "excluding", "silence"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_TALKATIVE = ("pydicom", "nibabel", "nibabel.global")
+_TALKATIVE = ("pydicom", "nibabel", "nibabel.global", "PIL")
 
 
 class UnreadableError(Exception):

@@ -19,7 +19,7 @@ from cdistrim.data.scan import CaseExcluded, Exclusion, Mask, Scan
 
 __all__ = ["read_structure"]
 
-MAX_POINTS = 5_000_000
+MAX_POINTS = 1_000_000
 """Of a region's contours, in all."""
 MAX_MM = 1e5
 """Nothing in a patient is so far from the origin."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cdistrim.data.raster import Contour, Grid, coverage
+from cdistrim.data.raster import EDGES_AT_A_TIME, Contour, Grid, coverage, even_odd
 
 GRID = Grid((0.0, 0.0, 0.0), (1.0, 1.0, 2.0), (20, 30, 10))
 
@@ -75,3 +75,22 @@ def test_what_lies_outside_the_grid_is_cut_off() -> None:
 def test_points_and_lines_cover_nothing() -> None:
     assert volume([Contour(polygon((3, 3)), 7.0), Contour(polygon((3, 3), (9, 9)), 7.0)]) == 0.0
     assert volume([]) == 0.0
+
+
+def test_polygons_of_one_layer_follow_the_rule_together() -> None:
+    outer, inner = rectangle(0.5, 0.5, 8.5, 6.5), rectangle(2.5, 2.5, 5.5, 4.5)
+    inside = even_odd([outer, inner, inner], [0, 0, 1], (2, 8, 10))
+    expected = np.zeros((2, 8, 10), dtype=bool)
+    expected[0, 1:7, 1:9] = True
+    expected[0, 3:5, 3:6] = False
+    expected[1, 3:5, 3:6] = True
+    np.testing.assert_array_equal(inside, expected)
+    assert not even_odd([], [], (1, 8, 10)).any()
+
+
+def test_a_polygon_of_any_number_of_corners_is_closed_once() -> None:
+    angles = np.linspace(0, 2 * np.pi, 2 * EDGES_AT_A_TIME + 5, endpoint=False)
+    circle = 20.3 + 15 * np.column_stack([np.cos(angles), np.sin(angles)])
+    y, x = np.indices((40, 41))
+    expected = (x - 20.3) ** 2 + (y - 20.3) ** 2 < 15**2
+    np.testing.assert_array_equal(even_odd([circle], [0], (1, 40, 41))[0], expected)

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
@@ -52,6 +54,23 @@ def test_voxels_and_their_places_are_as_written_whatever_files_are_called(
     scan = read_series(write_ct(tmp_path, slices))
     assert_is(scan, hounsfield, affine)
     assert scan.frame == slices[0].FrameOfReferenceUID
+
+
+@pytest.mark.parametrize("affine", [AFFINE, OBLIQUE], ids=["axial", "oblique"])
+def test_another_library_finds_the_same_values_at_the_same_places(
+    tmp_path: Path, hounsfield: NDArray[np.int_], affine: NDArray[np.float64]
+) -> None:
+    files = write_ct(tmp_path, make_ct(hounsfield, affine))
+    reader: Any = SimpleITK.ImageSeriesReader
+    names = reader.GetGDCMSeriesFileNames(str(tmp_path))
+    image: Any = SimpleITK.ReadImage(names)
+    scan = read_series(files)
+    np.testing.assert_array_equal(
+        SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0), scan.values
+    )
+    for index in np.ndindex(2, 2, 2):
+        place = image.TransformIndexToPhysicalPoint(index)
+        np.testing.assert_allclose(scan.affine @ (*index, 1), (*place, 1), atol=1e-4)
 
 
 def test_slices_written_from_head_to_feet_are_put_along_the_normal(
