@@ -6,8 +6,11 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 __all__ = ["appear", "read_regular"]
+
+_PART = 1 << 20
 
 
 def appear(part: Path, file: Path) -> None:
@@ -28,7 +31,7 @@ def appear(part: Path, file: Path) -> None:
 
 
 def read_regular(path: Path, limit: int) -> bytes:
-    """At most ``limit`` bytes of a file.
+    """At most ``limit`` bytes of a file; a limit takes no memory that the file does not fill.
 
     What is no regular file is not read: a device may have no end, a pipe would have us wait.
 
@@ -41,6 +44,15 @@ def read_regular(path: Path, limit: int) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
-            return stream.read(limit)
+            return _read_at_most(stream, limit)
     finally:
         os.close(descriptor)
+
+
+def _read_at_most(stream: BinaryIO, limit: int) -> bytes:
+    parts: list[bytes] = []
+    # One read of all would take the limit's memory before it sees how short the file is.
+    while limit and (part := stream.read(min(limit, _PART))):
+        parts.append(part)
+        limit -= len(part)
+    return b"".join(parts)

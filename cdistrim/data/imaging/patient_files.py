@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import assert_never
 
 from cdistrim.data.imaging.region_names import is_named
-from cdistrim.data.imaging.segmentation import read_segmentation
-from cdistrim.data.imaging.structures import read_structure
-from cdistrim.data.scan import CaseExcluded, Exclusion, Mask, Scan
+from cdistrim.data.scan import CaseExcluded, Exclusion
 
 __all__ = ["CtSeries", "PatientFiles", "RegionFile", "RegionKind"]
 
@@ -55,16 +52,6 @@ class RegionFile:
     names: tuple[str, ...] = field(repr=False)
     series: frozenset[str] = field(repr=False)
     frames: frozenset[str] = field(repr=False)
-
-    def read(self, scan: Scan, name: str) -> Mask:
-        """The voxels of a scan that one of its regions covers; errors are the reader's."""
-        match self.kind:
-            case RegionKind.STRUCTURES:
-                return read_structure(self.file, scan, name)
-            case RegionKind.SEGMENTATION:
-                return read_segmentation(self.file, scan, name)
-            case _:
-                assert_never(self.kind)
 
 
 @dataclass(frozen=True)

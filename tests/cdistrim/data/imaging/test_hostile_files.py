@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -178,6 +180,32 @@ def test_a_name_where_a_number_belongs_is_not_repeated(
     assert raised.value.reason is Exclusion.BROKEN_SCAN
     assert_tells_nothing(raised.value)
     assert_silent(caught, caplog, capfd)
+
+
+def test_what_a_header_claims_takes_no_memory(tmp_path: Path) -> None:
+    files = Files(tmp_path, implicit=False)
+    huge = (65535).to_bytes(2, "little")
+    for path in (files.series[2], files.segmentation):
+        content = path.read_bytes()
+        for rows_or_columns in (b"\x28\x00\x10\x00US\x02\x00", b"\x28\x00\x11\x00US\x02\x00"):
+            at = content.index(rows_or_columns) + len(rows_or_columns)
+            content = content[:at] + huge + content[at + 2 :]
+        path.write_bytes(content)
+    image = files.image.read_bytes()
+    sizes = np.array([700, 700, 700], "<i2").tobytes()
+    files.image.write_bytes(gzip.compress(image[:42] + sizes + image[48:]))
+    # A length of 4 GB in the place of the last element's.
+    structures = files.structures.read_bytes()
+    at = structures.rindex(b"\x06\x30\x39\x00SQ")
+    cut = structures[: at + 8] + b"\xf0\xff\xff\xff" + structures[at + 12 :]
+    files.structures.write_bytes(cut)
+    for path, read in files.readers():
+        tracemalloc.start()
+        with pytest.raises(CaseExcluded):
+            read()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 1 << 22, path.name
 
 
 def test_logging_is_as_it_was_after_reading(tmp_path: Path) -> None:
