@@ -6,8 +6,10 @@ differ between collections and downloads: only headers are believed.
 
 from __future__ import annotations
 
+import filecmp
 import io
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +27,7 @@ from cdistrim.data.imaging.dicom_files import (
     refuse_deflated,
     text,
 )
-from cdistrim.data.imaging.guard import silence
+from cdistrim.data.imaging.guard import UnreadableError, silence
 from cdistrim.data.imaging.patient_files import CtSeries, PatientFiles, RegionFile, RegionKind
 from cdistrim.data.imaging.series import is_ct_slice
 from cdistrim.errors import DataError
@@ -54,6 +56,8 @@ _WANTED = [
 ]
 _AFTER = Tag("ROIContourSequence")
 """Here contours begin; groups of frames and pixels come later still."""
+_DIRECTORY = "1.2.840.10008.1.3.10"
+_SUFFIXES = (".dcm", ".dicom")
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,9 @@ class FoundFiles:
         files: Regular files that were looked at; one that is reached by several names counts once.
         foreign: Of them, no DICOM files.
         other: DICOM files of other kinds: localizers, secondary captures, plans, doses.
-        unreadable: Files and directories that can't be read, or whose header is broken.
+        unreadable: Files and directories that can't be read, or whose header is broken. Such a
+            file counts as one of the series that it lies among, if they are one patient's: a scan
+            that lost its last slice looks whole, and must not pass for it.
         nameless: Images and regions that name no patient.
     """
 
@@ -112,10 +118,10 @@ class _OfPatient:
     frames: dict[str, str] = field(default_factory=dict)
     regions: dict[str, RegionFile] = field(default_factory=dict)
 
-    def result(self) -> PatientFiles:
+    def result(self, shared: set[str]) -> PatientFiles:
         return PatientFiles(
             tuple(
-                CtSeries(tuple(self.files[uid]), uid, self.frames[uid])
+                CtSeries(tuple(self.files[uid]), uid, self.frames[uid], uid in shared)
                 for uid in sorted(self.files)
             ),
             tuple(self.regions[instance] for instance in sorted(self.regions)),
@@ -126,11 +132,15 @@ class _Search:
     def __init__(self) -> None:
         self._patients: dict[str, _OfPatient] = {}
         self._seen: set[tuple[int, int]] = set()
+        self._broken: list[Path] = []
+        self._owners: defaultdict[str, set[str]] = defaultdict(set)
         self._files = self._foreign = self._other = self._unreadable = self._nameless = 0
 
     def result(self) -> FoundFiles:
+        self._attribute_broken()
+        shared = {series for series, owners in self._owners.items() if len(owners) > 1}
         return FoundFiles(
-            {patient: found.result() for patient, found in sorted(self._patients.items())},
+            {patient: found.result(shared) for patient, found in sorted(self._patients.items())},
             files=self._files,
             foreign=self._foreign,
             other=self._other,
@@ -163,6 +173,8 @@ class _Search:
         try:
             header = _read_header(path)
             if header is None:
+                if path.suffix.lower() in _SUFFIXES:
+                    raise UnreadableError("called DICOM, and none any more")
                 self._foreign += 1
                 return
             self._add(path, header)
@@ -170,20 +182,38 @@ class _Search:
             raise
         except Exception:  # noqa: BLE001 - any, from any depth of pydicom
             self._unreadable += 1
+            self._broken.append(path)
+
+    def _attribute_broken(self) -> None:
+        among: defaultdict[Path, set[tuple[str, str]]] = defaultdict(set)
+        for patient, found in self._patients.items():
+            for series, files in found.files.items():
+                for file in files:
+                    among[file.parent].add((patient, series))
+        for path in self._broken:
+            neighbours = among.get(path.parent, set())
+            if len({patient for patient, _ in neighbours}) == 1:
+                for patient, series in neighbours:
+                    self._patients[patient].files[series].append(path)
 
     def _add(self, path: Path, header: Dataset) -> None:
         region = _region(path, header)
         if region is None and not is_ct_slice(header):
+            _require_class(header)
             self._other += 1
             return
         patient, instance = text(header, "PatientID"), text(header, "SOPInstanceUID")
+        series = text(header, "SeriesInstanceUID")
+        if region is None:
+            self._owners[series].add(patient)
         if not patient:
             self._nameless += 1
             return
-        series = text(header, "SeriesInstanceUID")
         found = self._patients.setdefault(patient, _OfPatient())
         if region is not None:
-            found.regions.setdefault(instance or str(path), region)
+            known = found.regions.setdefault(instance or str(path), region)
+            if known is not region and not filecmp.cmp(known.file, path, shallow=False):
+                found.regions[f"{instance} {path}"] = region
         else:
             found.files.setdefault(series, []).append(path)
             found.frames.setdefault(series, text(header, "FrameOfReferenceUID"))
@@ -195,9 +225,15 @@ def _read_header(path: Path) -> Dataset | None:
     if not _looks_like_dicom(content):
         return None
     refuse_deflated(content)
-    header, ended = _parse(content)
-    if not ended and len(content) == HEADER:
-        header, _ = _parse(read_regular(path, MAX_FILE))
+    if len(content) == HEADER:
+        try:
+            header, ended = _parse(content)
+        except Exception:  # noqa: BLE001 - a part that ends within a sequence is no broken file
+            ended = False
+        if ended:
+            return header
+        content = read_regular(path, MAX_FILE)
+    header, _ = _parse(content)
     return header
 
 
@@ -220,6 +256,13 @@ def _parse(content: bytes) -> tuple[Dataset, bool]:
     wanted: list[BaseTag | int] = list(_WANTED)
     header = read_partial(io.BytesIO(content), after, force=True, specific_tags=wanted)
     return header, ended
+
+
+def _require_class(header: Dataset) -> None:
+    """See that a file says what it is; a DICOMDIR does so before its first element."""
+    meta = getattr(header, "file_meta", None) or Dataset()
+    if not text(header, "SOPClassUID") and text(meta, "MediaStorageSOPClassUID") != _DIRECTORY:
+        raise UnreadableError("a file that does not say what it is")
 
 
 def _region(path: Path, header: Dataset) -> RegionFile | None:

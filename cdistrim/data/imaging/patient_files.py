@@ -28,11 +28,13 @@ class CtSeries:
         files: Its slices, in no order that means anything.
         uid: SeriesInstanceUID.
         frame: FrameOfReferenceUID; empty if the files do not say.
+        shared: Other slices of it name another patient, or none.
     """
 
     files: tuple[Path, ...] = field(repr=False)
     uid: str = field(repr=False)
     frame: str = field(repr=False)
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class PatientFiles:
 
         Raises:
             CaseExcluded: ``NO_SCAN``, ``NO_REGION``, ``SEVERAL_SCANS``, ``OTHER_FRAME`` if the
-                region belongs to none of the scans, ``SEVERAL_REGIONS`` if several files have one.
+                region belongs to none of the scans, ``SEVERAL_REGIONS`` if several files have one,
+                ``CONTRADICTORY_SCAN`` if the scan's slices name several patients.
         """
         if not self.scans:
             raise CaseExcluded(Exclusion.NO_SCAN)
@@ -116,4 +119,6 @@ class PatientFiles:
 def _only(scans: Sequence[CtSeries]) -> CtSeries:
     if len(scans) > 1:
         raise CaseExcluded(Exclusion.SEVERAL_SCANS, f"{len(scans)} of them")
+    if scans[0].shared:
+        raise CaseExcluded(Exclusion.CONTRADICTORY_SCAN, "not all of one patient")
     return scans[0]

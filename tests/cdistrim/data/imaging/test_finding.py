@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from pydicom.uid import (
 )
 
 from cdistrim.data.imaging import RegionKind, find_patient_files, read_series
+from cdistrim.data.scan import CaseExcluded, Exclusion
 from cdistrim.errors import DataError
 from tests.dicom_objects import (
     affine_of,
@@ -154,3 +156,79 @@ def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="can't be read"):
         find_patient_files(tmp_path / "file")
+
+
+def _end(content: bytes) -> bytes:
+    return content[:200]
+
+
+def _garble(content: bytes) -> bytes:
+    return content[:132] + b"\xff" * 100 + content[232:]
+
+
+def _empty(_content: bytes) -> bytes:
+    return b""
+
+
+@pytest.mark.parametrize("spoil", [_end, _garble, _empty])
+def test_a_scan_whose_last_slice_can_not_be_read_is_not_taken_for_a_shorter_one(
+    tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    slices = make_ct(VALUES, AFFINE, patient="one")
+    last = [save(one, tmp_path / f"{k}.dcm") for k, one in enumerate(slices)][-1]
+    last.write_bytes(spoil(last.read_bytes()))
+    found = find_patient_files(tmp_path)
+    assert found.unreadable == 1
+    (scan,) = found.patients["one"].scans
+    assert last in scan.files
+    with pytest.raises(CaseExcluded) as caught:
+        read_series(scan.files)
+    assert caught.value.reason is Exclusion.BROKEN_SCAN
+
+
+def test_a_broken_file_among_several_patients_spoils_none_of_them(tmp_path: Path) -> None:
+    for patient in ("one", "two"):
+        for k, one in enumerate(make_ct(VALUES, AFFINE, patient=patient)):
+            save(one, tmp_path / f"{patient}{k}.dcm")
+    (tmp_path / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 100)
+    found = find_patient_files(tmp_path)
+    assert found.unreadable == 1
+    assert [len(one.scans[0].files) for one in found.patients.values()] == [4, 4]
+
+
+@pytest.mark.parametrize("other", ["two", ""], ids=["another patient", "nobody"])
+def test_a_series_of_which_slices_name_others_is_contradictory(tmp_path: Path, other: str) -> None:
+    slices = make_ct(VALUES, AFFINE, patient="one")
+    slices[-1].PatientID = other
+    write_ct(tmp_path, slices)
+    save(make_structures({"GTV-1": [TRIANGLE]}, slices, patient="one"), tmp_path / "structures")
+    with pytest.raises(CaseExcluded) as caught:
+        find_patient_files(tmp_path).patients["one"].choose("GTV-1")
+    assert caught.value.reason is Exclusion.CONTRADICTORY_SCAN
+
+
+def test_different_objects_of_one_uid_are_two_regions(tmp_path: Path) -> None:
+    slices = make_ct(VALUES, AFFINE, patient="one")
+    write_ct(tmp_path / "ct", slices)
+    first, second = (
+        make_structures({"GTV-1": [TRIANGLE * size]}, slices, patient="one") for size in (1, 2)
+    )
+    second.SOPInstanceUID = first.SOPInstanceUID
+    save(first, tmp_path / "a")
+    save(second, tmp_path / "b")
+    with pytest.raises(CaseExcluded) as caught:
+        find_patient_files(tmp_path).patients["one"].choose("GTV-1")
+    assert caught.value.reason is Exclusion.SEVERAL_REGIONS
+
+
+@pytest.mark.parametrize("comment", [14000, 15000, 15600, 16200])
+def test_where_the_first_part_of_a_file_ends_does_not_matter(tmp_path: Path, comment: int) -> None:
+    slices = make_ct(VALUES, AFFINE, patient="one")
+    contours = {f"structure {number}": [TRIANGLE] for number in range(30)} | {"GTV-1": [TRIANGLE]}
+    structures = make_structures(contours, slices, patient="one")
+    structures.add_new("PatientComments", "UT", "x" * comment)
+    for keyword in ("StructureSetROISequence", "ReferencedFrameOfReferenceSequence"):
+        structures[keyword].is_undefined_length = True
+    save(structures, tmp_path / "structures")
+    (region,) = find_patient_files(tmp_path).patients["one"].regions
+    assert len(region.names) == 31
