@@ -22,8 +22,8 @@ __all__ = ["fill"]
 
 PARALLEL = 0.25
 """How far a contour may be from parallel to the slices, in distances of slices."""
-SAME_PLANE = 0.05
-"""Contours nearer than this lie in one plane, in distances of slices."""
+SAME_PLANE = 0.15
+"""Contours nearer than this lie in one plane, in distances of slices: heights are rounded."""
 
 _ROUNDING = 1e-3
 
@@ -113,7 +113,7 @@ def _fill_plane(polygons: Contours, shape: tuple[int, int]) -> Mask:
 
 def _usual_distance(planes: Sequence[_Plane]) -> int:
     """Of neighbouring planes, in whole slices."""
-    if len(planes) < 2:
+    if len(planes) < 3:  # Of two, nothing tells a habit from a gap.
         return 1
     return max(1, round(float(np.median(np.diff([plane.height for plane in planes])))))
 

@@ -50,15 +50,17 @@ def read_structure(file: Path, scan: Scan, name: str) -> Mask:
     dataset = parse(file)
     if text(dataset, "SOPClassUID") != RT_STRUCTURE_SET:
         raise UnreadableError("no RTSTRUCT")
-    drawn = {
-        integer(one, "ReferencedROINumber"): items(one, "ContourSequence")
-        for one in _required(dataset, "ROIContourSequence")
-    }
-    structure = _structure(_required(dataset, "StructureSetROISequence"), drawn, name)
+    outlines = _required(dataset, "ROIContourSequence")
+    drawn = {integer(one, "ReferencedROINumber"): items(one, "ContourSequence") for one in outlines}
+    structures = _required(dataset, "StructureSetROISequence")
+    structure = _structure(structures, drawn, name)
+    number = integer(structure, "ROINumber")
+    _require_single(structures, "ROINumber", number)
+    _require_single(outlines, "ReferencedROINumber", number)
     frame = _frame(dataset, structure)
     if frame and scan.frame and frame != scan.frame:
         raise CaseExcluded(Exclusion.OTHER_FRAME)
-    contours = _closed_contours(drawn.get(integer(structure, "ROINumber"), ()))
+    contours = _closed_contours(drawn.get(number, ()))
     if not contours:
         raise CaseExcluded(Exclusion.EMPTY_REGION, "no closed contours")
     inverse = np.linalg.inv(scan.affine)
@@ -75,6 +77,12 @@ def _required(dataset: Dataset, keyword: str) -> list[Dataset]:
     if keyword not in dataset:
         raise UnreadableError(f"no {keyword}")
     return items(dataset, keyword)
+
+
+def _require_single(several: Sequence[Dataset], keyword: str, number: int) -> None:
+    """Two structures of one number, or two sets of contours, could each be the wanted one."""
+    if (count := sum(integer(one, keyword) == number for one in several)) > 1:
+        raise UnreadableError(f"{count} times the same {keyword}")
 
 
 def _structure(

@@ -307,3 +307,32 @@ def test_implicit_vr_and_files_without_preamble_are_read(drawing: Drawing, tmp_p
 
 def test_a_file_of_another_kind_is_no_region(drawing: Drawing) -> None:
     assert refused(drawing, drawing.slices[0]).reason is Exclusion.BROKEN_REGION
+
+
+def test_two_outlines_far_apart_are_two_parts(drawing: Drawing) -> None:
+    mask = drawing.mask_of([drawing.at(circle(25, 25, 10), k) for k in (2, 9)])
+    assert np.flatnonzero(mask.any(axis=(0, 1))).tolist() == [2, 9]
+
+
+def test_heights_that_were_rounded_apart_are_one_plane(drawing: Drawing) -> None:
+    outlines = [(circle(15, 25, 8), 3.0), (circle(15, 25, 4), 3.08), (circle(38, 25, 6), 2.94)]
+    mask = drawing.mask_of([drawing.at(one, height) for one, height in outlines])
+    expected = drawing.inside(disc(15, 25, 8)) & ~drawing.inside(disc(15, 25, 4))
+    expected |= drawing.inside(disc(38, 25, 6))
+    assert dice(mask[:, :, 3], expected) > 0.97
+
+
+@pytest.mark.parametrize(
+    ("sequence", "keyword"),
+    [
+        ("StructureSetROISequence", "ROINumber"),
+        ("ROIContourSequence", "ReferencedROINumber"),
+    ],
+)
+def test_two_structures_of_one_number_are_not_guessed_between(
+    drawing: Drawing, sequence: str, keyword: str
+) -> None:
+    small, large = (drawing.at(circle(25, 25, radius), 5) for radius in (5, 15))
+    structures = make_structures({"GTV-1": [small], "Lung": [large]}, drawing.slices)
+    setattr(structures[sequence].value[1], keyword, 1)
+    assert refused(drawing, structures).reason is Exclusion.BROKEN_REGION
