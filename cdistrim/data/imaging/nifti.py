@@ -40,7 +40,10 @@ def read_image(path: Path) -> Scan:
             values, NaN or infinity, or does not say where it lies in the patient.
     """
     values, affine = _load(path)
-    return Scan(values.astype(np.float32), affine)
+    single = values.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise UnreadableError("values beyond all bounds")
+    return Scan(single, affine)
 
 
 @excluding(Exclusion.BROKEN_REGION)

@@ -174,3 +174,9 @@ def test_a_broken_mask_breaks_the_region(tmp_path: Path) -> None:
     assert mask_refused(write(tmp_path / "a.nii", values), scan) is Exclusion.BROKEN_REGION
     (tmp_path / "b.nii").write_bytes(b"\0" * 400)
     assert mask_refused(tmp_path / "b.nii", scan) is Exclusion.BROKEN_REGION
+
+
+def test_values_that_single_precision_can_not_hold_break_the_image(tmp_path: Path) -> None:
+    values = VALUES.astype(np.float64)
+    values[1, 2, 3] = 1e300
+    assert image_refused(write(tmp_path / "a.nii", values)).reason is Exclusion.BROKEN_SCAN
