@@ -8,9 +8,10 @@ out of it: a name in a date's place, say. Here all of that becomes a
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -22,6 +23,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _TALKATIVE = ("pydicom", "nibabel", "nibabel.global", "PIL")
+_counting = threading.Lock()
+_readers = 0
+_silenced = ExitStack()
 
 
 class UnreadableError(Exception):
@@ -73,8 +77,25 @@ def excluding(reason: Exclusion) -> Callable[[Callable[P, T]], Callable[P, T]]:
 def silence() -> Iterator[None]:
     """Neither warnings nor log records of the libraries that read files.
 
-    Filters of warnings belong to the process: other threads' warnings are lost meanwhile.
+    Levels of loggers and filters of warnings belong to the process: the first of several threads
+    sets them, the last one puts them back, and other threads' warnings are lost meanwhile.
     """
+    global _readers
+    with _counting:
+        if not _readers:
+            _silenced.enter_context(_silent_process())
+        _readers += 1
+    try:
+        yield
+    finally:
+        with _counting:
+            _readers -= 1
+            if not _readers:
+                _silenced.close()
+
+
+@contextmanager
+def _silent_process() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in _TALKATIVE]
     levels = [logger.level for logger in loggers]
     try:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Callable
 
 import pytest
 
-from cdistrim.data.imaging.guard import UnreadableError, excluding
+from cdistrim.data.imaging.guard import UnreadableError, excluding, silence
 from cdistrim.data.scan import CaseExcluded, Exclusion
 
 
@@ -51,3 +52,35 @@ def test_warnings_and_logs_are_swallowed(caplog: pytest.LogCaptureFixture) -> No
         excluded(ValueError())
     assert not caught
     assert caplog.text == ""
+
+
+def test_the_last_of_several_threads_puts_logging_and_warnings_back(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    logger = logging.getLogger("pydicom")
+    level, filters = logger.level, list(warnings.filters)
+    first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
+    heard: list[int] = []
+
+    def first() -> None:
+        with silence():
+            first_is_in.set()
+            assert second_is_in.wait(20)
+        first_is_out.set()
+
+    def second() -> None:
+        assert first_is_in.wait(20)
+        with silence():
+            second_is_in.set()
+            assert first_is_out.wait(20)
+            heard.append(logger.getEffectiveLevel())
+            warnings.warn("a name", UserWarning, stacklevel=1)
+
+    threads = [threading.Thread(target=one) for one in (first, second)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert heard == [logging.CRITICAL + 1]
+    assert not recwarn.list
+    assert (logger.level, list(warnings.filters)) == (level, filters)
