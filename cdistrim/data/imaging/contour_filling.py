@@ -18,7 +18,7 @@ from cdistrim.data.imaging.guard import UnreadableError
 from cdistrim.data.raster import even_odd
 from cdistrim.data.scan import Mask
 
-__all__ = ["fill"]
+__all__ = ["fill", "slice_of"]
 
 PARALLEL = 0.25
 """How far a contour may be from parallel to the slices, in distances of slices."""
@@ -66,6 +66,15 @@ def fill(contours: Contours, shape: tuple[int, int, int]) -> Mask:
     return mask
 
 
+def slice_of(height: float) -> int:
+    """The slice that a height belongs to, both counted in slices from the first.
+
+    Half-way between two slices is the upper one's, also for a plane that rounding put lower:
+    contours half a slice off must not share slices and leave gaps.
+    """
+    return int(np.floor(height + 0.5 + _ROUNDING))
+
+
 def _planes(contours: Contours) -> list[_Plane]:
     """From the lowest to the highest."""
     if any(np.ptp(one[:, 2]) > PARALLEL for one in contours):
@@ -88,9 +97,7 @@ def _distinct(polygons: Contours) -> Contours:
 def _by_slice(planes: Sequence[_Plane]) -> Mapping[int, _Plane]:
     chosen: dict[int, _Plane] = {}
     for plane in planes:
-        # Half-way between two slices is the upper one's, also for a plane that rounding put lower:
-        # contours half a slice off must not share slices and leave gaps.
-        number = int(np.floor(plane.height + 0.5 + _ROUNDING))
+        number = slice_of(plane.height)
         other = chosen.get(number)
         if other is None or abs(plane.height - number) < abs(other.height - number):
             chosen[number] = plane

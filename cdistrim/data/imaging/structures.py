@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 
-from cdistrim.data.imaging.contour_filling import fill
+from cdistrim.data.imaging.contour_filling import fill, slice_of
 from cdistrim.data.imaging.dicom_files import RT_STRUCTURE_SET, integer, items, parse, text
 from cdistrim.data.imaging.guard import UnreadableError, excluding
 from cdistrim.data.imaging.region_names import choose_name
@@ -31,7 +31,7 @@ _CLOSED = ("", "CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 def read_structure(file: Path, scan: Scan, name: str) -> Mask:
     """The voxels of a scan that a structure encloses.
 
-    Points and open contours are passed over, and so is what lies beyond the scan.
+    Points and open contours are passed over, and so is what lies beside the scan in its plane.
     :func:`~cdistrim.data.imaging.contour_filling.fill` says which slice a contour belongs to, how
     holes are told and which gaps are filled.
 
@@ -45,7 +45,8 @@ def read_structure(file: Path, scan: Scan, name: str) -> Mask:
         CaseExcluded: ``NO_REGION``, ``SEVERAL_REGIONS``; ``OTHER_FRAME`` if it says that its
             coordinates are others than the scan's; ``BROKEN_REGION`` if it can't be read, a
             coordinate is missing or not finite, or a contour is not parallel to the slices;
-            ``EMPTY_REGION`` if it encloses no voxel's centre.
+            ``EMPTY_REGION`` if it encloses no voxel's centre; ``MISSING_SLICES`` if it goes on
+            where the scan has no slices.
     """
     dataset = parse(file)
     if text(dataset, "SOPClassUID") != RT_STRUCTURE_SET:
@@ -69,6 +70,10 @@ def read_structure(file: Path, scan: Scan, name: str) -> Mask:
     mask = fill(placed, (x, y, z))
     if not mask.any():
         raise CaseExcluded(Exclusion.EMPTY_REGION, f"{len(contours)} contours")
+    if beyond := sum(not 0 <= slice_of(float(one[:, 2].mean())) < z for one in placed):
+        # The scan's first or last slices are not there: the region would be cut off unseen.
+        told = f"{beyond} of {len(contours)} contours lie beyond the scan"
+        raise CaseExcluded(Exclusion.MISSING_SLICES, told)
     return mask
 
 

@@ -187,11 +187,21 @@ def test_contours_on_every_third_slice_are_filled_in_between(drawing: Drawing) -
     assert dice(drawing.mask_of(contours), truth) > 0.99
 
 
-def test_what_lies_beyond_the_scan_is_left_out(drawing: Drawing) -> None:
-    around = square(0, 0, 500)
-    mask = drawing.mask_of([drawing.at(around, k) for k in (-3, -2, -1, 0, 1)])
+def test_what_lies_beside_the_scan_is_left_out(drawing: Drawing) -> None:
+    mask = drawing.mask_of([drawing.at(square(0, 0, 500), k) for k in (0, 1)])
     assert mask.any(axis=(0, 1)).tolist() == [True, True] + [False] * 10
     assert mask[:, :, :2].all()
+
+
+@pytest.mark.parametrize("beyond", [(-2, -1), (12,), (-1, 12, 13)])
+def test_a_region_that_goes_on_where_the_scan_has_no_slices_is_not_cut_off(
+    drawing: Drawing, beyond: tuple[int, ...]
+) -> None:
+    contours = [drawing.at(circle(25, 25, 10), k) for k in (*beyond, 0, 1, 11)]
+    with pytest.raises(CaseExcluded) as caught:
+        drawing.mask_of(contours)
+    assert caught.value.reason is Exclusion.MISSING_SLICES
+    assert caught.value.detail == f"{len(beyond)} of {len(contours)} contours lie beyond the scan"
 
 
 def test_points_lines_and_too_few_corners_are_passed_over(drawing: Drawing) -> None:
