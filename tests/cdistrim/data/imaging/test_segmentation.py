@@ -84,6 +84,13 @@ def test_groups_of_each_frame_go_before_shared_ones(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(tmp_path, made), PARTS)
 
 
+def test_frames_on_every_other_slice_of_the_scan_leave_the_others_empty(tmp_path: Path) -> None:
+    odd = BALL & (np.arange(SHAPE[2]) % 2 == 1)
+    made = make_segmentation({"GTV-1": odd}, AFFINE, frame=FRAME, spacing_between=False)
+    del made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SliceThickness
+    np.testing.assert_array_equal(read(tmp_path, made), odd)
+
+
 def test_a_single_frame_is_one_slice(tmp_path: Path) -> None:
     one = BALL & (np.arange(SHAPE[2]) == 6)
     made = make_segmentation({"GTV-1": one}, AFFINE, frame=FRAME, spacing_between=False)

@@ -155,11 +155,14 @@ def test_planes_between_slices_belong_to_the_nearest(drawing: Drawing, off: floa
 
 
 def test_of_contours_on_thinner_slices_those_nearest_to_a_slice_count(drawing: Drawing) -> None:
-    heights = np.arange(2.6, 6.5, 0.4)
-    mask = drawing.mask_of([drawing.at(circle(25, 25, 10), height) for height in heights])
+    heights = [2.6, 3.1, 3.4, 3.7, 4.05, 4.4, 4.6, 4.8, 5.45]
+    nearest = {3: 3.1, 4: 4.05, 5: 4.8}
+    radius = {height: 14.0 if height in nearest.values() else 6.0 for height in heights}
+    contours = [drawing.at(circle(25, 25, radius[height]), height) for height in heights]
     expected = np.zeros(SHAPE, dtype=bool)
-    expected[:, :, 3:7] = drawing.inside(disc(25, 25, 10))[:, :, None]
-    assert dice(mask, expected) > 0.99
+    expected[:, :, 3:6] = drawing.inside(disc(25, 25, 14))[:, :, None]
+    assert dice(drawing.mask_of(contours), expected) > 0.99
+    assert dice(drawing.mask_of(contours[::-1]), expected) > 0.99
 
 
 def test_a_single_missing_slice_is_filled_between_its_neighbours(drawing: Drawing) -> None:
