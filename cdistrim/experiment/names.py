@@ -12,5 +12,7 @@ class StudyName(StrEnum):
 
     NODULES = "nodules"
     """Lung nodules of LIDC-IDRI in the paper's six scenarios."""
+    NSCLC_RADIOMICS = "nsclc-radiomics"
+    """The paper's own: two-year survival. The data have to be fetched by hand."""
     IRIS = "iris"
     """The paper's appendix A."""

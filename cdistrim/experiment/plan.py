@@ -4,6 +4,7 @@
 
     <run>/
       experiment.json         what was asked for; a rerun does the same
+      cases.npz, notes.json   with --data: all cases as they were read
       seed-1/central.json     scores of the model that was trained on the pooled data
       seed-1/scenario-3.json  scores of every candidate of a campaign, and how long things took
       seed-1/scenario-3/      the campaign itself: chain, contract, sites, store
@@ -15,6 +16,7 @@ is not repeated; a campaign that was interrupted goes on where its ledger stands
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,7 +45,7 @@ __all__ = [
     "ExperimentOptions",
 ]
 
-_OPTIONS = "experiment.json"
+_OPTIONS, _CASES, _NOTES = "experiment.json", "cases.npz", "notes.json"
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 _Scores = tuple[float, ...] | tuple[tuple[float, ...], ...]
 
@@ -238,7 +240,15 @@ class Experiment:
             UsageError: The study needs a directory, and there is none.
             DataError: The cases can't be read.
         """
-        return self._asked_for.load(self._asked_for.model, self.options.data)
+        kept, notes = self.directory / _CASES, self.directory / _NOTES
+        if notes.exists():
+            return Loaded(CaseSet.load(kept), tuple(json.loads(notes.read_bytes())))
+        loaded = self._asked_for.load(self._asked_for.model, self.options.data)
+        if self.options.data is not None:
+            # Every arm's process needs them, and the scans take minutes to find.
+            loaded.cases.save(kept)
+            write_atomically(notes, json.dumps(loaded.notes).encode())
+        return loaded
 
     def split(self, arm: Arm) -> Split:
         """Who has which patients. Central training pools what any scenario's partners have."""
