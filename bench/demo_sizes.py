@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from cdistrim.data.cases import SiteData, pool
 from cdistrim.data.lidc import load_lidc
+from cdistrim.data.public_cache import public_cache
 from cdistrim.data.split import Split, SplitPlan, split_cases
 from cdistrim.demo_options import CYCLES
 from cdistrim.demonstration import PLAN, TRAINING
@@ -130,7 +131,7 @@ def _approves(campaign: Campaign, site: SiteData, heads: list[Scores], candidate
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(2020, 2030)))
-    parser.add_argument("--cache", type=Path, default=Path("~/.cache/cdistrim").expanduser())
+    parser.add_argument("--cache", type=Path, default=public_cache())
     parser.add_argument("--architecture", default="resnet18-3d")
     parser.add_argument("--shape", type=int, nargs=3, default=list(_MODEL.shape))
     parser.add_argument("--width", type=int, default=_MODEL.width)

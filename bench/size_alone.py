@@ -9,7 +9,8 @@ import sys
 
 import numpy as np
 
-from cdistrim.data.lidc import FIELD_OF_VIEW_MM, default_cache, load_lidc
+from cdistrim.data.lidc import FIELD_OF_VIEW_MM, load_lidc
+from cdistrim.data.public_cache import public_cache
 from cdistrim.data.split import split_cases
 from cdistrim.demo_options import DemoOptions
 from cdistrim.demonstration import PLAN
@@ -20,7 +21,7 @@ from cdistrim.statistics import auc_interval
 def main() -> int:
     """Rank all patients, and the demo's test set, by the diameter of a ball of equal volume."""
     shape = PRESETS[PresetName.SMALL].model.shape
-    cases = load_lidc(shape, cache=default_cache())
+    cases = load_lidc(shape, cache=public_cache())
     test = split_cases(cases, PLAN, seed=DemoOptions().seed).test
     voxel = float(np.prod(FIELD_OF_VIEW_MM)) / float(np.prod(shape))
     for name, part in (("all patients", cases), ("test set", test)):

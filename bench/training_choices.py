@@ -32,7 +32,8 @@ from scipy.stats import t as student
 
 from cdistrim.classifier import Classifier
 from cdistrim.data.cases import CaseSet, pool
-from cdistrim.data.lidc import default_cache, load_lidc
+from cdistrim.data.lidc import load_lidc
+from cdistrim.data.public_cache import public_cache
 from cdistrim.data.split import Split
 from cdistrim.experiment.partitions import partition
 from cdistrim.experiment.scenarios import LUNG_SCENARIOS, deal
@@ -156,7 +157,7 @@ def perform(run: Run) -> dict[str, Any]:
     torch.set_num_threads(1)
     choice = CHOICES[run.choice]
     began = time.monotonic()
-    split = _split(load_lidc(choice.model.shape, cache=default_cache()), run)
+    split = _split(load_lidc(choice.model.shape, cache=public_cache()), run)
     training = choice.trained(seed=run.seed)
     head = initial_weights(choice.model, run.seed)
     if run.is_central:

@@ -45,7 +45,7 @@ from cdistrim.data.commitment import (
 )
 from cdistrim.envelope import account_of, canonical_json
 from cdistrim.errors import ConfigurationError, IntegrityError, KeyFileError, UsageError
-from cdistrim.files import appear, read_regular
+from cdistrim.files import new_file, read_regular
 from cdistrim.passphrase import read_passphrase
 from cdistrim.private_files import place_private
 from cdistrim.sealing import SealingKey
@@ -221,14 +221,9 @@ def _cipher(sealing_key: SealingKey) -> AESGCM:
 
 def _write_new(file: Path, content: bytes) -> None:
     """A file where there was none: whole or not at all, and never over another one."""
-    part = file.with_name(f".{file.name}.{secrets.token_hex(8)}.part")
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
+        with new_file(file) as stream:
             stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        appear(part, file)
     except FileExistsError:
         raise _there_already(file) from None
     except OSError as error:
@@ -236,8 +231,6 @@ def _write_new(file: Path, content: bytes) -> None:
             f"The backup can't be written to {file}: {error.strerror}.",
             hint="Choose another place that this account may write to.",
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _there_already(file: Path) -> UsageError:

@@ -22,7 +22,8 @@ from cdistrim.consortium import Consortium, found_consortium
 from cdistrim.convening import open_campaign
 from cdistrim.coordinator import Coordinator
 from cdistrim.data.cases import CaseSet, SiteData
-from cdistrim.data.lidc import default_cache, load_lidc
+from cdistrim.data.lidc import load_lidc
+from cdistrim.data.public_cache import public_cache
 from cdistrim.data.split import Split, SplitPlan, split_cases
 from cdistrim.demo_options import EXPORT, HOSPITALS, DemoOptions, chain_start, verification
 from cdistrim.evaluation import central_scores, score_candidates
@@ -98,7 +99,7 @@ class Demonstration:
     @cached_property
     def split(self) -> Split:
         """The hospitals' cases and the common test set, before any sabotage."""
-        cases = load_lidc(self.spec.model.shape, cache=default_cache())
+        cases = load_lidc(self.spec.model.shape, cache=public_cache())
         plan = REPORTED_PLAN if self.options.mode is VotingMode.REPORTED else PLAN
         return split_cases(cases, plan, seed=self.options.seed)
 

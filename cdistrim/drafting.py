@@ -8,10 +8,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cdistrim.errors import ConfigurationError, UsageError
-from cdistrim.files import appear
+from cdistrim.files import new_file
 from cdistrim.model import initial_weights
 from cdistrim.presets import PRESETS, PresetName
-from cdistrim.site import writing_atomically
 from cdistrim.spec import CampaignSpec, GenesisSpec, ModelSpec
 from cdistrim.weights import weights_hash
 
@@ -79,26 +78,15 @@ def write_draft(spec: CampaignSpec, file: Path) -> None:
         UsageError: There is such a file, or it can't be written.
     """
     document = json.dumps(spec.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
-    part = file.with_name(f".{file.name}.draft")
     try:
-        with writing_atomically(part, mode=0o644) as stream:
+        with new_file(file, mode=0o644) as stream:
             stream.write(document.encode())
-    except OSError as error:
-        raise _unwritable(file, error) from None
-    try:
-        appear(part, file)
     except FileExistsError:
         raise UsageError(f"{file} exists.", hint="Give another name, or remove it.") from None
     except OSError as error:
-        raise _unwritable(file, error) from None
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _unwritable(file: Path, error: OSError) -> UsageError:
-    return UsageError(
-        f"Can't write {file}: {error.strerror}.", hint="Give a place that can be written to."
-    )
+        raise UsageError(
+            f"Can't write {file}: {error.strerror}.", hint="Give a place that can be written to."
+        ) from None
 
 
 def _axes(shape: str) -> tuple[int, ...]:

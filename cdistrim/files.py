@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["appear", "read_regular"]
+__all__ = ["appear", "new_file", "read_regular"]
 
 _PART = 1 << 20
 
@@ -28,6 +31,27 @@ def appear(part: Path, file: Path) -> None:
         if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS) or file.exists():
             raise
         part.rename(file)
+
+
+@contextmanager
+def new_file(file: Path, *, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """Write a file where there is none: whole, when the block has ended, or not at all.
+
+    Raises:
+        FileExistsError: There is such a file already.
+        OSError: It can't be written there.
+    """
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".part")
+    part = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(descriptor)
+        part.chmod(mode)
+        appear(part, file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_regular(path: Path, limit: int) -> bytes:

@@ -42,7 +42,7 @@ from cdistrim.sampling import loader_of, stream_seed
 from cdistrim.spec import ModelSpec, TrainingSpec
 from cdistrim.weights import Weights, weights_hash
 
-__all__ = ["TrainingProgress", "TrainingResult", "Turn", "predict", "require_fit", "train"]
+__all__ = ["TrainingProgress", "TrainingResult", "Turn", "predict", "train"]
 
 CLIP_NORM = 1.0
 """Gradients are clipped to this Euclidean norm: one odd batch must not spoil everybody's model."""
@@ -93,7 +93,7 @@ def train(
         TrainingError: The loss or a weight is not finite.
     """
     began = time.monotonic()
-    require_fit(cases, model)
+    _require_fit(cases, model)
     cases.require_classes(2, classes=model.classes)
     device = device_of(accelerator)
     seed = stream_seed(training.seed, turn.slot, -1)
@@ -138,7 +138,7 @@ def predict(
         DataError: The cases have another shape than the model's input.
         ConfigurationError: A graphics card is asked for, and there is none.
     """
-    require_fit(cases, model)
+    _require_fit(cases, model)
     device = device_of(accelerator)
     with pinned(threads, 0), torch.inference_mode():
         network = network_of(model, weights).to(device).eval()
@@ -189,7 +189,7 @@ def _trainer(
     )
 
 
-def require_fit(cases: CaseSet, model: ModelSpec) -> None:
+def _require_fit(cases: CaseSet, model: ModelSpec) -> None:
     """See that a model takes these cases.
 
     Raises:

@@ -5,12 +5,11 @@ The sizes show the machinery, not a good model; for that there is ``cdistrim dem
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from cdistrim.data.cases import SiteData
 from cdistrim.data.lidc import load_lidc
+from cdistrim.data.public_cache import public_cache
 from cdistrim.data.split import SplitPlan, split_cases
 from cdistrim.model import initial_weights
 from cdistrim.presets import PRESETS, PresetName
@@ -31,13 +30,12 @@ MODEL = PRESETS[PresetName.SMALL].model
 
 def sample_data(names: tuple[str, ...]) -> Mapping[str, SiteData]:
     """A few LIDC-IDRI nodules for each of up to eight hospitals; built once, then cached."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "cdistrim"
     count = len(names)
     share = (CASES - TEST_CASES) // count
     holdout = min(HOLDOUT_CASES, 2 * share // 5)
     train = (min(TRAIN_CASES[n % len(TRAIN_CASES)], share - holdout) for n in range(count))
     plan = SplitPlan(train=tuple(train), holdout=(holdout,) * count, test=TEST_CASES)
-    split = split_cases(load_lidc(MODEL.shape, cache=cache), plan, seed=SEED)
+    split = split_cases(load_lidc(MODEL.shape, cache=public_cache()), plan, seed=SEED)
     return dict(zip(names, split.sites, strict=True))
 
 

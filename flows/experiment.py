@@ -1,7 +1,8 @@
 """The paper's experiment: every arm of a run, some at a time, each in a process of its own.
 
 An arm of a scenario is a whole campaign with its own chain, contract, sites and votes; it goes
-through the same flows as any other campaign. What is over is not repeated.
+through the same flows as any other campaign. What is over is not repeated. The task is here and not
+in ``tasks``: it calls a flow, and layers are not climbed.
 """
 
 import time
@@ -16,9 +17,9 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from cdistrim.coordinator import bound_coordinator, coordinator_bound_to
 from cdistrim.devnet import CHAIN_ID, Devnet
 from cdistrim.errors import CDistriMError
+from cdistrim.experiment.arm_progress import ArmWriter
 from cdistrim.experiment.arms import CAMPAIGN, found_campaign, measure_campaign, train_centrally
 from cdistrim.experiment.plan import Arm, Experiment
-from cdistrim.experiment.watching import ArmWriter
 from cdistrim.progress import listen_with
 from flows.campaign import campaign
 from flows.dispatch import Embedded, dispatching_with

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -15,6 +15,7 @@ from cdistrim.devnet import CHAIN_ID, Devnet
 from cdistrim.devnet.directory import call
 from cdistrim.ledger import Candidate, EthereumLedger, Ledger, Member, Receipt
 from cdistrim.protocol import BallotId, BallotKind, BallotState, Evidence, Mode
+from cdistrim.site import Site
 from cdistrim.spec import DeadlineSpec
 
 SPEC_HASH = hashlib.sha256(b"spec").digest()
@@ -37,6 +38,17 @@ class Consortium:
     members: tuple[Member, ...]
     ledgers: tuple[EthereumLedger, ...]
     keys: tuple[bytes, ...] = field(repr=False)
+
+    @classmethod
+    def of_sites(cls, url: str, sites: Sequence[Site]) -> Consortium:
+        """The ledgers of sites that are members, in order of admission."""
+        return cls(
+            url,
+            sites[0].contract,
+            sites[0].ledger.members(),
+            tuple(site.ledger for site in sites),
+            tuple(site.keys.private_key for site in sites),
+        )
 
     @property
     def accounts(self) -> tuple[str, ...]:

@@ -47,14 +47,7 @@ class Committed:
     @property
     def hospitals(self) -> Consortium:
         """Their ledgers, opened anew, in order of admission."""
-        sites = [self.site(name) for name in self.names]
-        return Consortium(
-            self.url,
-            sites[0].contract,
-            sites[0].ledger.members(),
-            tuple(site.ledger for site in sites),
-            tuple(site.keys.private_key for site in sites),
-        )
+        return Consortium.of_sites(self.url, [self.site(name) for name in self.names])
 
     def open(self, *, cycles: int = 1) -> int:
         """Open a campaign of all hospitals, who enrol with the cases that they have; its number."""

@@ -18,19 +18,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from cdistrim.documents import Account, Document
 from cdistrim.envelope import account_of, canonical_json
 from cdistrim.errors import IntegrityError, UsageError
-from cdistrim.files import appear
+from cdistrim.files import new_file
 from cdistrim.ledger import LoggedEvent
 
 __all__ = ["BrokenRecord", "Header", "Origin", "Record", "numbered", "read_export", "write_export"]
@@ -159,7 +157,7 @@ def write_export(header: Header, events: Iterable[LoggedEvent], file: Path) -> R
         raise _there_already(file)
     last = None
     try:
-        with _new_file(file) as stream:
+        with new_file(file, mode=0o644) as stream:
             stream.write(header.to_bytes() + b"\n")
             for record in numbered(header.origin, events):
                 stream.write(_line(record) + b"\n")
@@ -172,21 +170,6 @@ def write_export(header: Header, events: Iterable[LoggedEvent], file: Path) -> R
             hint="Choose another place that this account may write to.",
         ) from error
     return last
-
-
-@contextmanager
-def _new_file(file: Path) -> Iterator[IO[bytes]]:
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".part")
-    part = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(descriptor)
-        part.chmod(0o644)
-        appear(part, file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _there_already(file: Path) -> UsageError:

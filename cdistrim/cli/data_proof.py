@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cdistrim.errors import IntegrityError, UsageError
-from cdistrim.files import appear, read_regular
-from cdistrim.private_files import write_private
+from cdistrim.files import new_file, read_regular
 from cdistrim.report.wording import plural, sentence_list
 
 if TYPE_CHECKING:
@@ -165,10 +163,9 @@ def _read(file: Path) -> bytes:
 
 def _write(file: Path, content: bytes) -> None:
     """A new file for its owner only, whole or not at all."""
-    part = file.with_name(f".{file.name}.{secrets.token_hex(8)}.part")
     try:
-        write_private(part, content)
-        appear(part, file)
+        with new_file(file) as stream:
+            stream.write(content)
     except FileExistsError:
         raise _there_already(file) from None
     except OSError as error:
@@ -176,8 +173,6 @@ def _write(file: Path, content: bytes) -> None:
             f"The proof can't be written to {file}: {error.strerror}.",
             hint="Choose another place that this account may write to.",
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _there_already(file: Path) -> UsageError:

@@ -68,7 +68,7 @@ def reproduce(
             cycles=cycles,
             quick=quick,
             replica=replica,
-            data=data,
+            data=None if data is None else data.resolve(),
         )
         run = Experiment(directory, options)
         run.begin()
@@ -109,13 +109,13 @@ def _run_missing(run: Experiment, jobs: int) -> None:
     embed_prefect(run.directory / ".prefect")
     os.environ.setdefault("CDISTRIM_POLL_SECONDS", "0.05")
 
-    from cdistrim.experiment.display import watching
+    from cdistrim.experiment.display import showing_progress
     from cdistrim.report.wording import plural
     from flows.experiment import run_experiment
 
     try:
-        len(run.cases)  # Built once, before several processes would.
-        with watching(run, sys.stderr):
+        _read_cases(run)  # Once, before several processes would.
+        with showing_progress(run, sys.stderr):
             failures = run_experiment(run.directory, jobs)
     except BaseException:
         endings.abandon(f"Continue with: {_continuation(run)}")
@@ -129,6 +129,20 @@ def _run_missing(run: Experiment, jobs: int) -> None:
             f"{last.what}",
             hint=f"{last.hint} What is over is kept. Continue with: {_continuation(run)}".strip(),
         )
+
+
+def _read_cases(run: Experiment) -> None:
+    """Read all cases, which may take minutes, and tell how far that is."""
+    from cdistrim.display import choose_display
+    from cdistrim.progress import Silent, listen_with
+    from cdistrim.report.wording import plural
+
+    display = choose_display(sys.stderr)
+    listen_with(display)
+    display.note("reading all cases: built once, then out of a cache")
+    display.note(f"{plural(len(run.cases), 'case')} read")
+    display.finished()
+    listen_with(Silent())
 
 
 def _continuation(run: Experiment) -> str:

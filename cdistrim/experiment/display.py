@@ -14,17 +14,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from cdistrim.experiment.arm_progress import ArmProgress
 from cdistrim.experiment.plan import Arm, Experiment
-from cdistrim.experiment.watching import ArmProgress
 from cdistrim.report import wording
 
-__all__ = ["watching"]
+__all__ = ["showing_progress"]
 
 _LOOK_S = 0.5
 
 
 @contextmanager
-def watching(run: Experiment, stream: TextIO) -> Iterator[None]:
+def showing_progress(run: Experiment, stream: TextIO) -> Iterator[None]:
     """Show the arms of a run while the block runs."""
     console = Console(file=stream)
     over = threading.Event()

@@ -15,7 +15,7 @@ import numpy as np
 from cdistrim.data.building import Kitchen, Made, make_cases
 from cdistrim.data.case_cache import CaseCache
 from cdistrim.data.cases import CaseSet
-from cdistrim.data.lidc import default_cache
+from cdistrim.data.public_cache import public_cache
 from cdistrim.data.sources.nsclc_radiomics import NsclcRadiomicsSource
 from cdistrim.data.sources.settings import NsclcRadiomicsSettings
 from cdistrim.errors import DataError
@@ -43,7 +43,7 @@ def load_nsclc_radiomics(model: ModelSpec, directory: Path) -> tuple[CaseSet, tu
     source = NsclcRadiomicsSource(settings, directory)
     plan = source.plan(model.shape, PreprocessingSpec())
     listing = source.list_cases()
-    cache = CaseCache(default_cache() / source.kind)
+    cache = CaseCache(public_cache() / source.kind)
     try:
         cache.make()
     except OSError as error:

@@ -23,7 +23,7 @@ from cdistrim.experiment.results import AIM, MARGIN, Results, Summary
 from cdistrim.report.measured import software_versions
 from cdistrim.report.wording import plural
 from cdistrim.site import write_atomically
-from cdistrim.statistics import BootstrapInterval
+from cdistrim.statistics import BootstrapInterval, NonInferiorityVerdict
 
 __all__ = ["command_of", "show", "table_rows", "write_page"]
 
@@ -121,8 +121,7 @@ def _row(results: Results, one: Summary) -> tuple[str, ...]:
         *cells,
         _interval(one.difference_interval, signed=True),
         f"{np.median(ps):.2f} ({min(ps):.2f}-{max(ps):.2f})" if len(ps) > 1 else f"{ps[0]:.3f}",
-        _verdict(one, MARGIN),
-        _verdict(one, AIM),
+        *_verdicts(one.verdict),
         f"{sum(arm.accepted for arm in arms)} of {sum(arm.slots for arm in arms)}",
     )
 
@@ -133,10 +132,12 @@ def _interval(found: BootstrapInterval, *, signed: bool) -> str:
     return f"{found.estimate:.3f} ({found.low:.3f}-{found.high:.3f})"
 
 
-def _verdict(one: Summary, margin: float) -> str:
-    if not one.difference_interval.error:
-        return "no verdict"
-    return "shown" if one.no_worse_by(margin) else "not shown"
+def _verdicts(verdict: NonInferiorityVerdict | None) -> tuple[str, str]:
+    """For the margin, and for the aim."""
+    if verdict is None:
+        return "no verdict", "no verdict"
+    shown, aim = ("shown" if one else "not shown" for one in (verdict.shown, verdict.aim_shown))
+    return shown, aim
 
 
 def _markdown(results: Results, figures: Iterable[Path]) -> str:

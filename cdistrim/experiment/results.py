@@ -23,7 +23,9 @@ from cdistrim.report.wording import plural
 from cdistrim.statistics import (
     BootstrapInterval,
     DeLongTest,
+    DifferenceInterval,
     Interval,
+    NonInferiorityVerdict,
     PlattScaling,
     SeedScores,
     TemperatureScaling,
@@ -35,6 +37,7 @@ from cdistrim.statistics import (
     fit_platt,
     fit_temperature,
     hierarchical_bootstrap,
+    judge_difference,
     logits_of,
 )
 
@@ -119,9 +122,14 @@ class Summary:
         """Mean of sequential - central over the seeds."""
         return self._intervals[1]
 
-    def no_worse_by(self, margin: float) -> bool:
-        """Whether it is shown that sequential training is not worse by ``margin`` or more."""
-        return self.difference_interval.low > -margin
+    @cached_property
+    def verdict(self) -> NonInferiorityVerdict | None:
+        """Whether sequential training is shown to be no worse; None where no resample differs."""
+        found = self.difference_interval
+        if not found.error:
+            return None
+        interval = DifferenceInterval(found.estimate, found.low, found.high, found.level)
+        return judge_difference(interval, margin=MARGIN, aim=AIM)
 
     @cached_property
     def _intervals(self) -> tuple[BootstrapInterval, BootstrapInterval]:

@@ -123,10 +123,11 @@ class Study:
 
 
 def _load_nodules(model: ModelSpec, directory: Path | None) -> Loaded:
-    from cdistrim.data.lidc import DATABASE, default_cache, load_lidc
+    from cdistrim.data.lidc import DATABASE, load_lidc
+    from cdistrim.data.public_cache import public_cache
 
     database = directory / DATABASE if directory is not None else None
-    cases = load_lidc(model.shape, cache=default_cache(), database=database)
+    cases = load_lidc(model.shape, cache=public_cache(), database=database)
     note = (
         f"{plural(len(cases), 'patient')} have a nodule with two readings or more whose mean says "
         "benign or malignant; of several the largest counts."

@@ -225,11 +225,18 @@ class Comparison:
     @property
     def verdict(self) -> NonInferiority:
         """Whether the whole interval lies above, or below, minus the margin."""
-        if self.difference.low > -self.margin:
+        # Here, since it loads numpy, which most who read figures do without.
+        from cdistrim.statistics import DifferenceInterval, judge_difference
+
+        found = self.difference
+        judged = judge_difference(
+            DifferenceInterval(found.value, found.low, found.high, level=0.95),
+            margin=self.margin,
+            aim=self.margin,
+        )
+        if judged.shown:
             return NonInferiority.SHOWN
-        if self.difference.high < -self.margin:
-            return NonInferiority.INFERIOR
-        return NonInferiority.NOT_SHOWN
+        return NonInferiority.INFERIOR if judged.inferior else NonInferiority.NOT_SHOWN
 
 
 @dataclass(frozen=True)

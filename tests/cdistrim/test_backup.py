@@ -303,7 +303,7 @@ class TestMakingOne:
             file.write_text("precious")
             appear(part, file)
 
-        monkeypatch.setattr(backup, "appear", late)
+        monkeypatch.setattr("cdistrim.files.appear", late)
         with pytest.raises(UsageError, match="exists already"):
             back_up(site, tmp_path / "backup")
         assert (tmp_path / "backup").read_text() == "precious"

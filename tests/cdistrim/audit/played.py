@@ -54,14 +54,7 @@ class Played:
     @property
     def hospitals(self) -> Consortium:
         """Their ledgers, opened anew."""
-        sites = [self.site(name) for name in self.names]
-        return Consortium(
-            self.url,
-            sites[0].contract,
-            sites[0].ledger.members(),
-            tuple(site.ledger for site in sites),
-            tuple(site.keys.private_key for site in sites),
-        )
+        return Consortium.of_sites(self.url, [self.site(name) for name in self.names])
 
     def slot(self, number: int, *, approve: bool = True) -> None:
         """Play a slot of the only campaign; its model's bytes go into the store."""
