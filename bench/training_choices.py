@@ -104,6 +104,7 @@ def _choices() -> tuple[Choice, ...]:
             name="1 cycle of 8 epochs, as the paper",
             cycles=1,
             training=BASE.trained(epochs=8),
+            central=same,
         ),
         replace(
             BASE,
@@ -123,6 +124,8 @@ def _choices() -> tuple[Choice, ...]:
         replace(BASE, name="a last batch of one dropped", last_batch="dropped", central=same),
         replace(BASE, name="rate 0.003", training=BASE.trained(learning_rate=3e-3)),
         replace(BASE, name="rate 0.0003", training=BASE.trained(learning_rate=3e-4)),
+        replace(BASE, name="4 cycles of 4 epochs", cycles=4, training=BASE.trained(epochs=4)),
+        replace(BASE, name="twice the width", model=BASE.model.model_copy(update={"width": 16})),
     )
 
 

@@ -1,13 +1,17 @@
 """How much memory a training takes, before anybody trains.
 
 Computed, not measured: what autograd keeps for the backward pass is counted on torch's ``meta``
-device, which has shapes and no values; the rest is arithmetic. ``tests/cdistrim/
-test_training_memory.py`` holds it against the measured peak of a process that trains.
+device, which has shapes and no values; the libraries are loaded once by themselves and looked at;
+the rest is arithmetic. ``tests/cdistrim/test_training_memory.py`` holds it against the measured
+peak of a process that trains.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 
 import torch
@@ -17,9 +21,16 @@ from cdistrim.spec import ModelSpec
 
 __all__ = ["MemoryEstimate", "estimate_memory"]
 
-PROCESS_BYTES = 625_000_000
-"""Of a process that has loaded PyTorch and Lightning and trained one small model: 554 MB before,
-60 to 80 MB more for what oneDNN compiles (measured, x86-64, one thread)."""
+_COMPILED_BYTES = 70_000_000
+"""What oneDNN compiles in a training: 60 to 80 MB (measured, x86-64, one thread)."""
+
+_LOADED = """
+import cdistrim.training
+with open("/proc/self/status") as status:
+    print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
+"""
+_LOADED_BYTES = 905_000_000
+"""Of PyTorch for graphics cards with Lightning, where it can't be looked at: no ``/proc``."""
 
 _FLOAT, _HALF = 4, 2
 _COPIES_OF_WEIGHTS = 5
@@ -47,10 +58,25 @@ class MemoryEstimate:
         return self.process + self.activations + self.weights + self.cases
 
 
+@cache
+def process_bytes() -> int:
+    """Resident memory of a process that has loaded all that trains, and trained a small model.
+
+    It is looked at, in a process of its own (seconds), since builds of PyTorch differ: 555 MB with
+    the one for processors only, 925 MB with the one for CUDA 13 (2.13, x86-64).
+    """
+    ended = subprocess.run(  # noqa: S603  our own words, no shell
+        [sys.executable, "-c", _LOADED], capture_output=True, text=True, check=False
+    )
+    if ended.returncode:
+        return _LOADED_BYTES + _COMPILED_BYTES
+    return int(ended.stdout.split()[-1]) * 1024 + _COMPILED_BYTES
+
+
 def estimate_memory(
     model: ModelSpec, *, batch_size: int, train: int, holdout: int, balanced: int
 ) -> MemoryEstimate:
-    """What training one slot takes.
+    """What training one slot takes; the first call takes some seconds.
 
     Args:
         model: The network.
@@ -79,7 +105,7 @@ def estimate_memory(
     # While copies are made, they are there once by themselves and once with all others.
     stored = train + holdout + balanced + (balanced - train)
     return MemoryEstimate(
-        PROCESS_BYTES,
+        process_bytes(),
         sum(sizes) + max(sizes, default=0),
         weights,
         stored * prod(model.shape) * _HALF,

@@ -170,7 +170,8 @@ def push(change: Callable[[Weights], Weights]) -> Callable[[Site, IterationRef],
         session.deposit()
         session.candidate = Trained(weights)
         session.request_upload()
-        await_ballot(site, ref, BallotKind.UPLOAD)
+        # It grants to late evaluators, too: it wants its model to be measured, and accepted.
+        await_ballot(site, ref, BallotKind.UPLOAD, session.while_waiting)
         session.close()
 
     return deed
