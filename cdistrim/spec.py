@@ -23,6 +23,7 @@ __all__ = [
     "BalanceSpec",
     "CampaignSpec",
     "DeadlineSpec",
+    "FeatureSpec",
     "GenesisSpec",
     "ModelSpec",
     "Norm",
@@ -153,6 +154,18 @@ class PreprocessingSpec(_Frozen):
         return self
 
 
+class FeatureSpec(_Frozen):
+    """A feature of a row of a table: the model sees (value - centre) / scale.
+
+    All partners take the same numbers: figures of one partner's own cases would differ from partner
+    to partner, and tell something about them.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    centre: float = 0.0
+    scale: Annotated[float, Field(gt=0)] = 1.0
+
+
 class BalanceSpec(_Frozen):
     """The paper's balancing, done after the split by patient.
 
@@ -230,9 +243,9 @@ class GenesisSpec(_Frozen):
 class CampaignSpec(_Frozen):
     """Everything that fixes a campaign. Partners are named by their ledger names, in order.
 
-    ``preprocessing`` is how all partners make volumes of scans; None where they did not agree on
-    that here, e.g. for rows of a table. A site whose volumes were made in another way does not take
-    part.
+    ``preprocessing`` is how all partners make volumes of scans, ``features`` what rows of a table
+    are made of, in the model's order; None where they did not agree on that here. A site whose
+    cases were made in another way does not take part.
 
     ``docs/campaign.md`` explains each field.
     """
@@ -244,6 +257,7 @@ class CampaignSpec(_Frozen):
     cycles: Annotated[int, Field(ge=1, le=100)] = 1
     model: ModelSpec = ModelSpec()
     preprocessing: PreprocessingSpec | None = None
+    features: Annotated[tuple[FeatureSpec, ...], Field(min_length=1, max_length=1024)] | None = None
     training: TrainingSpec = TrainingSpec()
     voting: VotingSpec = VotingSpec()
     deadlines: DeadlineSpec = DeadlineSpec()
@@ -255,6 +269,21 @@ class CampaignSpec(_Frozen):
             raise ValueError(f"order names {len(self.order)} partners; 2 to 50 are possible")
         if len(set(self.order)) != len(self.order):
             raise ValueError("order names a partner twice; use cycles to repeat partners")
+        return self
+
+    @model_validator(mode="after")
+    def _check_features(self) -> CampaignSpec:
+        if self.features is None:
+            return self
+        if self.preprocessing is not None:
+            raise ValueError("preprocessing is for scans, features are for rows of a table")
+        if len({one.name for one in self.features}) != len(self.features):
+            raise ValueError("features names one twice")
+        if self.model.shape != (len(self.features), 1, 1):
+            raise ValueError(
+                f"features names {len(self.features)} of them, but model.shape is "
+                f"{self.model.shape}; it has to be {(len(self.features), 1, 1)}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -243,7 +243,7 @@ def _ranges(look: Look) -> Figure:
 
 
 def _feature_names(look: Look, count: int) -> list[str]:
-    names = look.names or tuple(f"feature {number + 1}" for number in range(count))
+    names = [one.name for one in look.rows_of] or [f"feature {one}" for one in range(1, count + 1)]
     return [printable(name, _LONGEST_NAME) for name in names[:count]]
 
 

@@ -23,7 +23,7 @@ from cdistrim.data.sources.interface import Crop, Listing, Plan, key_of
 from cdistrim.data.sources.settings import no_source
 from cdistrim.data.workplace import Workplace
 from cdistrim.report.wording import plural
-from cdistrim.spec import CampaignSpec, ModelSpec, TrainingSpec, VotingSpec
+from cdistrim.spec import CampaignSpec, FeatureSpec, ModelSpec, TrainingSpec, VotingSpec
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
@@ -62,7 +62,7 @@ class Look:
         looked_at: Cases that were built.
         holdout: Share of the hold-out.
         shown: Cases to draw.
-        names: Of a row's features.
+        rows_of: What rows are made of; empty for scans and for sets made by hand.
         notes: What else was found, a sentence each.
     """
 
@@ -74,7 +74,7 @@ class Look:
     looked_at: int
     holdout: float
     shown: tuple[Shown, ...]
-    names: tuple[str, ...] = ()
+    rows_of: tuple[FeatureSpec, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -224,7 +224,7 @@ def _of_source(
         looked_at=len(chosen),
         holdout=place.settings.holdout,
         shown=tuple(Shown(label, one.crop) for label, one in built if one.crop is not None),
-        names=place.source.features,
+        rows_of=place.source.features,
         notes=listing.notes,
     )
 
@@ -322,6 +322,11 @@ def _about_agreement(
             "No preprocessing is agreed on: other partners' volumes may be made in another way. "
             "A campaign's spec fixes it (preprocessing)."
         )
+    if look.is_table and (spec is None or spec.features is None):
+        told.append(
+            "No features are agreed on: other partners may take other columns, centres or scales. "
+            "A campaign's spec fixes them (features)."
+        )
     if spec is not None and spec.model.classes != look.classes:
         told.append(f"The spec's model has {spec.model.classes} classes, labels {look.classes}.")
     if prepared is None or look.source == BY_HAND:
@@ -331,6 +336,8 @@ def _about_agreement(
     other = made != wanted and (made is None or wanted is None or not same_volumes(made, wanted))
     if other or prepared.shape != look.plan.shape:
         told.append(f"The sets were made with another shape or preprocessing. {again}")
+    elif look.is_table and prepared.features != look.rows_of:
+        told.append(f"The sets were made of other features, or scaled otherwise. {again}")
     if not current:
         told.append(f"The source has other patients than when the sets were made. {again}")
     return told

@@ -131,6 +131,7 @@ def prepare(
             source=place.source.kind,
             shape=place.plan.shape,
             preprocessing=place.plan.preprocessing,
+            features=place.source.features or None,
             train=train.counts(place.source.classes),
             holdout=holdout.counts(place.source.classes),
             excluded=exclusions.counts,

@@ -26,11 +26,12 @@ from cdistrim.data.cases import HOLDOUT_FILE, TRAIN_FILE, CaseSet, SiteData
 from cdistrim.errors import ConfigurationError, DataError
 from cdistrim.handwritten import MAX_FILE, NotUnderstood, understand
 from cdistrim.private_files import sync_directory, write_private
-from cdistrim.spec import CampaignSpec, PreprocessingSpec
+from cdistrim.spec import CampaignSpec, FeatureSpec, PreprocessingSpec
 
 __all__ = [
     "PREPARED_FILE",
     "Prepared",
+    "made_as_agreed",
     "put_in_place",
     "read_prepared",
     "refuse_other_sets",
@@ -59,6 +60,7 @@ class Prepared(BaseModel):
         source: The kind.
         shape: Voxels of a case.
         preprocessing: How they were made of scans; None for rows of a table.
+        features: What rows were made of; None for scans.
         train: Cases of the classes 0, 1, …
         holdout: Likewise.
         excluded: Patients left out, by the name of the reason.
@@ -73,6 +75,7 @@ class Prepared(BaseModel):
     source: str
     shape: tuple[_Axis, _Axis, _Axis]
     preprocessing: PreprocessingSpec | None
+    features: tuple[FeatureSpec, ...] | None = None
     train: tuple[_Count, ...]
     holdout: tuple[_Count, ...]
     excluded: dict[str, _Count]
@@ -164,7 +167,7 @@ def read_prepared(data: Path) -> Prepared | None:
 
 
 def require_preprocessing(data: Path, sets: SiteData, spec: CampaignSpec) -> None:
-    """See that a site's volumes were made as its partners agreed, if they agreed on anything.
+    """See that a site's cases were made as its partners agreed, if they agreed on anything.
 
     Args:
         data: The site's data directory.
@@ -175,22 +178,19 @@ def require_preprocessing(data: Path, sets: SiteData, spec: CampaignSpec) -> Non
         ConfigurationError: They were made in another way, or nobody can tell.
         DataError: ``prepared.json`` can't be read.
     """
-    agreed = spec.preprocessing
-    if agreed is None:
+    if spec.preprocessing is None and spec.features is None:
         return
     prepared = read_prepared(data)
     again = "Run `cdistrim data prepare SITE` with --campaign NUMBER or --spec FILE."
     if prepared is None:
         raise ConfigurationError(
-            f"Campaign {spec.name} says how volumes are made of scans; nothing says how those in "
-            f"{data} were.",
-            hint=f"{again} Or agree on a spec without preprocessing.",
+            f"Campaign {spec.name} says how cases are made; nothing says how those in {data} were.",
+            hint=f"{again} Or agree on a spec without preprocessing and features.",
         )
-    found = prepared.preprocessing
-    if found is None or not same_volumes(found, agreed):
-        told = "rows of a table" if found is None else f"made by {_said(found)}"
+    if not made_as_agreed(prepared, spec):
         raise ConfigurationError(
-            f"Campaign {spec.name} is for volumes made by {_said(agreed)}; this site's are {told}.",
+            f"Campaign {spec.name} is for {_said(spec.preprocessing, spec.features)}; this site "
+            f"has {_said(prepared.preprocessing, prepared.features)}.",
             hint=again,
         )
     digests = (prepared.train_digest, prepared.holdout_digest)
@@ -200,6 +200,14 @@ def require_preprocessing(data: Path, sets: SiteData, spec: CampaignSpec) -> Non
             "after they were made.",
             hint=again,
         )
+
+
+def made_as_agreed(prepared: Prepared, spec: CampaignSpec) -> bool:
+    """Whether a site's cases were made as its partners agreed, where they agreed on anything."""
+    if spec.features is not None and prepared.features != spec.features:
+        return False
+    agreed, made = spec.preprocessing, prepared.preprocessing
+    return agreed is None or (made is not None and same_volumes(made, agreed))
 
 
 def same_volumes(one: PreprocessingSpec, other: PreprocessingSpec) -> bool:
@@ -212,8 +220,15 @@ def _used(preprocessing: PreprocessingSpec) -> dict[str, object]:
     return preprocessing.model_dump(exclude=unused)
 
 
-def _said(preprocessing: PreprocessingSpec) -> str:
-    return ", ".join(f"{name} {value}" for name, value in _used(preprocessing).items())
+def _said(preprocessing: PreprocessingSpec | None, features: tuple[FeatureSpec, ...] | None) -> str:
+    if preprocessing is not None:
+        used = ", ".join(f"{name} {value}" for name, value in _used(preprocessing).items())
+        return f"volumes made by {used}"
+    if features is None:
+        return "rows of a table, of which nothing else is told"
+    told = [f"({one.name} - {one.centre:g}) / {one.scale:g}" for one in features[:5]]
+    more = f" and {len(features) - 5} more" if len(features) > 5 else ""
+    return f"rows of {', '.join(told)}{more}"
 
 
 def _link(place: Path, target: Path) -> None:

@@ -56,7 +56,7 @@ class Workplace:
         preprocessing = getattr(settings, "preprocessing", None)
         if spec is not None:
             shape, preprocessing = spec.model.shape, spec.preprocessing or preprocessing
-        source = open_source(settings, site.directory)
+        source = open_source(settings, site.directory, spec.features if spec else None)
         data = site.directory / "data"
         place = site.directory / settings.cache if settings.cache else data / "cache"
         cache = None if source.features else CaseCache(place)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +12,14 @@ from cdistrim.data.cases import SiteData
 from cdistrim.data.prepared import Prepared, put_in_place
 from cdistrim.enrolment import enrol, join
 from cdistrim.errors import ConfigurationError, DataError, IntegrityError
+from cdistrim.model import initial_weights
 from cdistrim.protocol import CampaignState
 from cdistrim.site import Site
-from cdistrim.spec import GenesisSpec, PreprocessingSpec
-from tests.factories import SHAPE, make_cases, make_site_data
+from cdistrim.spec import CampaignSpec, FeatureSpec, GenesisSpec, ModelSpec, PreprocessingSpec
+from cdistrim.weights import weights_hash
+from tests.cli.command_line import call
+from tests.factories import SHAPE, make_cases, make_rows, make_site_data
+from tests.prepared_sites import rows_for, tabular, write_table
 from tests.simulated import REPORTED, SimulatedConsortium, open_unseen, tiny_spec
 
 Simulate = Callable[..., SimulatedConsortium]
@@ -158,6 +164,56 @@ def test_volumes_made_in_another_way_than_agreed_neither_open_a_campaign_nor_enr
     enrol(site, number)
     (enrolment,) = simulated.view().enrolments
     assert enrolment.cases == len(site.data.train)
+
+
+def _take_cases_from(site: Site, data: dict[str, object]) -> None:
+    """Let a site's settings name a source of cases, in the place of sets made by hand."""
+    settings = json.loads((site.directory / "site.json").read_text())
+    (site.directory / "site.json").write_text(json.dumps(settings | {"data": data}))
+    for name in ("train.npz", "holdout.npz"):
+        (site.directory / "data" / name).unlink()
+
+
+def test_a_site_makes_its_rows_as_the_spec_on_the_ledger_says(
+    simulate: Simulate, tmp_path: Path
+) -> None:
+    """Its own centre and scale are others; with the campaign's it enrols."""
+    agreed = (FeatureSpec(name="volume", scale=2.0), FeatureSpec(name="age", centre=55.0))
+    model = ModelSpec(architecture="mlp", shape=(2, 1, 1), width=8)
+    genesis = GenesisSpec(seed=1, weights_hash=weights_hash(initial_weights(model, 1)).hex())
+    simulated = simulate(size=2, model=model, features=agreed, genesis=genesis)
+    rows = SiteData(make_rows((9, 9), features=2), make_rows((9, 9), seed=1, features=2))
+    simulated.data = dict.fromkeys(simulated.names, rows)
+    simulated.found()
+    for name in simulated.names:
+        table = write_table(tmp_path / f"{name}.csv", rows_for([f"{name}-{n}" for n in range(90)]))
+        _take_cases_from(simulated.site(name), tabular(table))
+    opener = simulated.site("hospital-1")
+    assert (
+        call("data", "prepare", opener.directory, "--spec", _written(simulated.spec, tmp_path)).code
+        == 0
+    )
+    number = simulated.open_campaign()
+
+    joiner = simulated.site("hospital-2").directory
+    own = call("data", "prepare", joiner)
+    assert own.code == 0, own.err
+    with pytest.raises(ConfigurationError, match=r"rows of \(age - 60\) / 10, \(volume - 0\) / 1"):
+        enrol(simulated.site("hospital-2"), number)
+    told = call("data", "check", joiner, "--campaign", number)
+    assert "of other features" in told.out, told.err
+    made = call("data", "prepare", joiner, "--campaign", number)
+    assert made.code == 0, made.err
+
+    enrol(simulated.site("hospital-2"), number)
+    (enrolment,) = simulated.view().enrolments
+    assert enrolment.cases == 72
+
+
+def _written(spec: CampaignSpec, directory: Path) -> Path:
+    path = directory / "spec.json"
+    path.write_bytes(spec.canonical())
+    return path
 
 
 def test_whoever_joins_later_is_refused_for_the_same_reasons(simulate: Simulate) -> None:

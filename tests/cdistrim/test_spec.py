@@ -55,6 +55,11 @@ def test_whatever_changes_a_campaign_changes_its_digest(changes: dict[str, objec
         ({"model": {"width": 2}}, "model.width"),
         ({"voting": {"alpha": 0.5}}, "voting.alpha"),
         ({"genesis": {"weights_hash": "0x00"}}, "genesis.weights_hash"),
+        ({"features": []}, "features"),
+        ({"features": [{"name": "age", "scale": 0}]}, "features.0.scale"),
+        ({"features": [{"name": "age"}]}, r"model.shape is .*\(1, 1, 1\)"),
+        ({"features": [{"name": "age"}, {"name": "age"}]}, "twice"),
+        ({"features": [{"name": "age"}], "preprocessing": {}}, "for scans"),
     ],
 )
 def test_an_invalid_spec_is_refused_with_the_place(changes: dict[str, object], where: str) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cdistrim.data.scan import CaseExcluded, Exclusion, Mask
 from cdistrim.errors import ConfigurationError
-from cdistrim.spec import PreprocessingSpec
+from cdistrim.spec import FeatureSpec, PreprocessingSpec
 
 __all__ = [
     "CaseSource",
@@ -146,8 +146,8 @@ class CaseSource(Protocol):
     Attributes:
         kind: As in ``site.json``.
         classes: How many its labels tell apart.
-        features: Names of the columns of a row; empty where cases are scans. Those are read in
-            processes of their own and kept; rows take no time and no foreign code.
+        features: What a row is made of; empty where cases are scans. Those are read in processes
+            of their own and kept; rows take no time and no foreign code.
     """
 
     @property
@@ -157,7 +157,7 @@ class CaseSource(Protocol):
     def classes(self) -> int: ...
 
     @property
-    def features(self) -> tuple[str, ...]: ...
+    def features(self) -> tuple[FeatureSpec, ...]: ...
 
     def plan(self, shape: Shape | None, preprocessing: PreprocessingSpec | None) -> Plan:
         """What cases are made like, given what was agreed on or set; None for what was not.

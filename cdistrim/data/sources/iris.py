@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cdistrim.data.iris import CENTRE_CM, load_iris
+from cdistrim.data.iris import CENTRE_CM, SCALE_CM, load_iris
 from cdistrim.data.sources.interface import Listing, PendingCase, Plan, Shape, row_plan
 from cdistrim.data.sources.parts import in_part
 from cdistrim.data.sources.settings import IrisSettings
 from cdistrim.data.sources.tabular import RowRecipe
-from cdistrim.spec import PreprocessingSpec
+from cdistrim.spec import FeatureSpec, PreprocessingSpec
 
 __all__ = ["IrisSource"]
+
+_NAMES = ("sepal length", "sepal width", "petal length", "petal width")
+_FEATURES = tuple(
+    FeatureSpec(name=name, centre=centre, scale=scale)
+    for name, centre, scale in zip(_NAMES, CENTRE_CM, SCALE_CM, strict=True)
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class IrisSource:
     settings: IrisSettings
     kind: str = "iris"
     classes: int = 3
-    features: tuple[str, ...] = ("sepal length", "sepal width", "petal length", "petal width")
+    features: tuple[FeatureSpec, ...] = _FEATURES
 
     def plan(self, shape: Shape | None, preprocessing: PreprocessingSpec | None) -> Plan:
         """As :class:`~cdistrim.data.sources.interface.CaseSource`."""

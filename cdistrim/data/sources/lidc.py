@@ -28,7 +28,7 @@ from cdistrim.data.sources.interface import (
 from cdistrim.data.sources.parts import in_part
 from cdistrim.data.sources.settings import LidcSettings
 from cdistrim.errors import ConfigurationError
-from cdistrim.spec import PreprocessingSpec
+from cdistrim.spec import FeatureSpec, PreprocessingSpec
 
 __all__ = ["LIDC_PREPROCESSING", "LidcSource", "NoduleRecipe"]
 
@@ -68,7 +68,7 @@ class LidcSource:
     directory: Path
     kind: str = "lidc"
     classes: int = 2
-    features: tuple[str, ...] = ()
+    features: tuple[FeatureSpec, ...] = ()
 
     def plan(self, shape: Shape | None, preprocessing: PreprocessingSpec | None) -> Plan:
         """As :class:`~cdistrim.data.sources.interface.CaseSource`.

@@ -22,7 +22,7 @@ from cdistrim.data.sources.interface import (
 from cdistrim.data.sources.settings import NiftiSettings
 from cdistrim.data.sources.table import Row, read_table
 from cdistrim.data.sources.tabular import class_of
-from cdistrim.spec import PreprocessingSpec
+from cdistrim.spec import FeatureSpec, PreprocessingSpec
 
 __all__ = ["ImageRecipe", "NiftiSource"]
 
@@ -69,7 +69,7 @@ class NiftiSource:
     settings: NiftiSettings
     directory: Path
     kind: str = "nifti"
-    features: tuple[str, ...] = ()
+    features: tuple[FeatureSpec, ...] = ()
 
     @property
     def classes(self) -> int:

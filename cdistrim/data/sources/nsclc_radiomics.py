@@ -23,7 +23,7 @@ from cdistrim.data.sources.interface import (
 )
 from cdistrim.data.sources.settings import NsclcRadiomicsSettings
 from cdistrim.data.sources.table import Row, number, read_table
-from cdistrim.spec import PreprocessingSpec
+from cdistrim.spec import FeatureSpec, PreprocessingSpec
 
 __all__ = ["SURVIVAL_DAYS", "NsclcRadiomicsSource", "survival_label"]
 
@@ -47,7 +47,7 @@ class NsclcRadiomicsSource:
     directory: Path
     kind: str = "nsclc-radiomics"
     classes: int = 2
-    features: tuple[str, ...] = ()
+    features: tuple[FeatureSpec, ...] = ()
 
     def plan(self, shape: Shape | None, preprocessing: PreprocessingSpec | None) -> Plan:
         """As :class:`~cdistrim.data.sources.interface.CaseSource`."""

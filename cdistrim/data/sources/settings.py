@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cdistrim.errors import ConfigurationError
-from cdistrim.spec import PreprocessingSpec, Seed
+from cdistrim.spec import FeatureSpec, PreprocessingSpec, Seed
 
 __all__ = [
     "DataSettings",
@@ -136,11 +137,17 @@ class LidcSettings(_ImageSource):
 class FeatureSettings(_Frozen):
     """A column of a table: the model sees (value - centre) / scale.
 
-    All partners take the same numbers; figures of one site's own cases would differ from partner to
-    partner, and tell something about them.
+    An agreed spec's order, centres and scales go before these.
+
+    Attributes:
+        column: In this site's table.
+        name: What the partners call it; None for the column's name.
+        centre: Taken off each value.
+        scale: What that is divided by.
     """
 
     column: _Column
+    name: _Column | None = None
     centre: float = 0.0
     scale: Annotated[float, Field(gt=0)] = 1.0
 
@@ -175,7 +182,41 @@ class TabularSettings(_AnySource):
             raise ValueError("features names a column twice")
         if self.label in columns:
             raise ValueError("the label's column is among the features")
+        if len({one.name for one in self.as_spec()}) != len(columns):
+            raise ValueError("features has a name twice")
         return self
+
+    def as_spec(self) -> tuple[FeatureSpec, ...]:
+        """The features as partners would agree on them."""
+        return tuple(
+            FeatureSpec(name=one.name or one.column, centre=one.centre, scale=one.scale)
+            for one in self.features
+        )
+
+    def with_features(self, agreed: Sequence[FeatureSpec]) -> TabularSettings:
+        """These settings with the order, centres and scales that the partners agreed on.
+
+        Raises:
+            ConfigurationError: Features are named here that were not agreed on, or some are not.
+        """
+        columns = {one.name or one.column: one.column for one in self.features}
+        names = [one.name for one in agreed]
+        if set(names) != set(columns):
+            missing = [name for name in names if name not in columns]
+            surplus = [name for name in columns if name not in names]
+            raise ConfigurationError(
+                f"The campaign's features are not this site's: {_listed(missing)} missing in "
+                f"site.json, {_listed(surplus)} not agreed on.",
+                hint='Name them in site.json, data.features: a "column" of the table and, where '
+                'the partners call it otherwise, its "name".',
+            )
+        taken = tuple(
+            FeatureSettings(
+                column=columns[one.name], name=one.name, centre=one.centre, scale=one.scale
+            )
+            for one in agreed
+        )
+        return self.model_copy(update={"features": taken})
 
 
 class IrisSettings(_AnySource):
@@ -208,6 +249,11 @@ def no_source(site: str) -> ConfigurationError:
         f'site.json of {site} does not say where its cases come from: there is no "data" in it.',
         hint="docs/data.md has an example for each kind of source.",
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(map(repr, names[:5])) + more or "none"
 
 
 def _require_all_classes(classes: dict[str, int]) -> None:

@@ -21,7 +21,7 @@ from cdistrim.data.sources.interface import (
 )
 from cdistrim.data.sources.settings import TabularSettings
 from cdistrim.data.sources.table import Row, number, read_table
-from cdistrim.spec import PreprocessingSpec
+from cdistrim.spec import FeatureSpec, PreprocessingSpec
 
 __all__ = ["RowRecipe", "TabularSource", "class_of"]
 
@@ -72,9 +72,9 @@ class TabularSource:
         return len(set(self.settings.classes.values()))
 
     @property
-    def features(self) -> tuple[str, ...]:
-        """Names of the columns, in the model's order."""
-        return tuple(feature.column for feature in self.settings.features)
+    def features(self) -> tuple[FeatureSpec, ...]:
+        """What a row is made of, in the model's order."""
+        return self.settings.as_spec()
 
     def plan(self, shape: Shape | None, preprocessing: PreprocessingSpec | None) -> Plan:
         """As :class:`~cdistrim.data.sources.interface.CaseSource`."""
@@ -87,7 +87,8 @@ class TabularSource:
             DataError: The table can't be read, or lacks a column.
         """
         settings = self.settings
-        columns = list(dict.fromkeys([settings.patient, settings.label, *self.features]))
+        features = [feature.column for feature in settings.features]
+        columns = list(dict.fromkeys([settings.patient, settings.label, *features]))
         rows = read_table(
             self.directory / settings.table,
             columns,

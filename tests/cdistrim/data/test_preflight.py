@@ -16,6 +16,7 @@ from cdistrim.sampling import batch_size_for
 from cdistrim.site import Site
 from cdistrim.spec import (
     CampaignSpec,
+    FeatureSpec,
     GenesisSpec,
     ModelSpec,
     PreprocessingSpec,
@@ -118,6 +119,18 @@ def test_sets_that_were_made_otherwise_are_told(tmp_path: Path) -> None:
     box = _spec(model=ModelSpec(shape=(8, 8, 8)), preprocessing=PreprocessingSpec())
     with pytest.raises(ConfigurationError, match="'box'"):
         check_data(Site(tmp_path), box)
+
+
+def test_features_that_are_agreed_on_are_compared_with_those_of_the_sets(tmp_path: Path) -> None:
+    site = _tabular_site(tmp_path, 60)
+    prepare(site)
+    assert _told(check_data(site), "No features are agreed on")
+    own = (FeatureSpec(name="age", centre=60.0, scale=10.0), FeatureSpec(name="volume"))
+    model = ModelSpec(architecture="mlp", shape=(2, 1, 1))
+    same = check_data(site, _spec(model=model, features=own))
+    assert not _told(same, "features are agreed on")
+    assert not _told(same, "of other features")
+    assert _told(check_data(site, _spec(model=model, features=own[::-1])), "of other features")
 
 
 def test_sets_that_were_put_there_by_hand_are_looked_at_too(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from cdistrim.data.prepared import (
     same_volumes,
 )
 from cdistrim.errors import ConfigurationError, DataError
-from cdistrim.spec import CampaignSpec, GenesisSpec, PreprocessingSpec
-from tests.factories import make_site_data
+from cdistrim.spec import CampaignSpec, FeatureSpec, GenesisSpec, ModelSpec, PreprocessingSpec
+from tests.factories import make_rows, make_site_data
 
 BOX = PreprocessingSpec()
 FIXED = PreprocessingSpec(crop="fixed", field_of_view_mm=(50.0, 60.0, 70.0))
@@ -189,6 +189,35 @@ def test_what_nobody_can_tell_anything_about_is_refused(tmp_path: Path) -> None:
     other = SiteData(make_site_data(3).train, sets.holdout)
     with pytest.raises(ConfigurationError, match="changed after"):
         require_preprocessing(tmp_path, other, _spec(BOX))
+
+
+def test_rows_of_other_features_than_agreed_are_refused(tmp_path: Path) -> None:
+    agreed = (FeatureSpec(name="age", centre=60.0, scale=10.0), FeatureSpec(name="size"))
+    spec = CampaignSpec(
+        name="rows",
+        task="a task",
+        order=("a", "b"),
+        model=ModelSpec(architecture="mlp", shape=(2, 1, 1)),
+        features=agreed,
+        genesis=GenesisSpec(weights_hash="00" * 32),
+    )
+    sets = SiteData(make_rows((6, 6), features=2), make_rows((4, 4), seed=1, features=2))
+    made = _prepared(sets, None, "tabular")
+    tmp_path.mkdir(exist_ok=True)
+    others = (
+        None,
+        agreed[::-1],
+        (agreed[0].model_copy(update={"scale": 11.0}), agreed[1]),
+        (agreed[0], agreed[1].model_copy(update={"name": "volume"})),
+    )
+    for other in others:
+        put_in_place(
+            tmp_path, sets.train, sets.holdout, made.model_copy(update={"features": other})
+        )
+        with pytest.raises(ConfigurationError, match=r"\(age - 60\) / 10, \(size - 0\) / 1; this"):
+            require_preprocessing(tmp_path, sets, spec)
+    put_in_place(tmp_path, sets.train, sets.holdout, made.model_copy(update={"features": agreed}))
+    require_preprocessing(tmp_path, sets, spec)
 
 
 def test_what_a_crop_does_not_use_is_free() -> None:

@@ -13,10 +13,11 @@ from cdistrim.data.iris import load_iris
 from cdistrim.data.scan import Exclusion
 from cdistrim.data.sources.interface import Listing
 from cdistrim.data.sources.iris import IrisSource
-from cdistrim.data.sources.settings import IrisSettings, TabularSettings
+from cdistrim.data.sources.opening import open_source
+from cdistrim.data.sources.settings import IrisSettings, LidcSettings, TabularSettings
 from cdistrim.data.sources.tabular import TabularSource
 from cdistrim.errors import ConfigurationError
-from cdistrim.spec import PreprocessingSpec
+from cdistrim.spec import FeatureSpec, PreprocessingSpec
 from tests.prepared_sites import rows_for, tabular, write_table
 
 
@@ -116,6 +117,7 @@ def test_the_digest_follows_what_the_model_sees(tmp_path: Path) -> None:
         {"features": []},
         {"features": [{"column": "x"}, {"column": "x", "centre": 1.0}]},
         {"features": [{"column": "outcome"}]},
+        {"features": [{"column": "x", "name": "y"}, {"column": "y"}]},
         {"features": [{"column": "x", "scale": 0.0}]},
         {"features": [{"column": "x", "centre": float("nan")}]},
         {"holdout": 0.0},
@@ -134,6 +136,40 @@ def test_a_campaign_for_other_cases_is_refused(tmp_path: Path) -> None:
         source.plan((3, 1, 1), None)
     with pytest.raises(ConfigurationError, match="preprocessing"):
         source.plan((2, 1, 1), PreprocessingSpec())
+
+
+AGREED = (FeatureSpec(name="size", scale=2.0), FeatureSpec(name="age", centre=55, scale=5))
+
+
+def test_agreed_features_go_before_the_sites_own_numbers_and_order(tmp_path: Path) -> None:
+    """The site calls a column otherwise than its partners do, and has other numbers."""
+    table = write_table(tmp_path / "table.csv", [*rows_for([]), ["p", "dead", "75", "3"]])
+    settings = TabularSettings.model_validate(
+        tabular(
+            table,
+            features=[
+                {"column": "age", "centre": 60, "scale": 10},
+                {"column": "volume", "name": "size"},
+            ],
+        ),
+        strict=False,
+    )
+    source = open_source(settings, tmp_path, AGREED)
+    assert source.features == AGREED
+    (case,) = source.list_cases().pending
+    np.testing.assert_array_equal(
+        case.recipe.build(source.plan(None, None)).volume.ravel(), [1.5, 4]
+    )
+
+
+def test_features_that_are_not_the_agreed_ones_are_refused(tmp_path: Path) -> None:
+    settings = TabularSettings.model_validate(tabular(tmp_path / "t.csv"), strict=False)
+    with pytest.raises(ConfigurationError, match=r"'size' missing.*'volume' not agreed"):
+        open_source(settings, tmp_path, AGREED)
+    with pytest.raises(ConfigurationError, match="source is iris"):
+        open_source(IrisSettings(source="iris"), tmp_path, AGREED)
+    with pytest.raises(ConfigurationError, match="source is lidc"):
+        open_source(LidcSettings(source="lidc"), tmp_path, AGREED)
 
 
 def test_iris_is_the_one_that_campaigns_of_the_experiment_use() -> None:
