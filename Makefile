@@ -16,7 +16,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .PHONY: help setup demo up test lint types layers unit integration contracts contracts-test gas \
-	bench bench-votes bench-policy lock docs clean slither halmos coverage contracts-deep gas-snapshot \
+	bench bench-votes bench-policy bench-steps lock docs clean slither halmos coverage contracts-deep gas-snapshot \
 	differential mutations
 
 help:  ## list the targets
@@ -109,6 +109,9 @@ bench-votes: setup  ## how often the demo's vote is wrong, over ten seeds (20 mi
 bench-policy: setup  ## how often a vote is right, by partners, hold-outs and rule; fills docs/voting.md (25 minutes)
 	$(BIN)/python -m bench.voting_policy
 	$(BIN)/python -m bench.voting_figure
+
+bench-steps: setup  ## what a training step of each preset takes, by layout and number format; fills docs/training.md
+	$(BIN)/python -m bench.preset_steps --write docs/training.md
 
 lock:  ## resolve requirements.lock anew
 	$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --extra demo --extra dev --no-emit-index-url \

@@ -126,6 +126,11 @@ def _choices() -> tuple[Choice, ...]:
         replace(BASE, name="rate 0.0003", training=BASE.trained(learning_rate=3e-4)),
         replace(BASE, name="4 cycles of 4 epochs", cycles=4, training=BASE.trained(epochs=4)),
         replace(BASE, name="twice the width", model=BASE.model.model_copy(update={"width": 16})),
+        replace(
+            BASE,
+            name="twice the width, 48 x 64 x 16 voxels",
+            model=BASE.model.model_copy(update={"width": 16, "shape": (48, 64, 16)}),
+        ),
     )
 
 

@@ -70,8 +70,7 @@ def initial_weights(spec: ModelSpec, seed: int) -> dict[str, Tensor]:
 def network_of(spec: ModelSpec, weights: dict[str, Tensor]) -> nn.Module:
     """The network with copies of these weights, laid out as the processor convolves fastest.
 
-    Channels last: 0.6 to 0.9 of the time at the sizes of the presets on processors
-    (``make bench``).
+    Channels last: ``make bench-steps`` has what that gains at the sizes of the presets.
     """
     network = build_model(spec)
     network.load_state_dict(weights)
