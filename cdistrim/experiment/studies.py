@@ -164,7 +164,8 @@ NODULES = Study(
     task="malignancy of lung nodules, LIDC-IDRI, as rated by radiologists",
     scenarios=LUNG_SCENARIOS,
     test=141,
-    model=PRESETS[PresetName.SMALL].model,
+    # Twice the resolution in the plane and twice the width of the preset (docs/training.md).
+    model=PRESETS[PresetName.SMALL].model.model_copy(update={"shape": (48, 64, 16), "width": 16}),
     training=PRESETS[PresetName.SMALL].training,
     cycles=4,
     voting=_VOTING,
