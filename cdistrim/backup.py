@@ -66,6 +66,7 @@ MAX_BACKUP = 1 << 26
 
 _PURPOSE = b"backup"
 _NONCE = 12
+_PartName = Literal["train", "holdout", "calibration"]
 _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -92,7 +93,7 @@ class _Contents(BaseModel):
     commitments: dict[_Hash, list[_Hash]] = Field(default_factory=dict)
     """The leaves of each data commitment, by its root."""
     case_secret: _Hash | None = None
-    assignment: dict[Annotated[str, Field(max_length=200)], Literal["train", "holdout"]] = {}
+    assignment: dict[Annotated[str, Field(max_length=200)], _PartName] = {}
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ def _case_secret(directory: Path) -> str | None:
     return CaseNamer.read(path).hex() if path.exists() else None
 
 
-def _assignment(directory: Path) -> dict[str, Literal["train", "holdout"]]:
+def _assignment(directory: Path) -> dict[str, _PartName]:
     parts = read_assignment(directory / "data" / ASSIGNMENT_FILE)
     return {case: part.value for case, part in parts.items()}
 

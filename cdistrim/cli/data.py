@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cdistrim.cli import data_proof
+from cdistrim.cli import data_calibration, data_proof
 from cdistrim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,16 +18,20 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Make a site's cases, look at them, prove that one was in a model.", no_args_is_help=True
+    help="Make a site's cases, look at them, prove that one was in a model, calibrate a model.",
+    no_args_is_help=True,
 )
 app.command("prove")(data_proof.prove)
 app.command("verify")(data_proof.verify)
+app.command("calibrate")(data_calibration.calibrate)
 
 SITE = typer.Argument(..., help="The site's directory.")
 CAMPAIGN = typer.Option(
-    None, min=1, help="Take shape and preprocessing from this campaign's spec on the ledger."
+    None, min=1, help="Take shape and preprocessing, or features, from this campaign's spec."
 )
-SPEC = typer.Option(None, help="Take shape and preprocessing from a spec in this file.")
+SPEC = typer.Option(
+    None, help="Take shape and preprocessing, or features, from a spec in this file."
+)
 WORKERS = typer.Option(
     None, min=1, max=64, help="Processes that read scans; default: the machine's cores, up to 4."
 )
@@ -40,7 +44,7 @@ def prepare(
     spec: Path | None = SPEC,
     workers: int | None = WORKERS,
 ) -> None:
-    """Make training set and hold-out out of the source that site.json names.
+    """Make training set, hold-out and calibration set out of the source that site.json names.
 
     Each case is built once: a rerun, also of a run that was killed, goes on from what is there.
     Who is left out, and why, is shown and written to data/exclusions.json. docs/data.md explains

@@ -104,17 +104,17 @@ def show_preparation(made: Preparation, data: Path, stream: TextIO) -> None:
     """Print what the sets hold, and where they are."""
     console = _console(stream)
     prepared = made.prepared
-    console.print(_sets_table(prepared.train, prepared.holdout))
-    all_cases = sum(prepared.train) + sum(prepared.holdout)
+    console.print(_sets_table(prepared.train, prepared.holdout, prepared.calibration))
     console.print(
         Text(
-            f"{plural(all_cases, 'case')} of shape {prepared.shape}, {made.built} built now; the "
+            f"{plural(made.cases, 'case')} of shape {prepared.shape}, {made.built} built now; the "
             f"hold-out has {made.held:.0%}."
         )
     )
     for note in made.notes:
         console.print(Text(note))
-    console.print(Text(f"In {data}: train.npz, holdout.npz, prepared.json, exclusions.json;"))
+    kept = "calibration.npz, " if prepared.calibration else ""
+    console.print(Text(f"In {data}: train.npz, holdout.npz, {kept}prepared.json, exclusions.json;"))
     console.print(Text("who the cases are is in cases.csv alone. Back the site up again."))
 
 
@@ -123,7 +123,7 @@ def show_findings(findings: Findings, stream: TextIO) -> None:
     console = _console(stream)
     look = findings.look
     console.print(Text(_headline(findings)))
-    console.print(_sets_table(findings.train, findings.holdout))
+    console.print(_sets_table(findings.train, findings.holdout, findings.calibration))
     if not findings.prepared:
         console.print(
             Text("Expected; the sets are not made yet: cdistrim data prepare."), style="dim"
@@ -170,12 +170,15 @@ def _headline(findings: Findings) -> str:
     )
 
 
-def _sets_table(train: tuple[int, ...], holdout: tuple[int, ...]) -> Table:
+def _sets_table(
+    train: tuple[int, ...], holdout: tuple[int, ...], calibration: tuple[int, ...]
+) -> Table:
     table = _table("set", "cases", *(f"class {label}" for label in range(len(train))))
     for column in table.columns[1:]:
         column.justify = "right"
-    for name, counts in (("training", train), ("hold-out", holdout)):
-        table.add_row(name, str(sum(counts)), *map(str, counts))
+    for name, counts in (("training", train), ("hold-out", holdout), ("calibration", calibration)):
+        if counts:
+            table.add_row(name, str(sum(counts)), *map(str, counts))
     return table
 
 

@@ -1,4 +1,4 @@
-"""Which patients train and which are kept for votes, for ever.
+"""Which patients train, which are kept for votes and which for calibration, for ever.
 
 A patient who trained an earlier model and is measured with later would flatter all of its
 descendants. So who was dealt out once keeps the set, whatever patients come later, and whatever
@@ -20,6 +20,7 @@ __all__ = [
     "Part",
     "assign",
     "assignment_document",
+    "calibration_sizes",
     "holdout_sizes",
     "read_assignment",
 ]
@@ -29,10 +30,11 @@ _LONGEST_NAME = 200
 
 
 class Part(Enum):
-    """One of a site's two sets."""
+    """One of a site's sets."""
 
     TRAIN = "train"
     HOLDOUT = "holdout"
+    CALIBRATION = "calibration"
 
 
 def assign(
@@ -41,30 +43,35 @@ def assign(
     *,
     holdout: float,
     rank: Mapping[str, str],
+    calibration: float = 0.0,
 ) -> dict[str, Part]:
     """The set of each case.
 
-    The hold-out shall have its share of all cases, divided among the classes in proportion; at
-    least one of each class, and not all of one. Of new cases, those with the least rank make up for
-    what it lacks.
+    Hold-out and calibration set shall have their share of all cases, divided among the classes in
+    proportion; at least one of each class, and not all of one. Of new cases, those with the least
+    rank make up for what the hold-out lacks, and the next for what the calibration set does.
 
     Args:
         labels: Class of each usable case, by name.
         former: What was decided before, also about cases that are not usable now.
         holdout: Share of the hold-out, in (0, 1).
         rank: In which order cases are drawn.
+        calibration: Share of the calibration set, in [0, 1); 0 for none.
     """
     result = {case: former[case] for case in labels if case in former}
     classes = sorted(set(labels.values()))
     members = {c: [case for case, label in labels.items() if label == c] for c in classes}
-    sizes = holdout_sizes([len(members[c]) for c in classes], holdout)
-    for wanted, label in zip(sizes, classes, strict=True):
+    counts = [len(members[c]) for c in classes]
+    held = holdout_sizes(counts, holdout)
+    wanted = {Part.HOLDOUT: held, Part.CALIBRATION: calibration_sizes(counts, held, calibration)}
+    for place, label in enumerate(classes):
         cases = members[label]
-        held = sum(result.get(case) is Part.HOLDOUT for case in cases)
         new = sorted((case for case in cases if case not in result), key=lambda one: rank[one])
-        drawn = max(0, wanted - held)
-        result |= dict.fromkeys(new[:drawn], Part.HOLDOUT)
-        result |= dict.fromkeys(new[drawn:], Part.TRAIN)
+        for part, sizes in wanted.items():
+            drawn = max(0, sizes[place] - sum(result.get(case) is part for case in cases))
+            result |= dict.fromkeys(new[:drawn], part)
+            del new[:drawn]
+        result |= dict.fromkeys(new, Part.TRAIN)
     return result
 
 
@@ -80,6 +87,25 @@ def holdout_sizes(counts: Sequence[int], holdout: float) -> tuple[int, ...]:
     shares = proportional(counts, round(holdout * sum(counts)))
     return tuple(
         min(max(share, 1), max(count - 1, 0)) for share, count in zip(shares, counts, strict=True)
+    )
+
+
+def calibration_sizes(
+    counts: Sequence[int], held: Sequence[int], calibration: float
+) -> tuple[int, ...]:
+    """How many cases of each class the calibration set shall have.
+
+    Args:
+        counts: Of all usable cases, by class.
+        held: Of the hold-out.
+        calibration: Share of the calibration set; 0 for none.
+    """
+    if not calibration or not sum(counts):
+        return (0,) * len(counts)
+    shares = proportional(counts, round(calibration * sum(counts)))
+    return tuple(
+        min(max(share, 1), max(count - kept - 1, 0))
+        for share, count, kept in zip(shares, counts, held, strict=True)
     )
 
 

@@ -32,6 +32,8 @@ Labels = NDArray[np.int8]
 TRAIN_FILE = "train.npz"
 HOLDOUT_FILE = "holdout.npz"
 VALIDATION_FILE = "validation.npz"
+CALIBRATION_FILE = "calibration.npz"
+"""Cases that neither train nor vote, where a site keeps some."""
 _FIELDS = {
     "volumes": ("fiu", "numbers (float16)"),
     "labels": ("iubf", "numbers (int8)"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cdistrim.data.assignment import holdout_sizes
+from cdistrim.data.assignment import calibration_sizes, holdout_sizes
 from cdistrim.data.building import Made, make_cases
 from cdistrim.data.case_table import Exclusions
 from cdistrim.data.cases import SiteData, has_cases
@@ -61,6 +61,7 @@ class Look:
         left_out: Those that can't be used, as far as known.
         looked_at: Cases that were built.
         holdout: Share of the hold-out.
+        calibration: Share of the calibration set.
         shown: Cases to draw.
         rows_of: What rows are made of; empty for scans and for sets made by hand.
         notes: What else was found, a sentence each.
@@ -73,6 +74,7 @@ class Look:
     left_out: tuple[CaseExcluded, ...]
     looked_at: int
     holdout: float
+    calibration: float
     shown: tuple[Shown, ...]
     rows_of: tuple[FeatureSpec, ...] = ()
     notes: tuple[str, ...] = ()
@@ -103,7 +105,8 @@ class Findings:
         complete: Else more may turn out to be unusable when all cases are built.
         train: Cases of each class; expected ones, unless ``prepared``.
         holdout: Likewise.
-        prepared: Whether the two sets are there.
+        calibration: Likewise; empty without such cases.
+        prepared: Whether the sets are there.
         spec: Name of the agreed spec; empty where defaults stand for one.
         batch_size: Cases a step.
         batches: Steps an epoch.
@@ -117,6 +120,7 @@ class Findings:
     complete: bool
     train: tuple[int, ...]
     holdout: tuple[int, ...]
+    calibration: tuple[int, ...]
     prepared: bool
     spec: str
     batch_size: int
@@ -161,7 +165,7 @@ def check_data(
     from cdistrim.sampling import EpochBatches, batch_size_for
     from cdistrim.training_memory import estimate_memory
 
-    train, holdout = _sets(look, sets)
+    train, holdout, calibration = _sets(look, sets, prepared)
     model, training = _model(look, spec), spec.training if spec else TrainingSpec()
     balanced = max(train) * len(train) if training.balance.zoom_copies else sum(train)
     size = batch_size_for(balanced, training)
@@ -175,6 +179,7 @@ def check_data(
         complete=current or look.patients is None or look.looked_at == sum(look.labelled),
         train=train,
         holdout=holdout,
+        calibration=calibration,
         prepared=sets is not None,
         spec=spec.name if spec else "",
         batch_size=size,
@@ -223,6 +228,7 @@ def _of_source(
         ),
         looked_at=len(chosen),
         holdout=place.settings.holdout,
+        calibration=place.settings.calibration,
         shown=tuple(Shown(label, one.crop) for label, one in built if one.crop is not None),
         rows_of=place.source.features,
         notes=listing.notes,
@@ -259,16 +265,22 @@ def _of_sets(sets: SiteData, sample: int) -> Look:
         left_out=(),
         looked_at=0,
         holdout=len(holdout) / (len(train) + len(holdout)),
+        calibration=0.0,
         shown=tuple(shown),
     )
 
 
-def _sets(look: Look, sets: SiteData | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Cases of each class in both sets; expected ones where there are none yet."""
+def _sets(
+    look: Look, sets: SiteData | None, prepared: Prepared | None
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Cases of each class in all sets; expected ones where there are none yet."""
     if sets is not None:
-        return sets.train.counts(look.classes), sets.holdout.counts(look.classes)
+        kept = prepared.calibration if prepared is not None else ()
+        return sets.train.counts(look.classes), sets.holdout.counts(look.classes), kept
     held = holdout_sizes(look.labelled, look.holdout)
-    return tuple(n - h for n, h in zip(look.labelled, held, strict=True)), held
+    kept = calibration_sizes(look.labelled, held, look.calibration)
+    left = tuple(n - h - k for n, h, k in zip(look.labelled, held, kept, strict=True))
+    return left, held, kept if look.calibration else ()
 
 
 def _model(look: Look, spec: CampaignSpec | None) -> ModelSpec:
@@ -279,7 +291,8 @@ def _model(look: Look, spec: CampaignSpec | None) -> ModelSpec:
 
 
 def _counted(prepared: Prepared) -> int:
-    return sum((*prepared.train, *prepared.holdout, *prepared.excluded.values()))
+    sets = (*prepared.train, *prepared.holdout, *prepared.calibration)
+    return sum((*sets, *prepared.excluded.values()))
 
 
 def _machine_memory() -> int:

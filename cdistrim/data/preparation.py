@@ -70,8 +70,13 @@ class Preparation:
     @property
     def held(self) -> float:
         """Share of the usable cases that the hold-out has, in [0, 1]."""
-        train, holdout = sum(self.prepared.train), sum(self.prepared.holdout)
-        return holdout / (train + holdout)
+        return sum(self.prepared.holdout) / self.cases
+
+    @property
+    def cases(self) -> int:
+        """Usable ones, in all sets."""
+        prepared = self.prepared
+        return sum((*prepared.train, *prepared.holdout, *prepared.calibration))
 
 
 def prepare(
@@ -118,13 +123,22 @@ def prepare(
             namer.case_of(one.patient): namer.rank(one.patient, place.settings.seed)
             for one in listing.pending
         }
-        parts = assign(usable, former, holdout=place.settings.holdout, rank=rank)
+        shares = {
+            "holdout": place.settings.holdout,
+            "calibration": place.settings.calibration,
+        }
+        parts = assign(usable, former, rank=rank, **shares)
         _write(place.data / CASES_FILE, case_table(listing, namer, parts, excluded))
         _write(place.data / EXCLUSIONS_FILE, exclusions.document(len(usable)))
         left_out(exclusions)
         built = sum(one.crop is not None and not one.from_cache for one in made.values())
         train, holdout = (
             _set(place, usable, parts, made, part) for part in (Part.TRAIN, Part.HOLDOUT)
+        )
+        calibration = (
+            _set(place, usable, parts, made, Part.CALIBRATION)
+            if Part.CALIBRATION in parts.values()
+            else None
         )
         prepared = Prepared(
             built=FORMAT_VERSION,
@@ -134,18 +148,27 @@ def prepare(
             features=place.source.features or None,
             train=train.counts(place.source.classes),
             holdout=holdout.counts(place.source.classes),
+            calibration=calibration.counts(place.source.classes) if calibration else (),
             excluded=exclusions.counts,
             train_digest=train.digest().hex(),
             holdout_digest=holdout.digest().hex(),
+            calibration_digest=calibration.digest().hex() if calibration else None,
         )
         # Before anything can be trained on, and not for sets that can't be made.
         _write(place.data / ASSIGNMENT_FILE, assignment_document(former | parts))
-        put_in_place(place.data, train, holdout, prepared)
+        put_in_place(place.data, train, holdout, prepared, calibration)
     site.logger.info(
         "data prepared: %d training, %d hold-out, %d left out", len(train), len(holdout),
         len(excluded),
     )  # fmt: skip
     return Preparation(prepared, exclusions, built, listing.notes)
+
+
+_SET_NAMES = {
+    Part.TRAIN: "training set",
+    Part.HOLDOUT: "hold-out",
+    Part.CALIBRATION: "calibration set",
+}
 
 
 def _build(
@@ -187,12 +210,12 @@ def _set(
     made: Mapping[str, Made],
     part: Part,
 ) -> CaseSet:
-    """One of the two sets, in the order of the cases' names.
+    """One of the sets, in the order of the cases' names.
 
     Raises:
         DataError: It has no case of a class.
     """
-    name = "training set" if part is Part.TRAIN else "hold-out"
+    name = _SET_NAMES[part]
     cases = sorted(case for case in usable if parts[case] is part)
     try:
         found = CaseSet(

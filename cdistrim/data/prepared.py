@@ -4,11 +4,12 @@
 
     data/
       train.npz, holdout.npz, prepared.json   links to sets/current/…
+      calibration.npz                         likewise, where the site keeps such cases
       sets/current                            link to the directory below that counts
-      sets/<random>/                          train.npz, holdout.npz, prepared.json
+      sets/<random>/                          the files themselves
 
-One link is exchanged, in one step, so whoever is killed when: all three files are the former ones,
-or all three are the new ones.
+One link is exchanged, in one step, so whoever is killed when: all files are the former ones, or all
+are the new ones.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cdistrim.data.cases import HOLDOUT_FILE, TRAIN_FILE, CaseSet, SiteData
+from cdistrim.data.cases import CALIBRATION_FILE, HOLDOUT_FILE, TRAIN_FILE, CaseSet, SiteData
 from cdistrim.errors import ConfigurationError, DataError
 from cdistrim.handwritten import MAX_FILE, NotUnderstood, understand
 from cdistrim.private_files import sync_directory, write_private
@@ -37,13 +38,14 @@ __all__ = [
     "refuse_other_sets",
     "remove_former",
     "require_preprocessing",
+    "require_unused",
     "same_volumes",
 ]
 
 PREPARED_FILE = "prepared.json"
 _SETS = "sets"
 _CURRENT = "current"
-_FILES = (HOLDOUT_FILE, PREPARED_FILE, TRAIN_FILE)
+_FILES = (HOLDOUT_FILE, CALIBRATION_FILE, PREPARED_FILE, TRAIN_FILE)
 """The training set last: a site has cases as soon as it is there."""
 
 _Axis = Annotated[int, Field(ge=1)]
@@ -63,9 +65,11 @@ class Prepared(BaseModel):
         features: What rows were made of; None for scans.
         train: Cases of the classes 0, 1, …
         holdout: Likewise.
+        calibration: Likewise; empty without such cases.
         excluded: Patients left out, by the name of the reason.
         train_digest: SHA-256 of the set: what was changed by hand is not what this tells of.
         holdout_digest: Likewise.
+        calibration_digest: Likewise; None without such cases.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -78,12 +82,20 @@ class Prepared(BaseModel):
     features: tuple[FeatureSpec, ...] | None = None
     train: tuple[_Count, ...]
     holdout: tuple[_Count, ...]
+    calibration: tuple[_Count, ...] = ()
     excluded: dict[str, _Count]
     train_digest: _Hash
     holdout_digest: _Hash
+    calibration_digest: _Hash | None = None
 
 
-def put_in_place(data: Path, train: CaseSet, holdout: CaseSet, prepared: Prepared) -> None:
+def put_in_place(
+    data: Path,
+    train: CaseSet,
+    holdout: CaseSet,
+    prepared: Prepared,
+    calibration: CaseSet | None = None,
+) -> None:
     """Let these be the site's sets, in one step; what was there before is removed.
 
     Args:
@@ -91,27 +103,33 @@ def put_in_place(data: Path, train: CaseSet, holdout: CaseSet, prepared: Prepare
         train: The training set.
         holdout: The hold-out.
         prepared: What is said about them.
+        calibration: Cases that neither train nor vote, if the site keeps any.
 
     Raises:
         DataError: The sets there are somebody else's, the new ones have a case in common, or they
             can't be written.
     """
+    sets_of = {TRAIN_FILE: train, HOLDOUT_FILE: holdout}
     SiteData(train, holdout)
+    if calibration is not None:
+        sets_of[CALIBRATION_FILE] = calibration
+        require_unused(calibration, SiteData(train, holdout))
     refuse_other_sets(data)
     sets = data / _SETS
     new = sets / secrets.token_hex(8)
     try:
         sets.mkdir(exist_ok=True, mode=0o700)
         new.mkdir(mode=0o700)
-        train.save(new / TRAIN_FILE)
-        holdout.save(new / HOLDOUT_FILE)
-        for name in (TRAIN_FILE, HOLDOUT_FILE):
+        for name, cases in sets_of.items():
+            cases.save(new / name)
             _settle(new / name)
         write_private(new / PREPARED_FILE, prepared.model_dump_json(indent=1).encode() + b"\n")
         sync_directory(new)
         _link(sets / _CURRENT, Path(new.name))
         for name in _FILES:
-            if not (data / name).is_symlink():
+            if not (new / name).exists():
+                (data / name).unlink(missing_ok=True)
+            elif not (data / name).is_symlink():
                 _link(data / name, Path(_SETS, _CURRENT, name))
     except OSError as error:
         raise DataError(
@@ -119,6 +137,20 @@ def put_in_place(data: Path, train: CaseSet, holdout: CaseSet, prepared: Prepare
             hint="Check permissions and free space. The former sets are as they were.",
         ) from error
     remove_former(data)
+
+
+def require_unused(calibration: CaseSet, sets: SiteData) -> None:
+    """See that no case to calibrate on trains or votes.
+
+    Raises:
+        DataError: One does.
+    """
+    if used := len({*calibration.ids} & {*sets.train.ids, *sets.holdout.ids}):
+        raise DataError(
+            f"{used} of the cases in {CALIBRATION_FILE} {'is' if used == 1 else 'are'} in "
+            f"{TRAIN_FILE} or {HOLDOUT_FILE}, too.",
+            hint="Scores of cases that trained or voted are too good to calibrate on.",
+        )
 
 
 def remove_former(data: Path) -> None:

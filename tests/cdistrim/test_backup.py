@@ -239,7 +239,9 @@ class TestNamesOfCases:
     def prepared(self, site: Site) -> Site:
         for name in ("train.npz", "holdout.npz"):
             (site.directory / "data" / name).unlink()
-        settings = site.settings.model_dump(mode="json") | {"data": {"source": "iris"}}
+        settings = site.settings.model_dump(mode="json") | {
+            "data": {"source": "iris", "calibration": 0.2}
+        }
         site = Site.create(site.directory, SiteSettings.model_validate_json(json.dumps(settings)))
         prepare(site)
         return site
@@ -249,6 +251,7 @@ class TestNamesOfCases:
     ) -> None:
         before = {name: (prepared.directory / "data" / name).read_bytes() for name in KEPT}
         train = prepared.data.train.digest()
+        assert b"calibration" in before["assignment.json"]
         back_up(prepared, tmp_path / "backup")
         assert b"train" not in (tmp_path / "backup").read_bytes()
         restore(tmp_path / "backup", tmp_path / "new")

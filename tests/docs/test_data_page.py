@@ -24,7 +24,7 @@ from tests.docs.pages import ROOT, between, table_rows
 from tests.docs.test_campaign_page import bounds, leaves, written_default
 
 PAGE = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
-COMMON = ("holdout", "seed", "cache")
+COMMON = ("holdout", "calibration", "seed", "cache")
 IMAGE = ("shape", "preprocessing")
 KINDS: dict[str, type[BaseModel]] = {
     "nsclc-radiomics": NsclcRadiomicsSettings,

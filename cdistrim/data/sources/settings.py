@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -43,13 +43,23 @@ class _AnySource(_Frozen):
 
     Attributes:
         holdout: Share of the usable patients that are kept for votes, of each class.
+        calibration: Share that neither trains nor votes: a final model is calibrated on it.
         seed: Of the order in which new patients are dealt out to the two sets.
         cache: Directory of built cases; None for ``data/cache`` in the site's directory.
     """
 
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    calibration: Annotated[float, Field(ge=0, lt=1)] = 0.0
     seed: Seed = 2020
     cache: _Path | None = None
+
+    @model_validator(mode="after")
+    def _check_shares(self) -> Self:
+        if self.holdout + self.calibration >= 1:
+            raise ValueError(
+                f"holdout {self.holdout:g} and calibration {self.calibration:g} leave no training"
+            )
+        return self
 
 
 class _ImageSource(_AnySource):

@@ -14,6 +14,7 @@ from cdistrim.data.assignment import (
     Part,
     assign,
     assignment_document,
+    calibration_sizes,
     holdout_sizes,
     read_assignment,
 )
@@ -28,10 +29,13 @@ def _labels(count: int, start: int = 0) -> dict[str, int]:
 
 
 def _assign(
-    labels: dict[str, int], former: dict[str, Part] | None = None, holdout: float = 0.2
+    labels: dict[str, int],
+    former: dict[str, Part] | None = None,
+    holdout: float = 0.2,
+    calibration: float = 0.0,
 ) -> dict[str, Part]:
     rank = {case: NAMER.rank(case, 1) for case in labels}
-    return assign(labels, former or {}, holdout=holdout, rank=rank)
+    return assign(labels, former or {}, holdout=holdout, rank=rank, calibration=calibration)
 
 
 @given(st.integers(2, 40), st.integers(0, 40), st.floats(0.05, 0.9))
@@ -50,6 +54,33 @@ def test_the_share_is_kept_in_each_class_while_patients_come() -> None:
         held = Counter(labels[case] for case in labels if parts[case] is Part.HOLDOUT)
         wanted = holdout_sizes([count - sum(labels.values()), sum(labels.values())], 0.2)
         assert (held[0], held[1]) == wanted
+
+
+@given(st.integers(6, 60), st.integers(0, 60), st.floats(0.05, 0.45), st.floats(0.05, 0.45))
+def test_cases_to_calibrate_on_are_a_third_set(
+    first: int, more: int, holdout: float, calibration: float
+) -> None:
+    labels = _labels(first)
+    early = _assign(labels, holdout=holdout, calibration=calibration)
+    counts = [len(labels) - sum(labels.values()), sum(labels.values())]
+    held = holdout_sizes(counts, holdout)
+    wanted = calibration_sizes(counts, held, calibration)
+    found = Counter((labels[case], part) for case, part in early.items())
+    for label in (0, 1):
+        assert found[label, Part.TRAIN] >= 1
+        assert found[label, Part.CALIBRATION] == wanted[label]
+        assert found[label, Part.HOLDOUT] == held[label]
+    late = _assign(_labels(first + more), early, holdout, calibration)
+    assert {case: late[case] for case in early} == early
+
+
+def test_a_share_for_calibration_that_is_wanted_later_takes_new_patients_only() -> None:
+    early = _assign(_labels(30))
+    assert Part.CALIBRATION not in early.values()
+    assert _assign(_labels(30), early, calibration=0.3) == early
+    late = _assign(_labels(60), early, calibration=0.3)
+    assert Counter(late.values())[Part.CALIBRATION] == 18
+    assert {case: late[case] for case in early} == early
 
 
 def test_each_class_is_in_both_sets_if_it_can_be() -> None:

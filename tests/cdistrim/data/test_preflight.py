@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cdistrim.data.cases import CaseSet
 from cdistrim.data.contact_sheet import draw
 from cdistrim.data.preflight import BY_HAND, Findings, check_data
 from cdistrim.data.preparation import prepare
@@ -93,6 +94,21 @@ def test_new_patients_and_many_that_are_left_out_are_told(tmp_path: Path) -> Non
     assert _told(findings, "other patients")
     assert _told(findings, "20 of 80 patients are left out")
     assert _told(findings, "decimal comma")
+
+
+def test_cases_to_calibrate_on_are_foreseen_as_they_are_made(tmp_path: Path) -> None:
+    site = _tabular_site(tmp_path, 90, calibration=0.2)
+    before = check_data(site)
+    made = prepare(site)
+    after = check_data(Site(site.directory))
+    assert made.prepared.calibration == (12, 6)
+    assert made.cases == 90
+    for findings in (before, after):
+        assert findings.calibration == made.prepared.calibration
+        assert findings.train == made.prepared.train
+        assert not _told(findings, "other patients than")
+    kept = CaseSet.load(site.directory / "data" / "calibration.npz")
+    assert kept.counts() == (12, 6)
 
 
 def test_features_that_nobody_scaled_are_told(tmp_path: Path) -> None:

@@ -70,6 +70,19 @@ def test_the_sets_are_read_as_any_others(tmp_path: Path) -> None:
         assert path.is_symlink() or path.stat().st_mode & 0o077 == 0, path
 
 
+def test_cases_to_calibrate_on_come_and_go_with_the_sets(tmp_path: Path) -> None:
+    sets, kept = make_site_data(1), make_site_data(2).holdout
+    prepared = _prepared(sets)
+    put_in_place(tmp_path, sets.train, sets.holdout, prepared, kept)
+    assert CaseSet.load(tmp_path / "calibration.npz").digest() == kept.digest()
+    put_in_place(tmp_path, sets.train, sets.holdout, prepared)
+    assert not os.path.lexists(tmp_path / "calibration.npz")
+    assert load_site_data(tmp_path).train.digest() == sets.train.digest()
+    for used in (sets.train, sets.holdout):
+        with pytest.raises(DataError, match=r"in train\.npz or holdout\.npz"):
+            put_in_place(tmp_path, sets.train, sets.holdout, prepared, used)
+
+
 def test_nobody_ever_sees_one_set_of_two_preparations(tmp_path: Path) -> None:
     """A process is killed before each of its changes to the file system in turn."""
     former, new = make_site_data(1), make_site_data(2)

@@ -122,6 +122,7 @@ def test_the_digest_follows_what_the_model_sees(tmp_path: Path) -> None:
         {"features": [{"column": "x", "centre": float("nan")}]},
         {"holdout": 0.0},
         {"holdout": 1.0},
+        {"holdout": 0.5, "calibration": 0.5},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, object]) -> None:
