@@ -81,7 +81,9 @@ def _roc(one: Summary, axes: Axes, style: tuple[str, str]) -> None:
 
 def _calibrations(results: Results, figure: Figure) -> None:
     _grid(results, figure, lambda one, axes, style: _calibration(one, axes, style))
-    figure.suptitle("Calibration on the test set, all seeds (the paper's figure 5)")
+    figure.suptitle(
+        "Calibration on the test set, all seeds; dots by number of cases (the paper's figure 5)"
+    )
 
 
 def _calibration(one: Summary, axes: Axes, style: tuple[str, str]) -> None:
@@ -93,11 +95,12 @@ def _calibration(one: Summary, axes: Axes, style: tuple[str, str]) -> None:
         curve.fraction,
         color=style[0],
         linestyle=style[1],
-        marker="o",
-        markersize=3,
-        linewidth=1.2,
+        linewidth=1.0,
         label=_name(one),
     )
+    # A bin of three cases says little, and looks it.
+    sizes = 3 + 60 * curve.count / curve.count.sum()
+    axes.scatter(curve.mean_score, curve.fraction, s=sizes, color=style[0])
     axes.set_xlabel("mean predicted probability")
     axes.set_ylabel("fraction that has the label")
 

@@ -159,7 +159,9 @@ def _markdown(results: Results, figures: Iterable[Path]) -> str:
         "nothing of that kind. Where no resample differs there is no verdict: too few test cases."
     )
     votes = (
-        f"Accepted: {accepted} of {slots} candidates. The others were voted down and their "
+        f"All {slots} candidates were accepted."
+        if accepted == slots
+        else f"Accepted: {accepted} of {slots} candidates. The others were voted down and their "
         "partners skipped, as the protocol has it."
     )
     times = (
