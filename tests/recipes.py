@@ -24,6 +24,10 @@ class Ball:
     radius: float
     diary: str = ""
 
+    @property
+    def scan_digest(self) -> bytes:
+        return self.digest()
+
     def digest(self) -> bytes:
         return hashlib.sha256(repr(self.radius).encode()).digest()
 
@@ -43,6 +47,10 @@ class Broken:
 
     detail: str = "3 slices"
 
+    @property
+    def scan_digest(self) -> bytes:
+        return self.digest()
+
     def digest(self) -> bytes:
         return bytes(32)
 
@@ -55,6 +63,10 @@ class Talkative:
     """A reader that tells everything that it finds, and then fails in a way nobody foresaw."""
 
     secret: str
+
+    @property
+    def scan_digest(self) -> bytes:
+        return self.digest()
 
     def digest(self) -> bytes:
         return hashlib.sha256(self.secret.encode()).digest()
@@ -71,6 +83,10 @@ class Talkative:
 class Greedy:
     """A case for which there is no memory."""
 
+    @property
+    def scan_digest(self) -> bytes:
+        return self.digest()
+
     def digest(self) -> bytes:
         return bytes(32)
 
@@ -81,6 +97,10 @@ class Greedy:
 @dataclass(frozen=True)
 class Deadly:
     """A case that has its process killed, as the system does when memory runs out."""
+
+    @property
+    def scan_digest(self) -> bytes:
+        return self.digest()
 
     def digest(self) -> bytes:
         return b"\1" * 32

@@ -161,11 +161,12 @@ def show_findings(findings: Findings, stream: TextIO) -> None:
 
 def _headline(findings: Findings) -> str:
     look = findings.look
-    classes = sentence_list([f"{n} of class {label}" for label, n in enumerate(look.labelled)])
+    classes = sentence_list([f"{n} of class {label}" for label, n in enumerate(look.usable)])
     if look.patients is None:
         return f"{look.source}: {plural(sum(look.labelled), 'case')}: {classes}"
+    so_far = "" if findings.complete else " so far"
     return (
-        f"{look.source}: {plural(look.patients, 'patient')}, {sum(look.labelled)} with a label: "
+        f"{look.source}: {plural(look.patients, 'patient')}, {sum(look.usable)} usable{so_far}: "
         f"{classes}"
     )
 

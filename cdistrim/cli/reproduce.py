@@ -52,8 +52,8 @@ def reproduce(
 
     refuse_empty_ids(context)
     if resume:
-        refuse_other_options(context, _OF_ANY_RUN)
         run = Experiment.open(run_directory(runs, resume))
+        refuse_other_options(context, _OF_ANY_RUN, _started(run))
     else:
         directory = run_directory(runs, run_id or new_run_id())
         if directory.exists():
@@ -80,15 +80,33 @@ def reproduce(
     _run(run, jobs or len(os.sched_getaffinity(0)))
 
 
+def _started(run: Experiment) -> dict[str, object]:
+    """The options that a run was started with, by parameter."""
+    options = run.options
+    return {
+        "seeds": len(options.seeds),
+        "first_seed": options.seeds[0],
+        "scenario": list(options.scenarios),
+        "cycles": options.cycles,
+        "quick": options.quick,
+        "replica": options.replica,
+        "data": options.data,
+    }
+
+
 def _run(run: Experiment, jobs: int) -> None:
     typer.echo(f"run {run.directory.name}  ({run.directory})")
     if run.options.replica:
         from cdistrim.experiment.studies import REPLICA_WARNING
 
         typer.echo(f"warning: {REPLICA_WARNING}", err=True)
-    if any(run.result(arm) is None for arm in run.arms):
-        _run_missing(run, jobs)
+    with run.alone():
+        if any(run.result(arm) is None for arm in run.arms):
+            _run_missing(run, jobs)
+        _write_results(run)
 
+
+def _write_results(run: Experiment) -> None:
     from cdistrim.experiment.page import show, write_page
     from cdistrim.experiment.results import Results
 

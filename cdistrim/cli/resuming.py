@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 import typer
 
@@ -26,14 +27,25 @@ def refuse_empty_ids(context: typer.Context) -> None:
             )
 
 
-def refuse_other_options(context: typer.Context, allowed: Collection[str]) -> None:
+def refuse_other_options(
+    context: typer.Context,
+    allowed: Collection[str],
+    started: Mapping[str, object] = MappingProxyType({}),
+) -> None:
     """A run goes on as it was started; an option that would be ignored is a mistake.
 
+    Args:
+        context: Of the command.
+        allowed: Options of any run.
+        started: What the run was started with: the same again is no mistake.
+
     Raises:
-        UsageError: One that is not among the ``allowed`` is there.
+        UsageError: One that is neither is there.
     """
-    for name in context.params:
+    for name, value in context.params.items():
         source = context.get_parameter_source(name)
+        if name in started and started[name] == value:
+            continue
         if name not in allowed and source is not None and source.name == "COMMANDLINE":
             raise UsageError(
                 f"--resume continues a run as it was started; --{name.replace('_', '-')} can't be "

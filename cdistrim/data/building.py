@@ -50,13 +50,13 @@ class Made:
         crop: The case.
         excluded: Why it is left out.
         from_cache: Whether it was built before.
-        key: Digest of all that it was built from; empty where none is kept.
+        scan: Digest of the scan that it was built from; empty for rows of a table.
     """
 
     crop: Crop | None
     excluded: CaseExcluded | None = None
     from_cache: bool = False
-    key: str = field(default="", repr=False)
+    scan: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class _Answer:
     failure: str = ""
     hint: str = ""
     from_cache: bool = False
+    scan: str = field(default="", repr=False)
 
 
 def make_cases(
@@ -145,9 +146,10 @@ def _attempt(recipe: Recipe, kitchen: Kitchen) -> _Answer:
     """Make one case, or say why not; whatever a reader raises, it is about this case alone."""
     try:
         key = cache_key(kitchen.kind, recipe, kitchen.plan)
+        scan = recipe.scan_digest.hex()
         kept = kitchen.cache.get(key) if kitchen.cache else None
         if kept is not None and kept.volume.shape == kitchen.plan.shape:
-            return _Answer(key, from_cache=True)
+            return _Answer(key, from_cache=True, scan=scan)
         crop = _checked(recipe.build(kitchen.plan), kitchen.plan.shape)
     except CaseExcluded as excluded:
         return _Answer(reason=excluded.reason, detail=excluded.detail)
@@ -160,7 +162,7 @@ def _attempt(recipe: Recipe, kitchen: Kitchen) -> _Answer:
     except Exception as error:  # noqa: BLE001  a stranger's file; its words may name a patient
         return _Answer(reason=Exclusion.BROKEN_SCAN, detail=type(error).__name__)
     if kitchen.cache is None:
-        return _Answer(crop=crop)
+        return _Answer(crop=crop, scan=scan)
     try:
         kitchen.cache.put(key, crop)
     except OSError as error:
@@ -168,7 +170,7 @@ def _attempt(recipe: Recipe, kitchen: Kitchen) -> _Answer:
             failure=f"The cache {kitchen.cache.directory} can't be written to: {error.strerror}.",
             hint="See how much space is left, or set data.cache in site.json.",
         )
-    return _Answer(key)
+    return _Answer(key, scan=scan)
 
 
 def _checked(crop: Crop, shape: Shape) -> Crop:
@@ -189,4 +191,4 @@ def _made(answer: _Answer, kitchen: Kitchen) -> Made:
             "A case that was just built is not in the cache any more.",
             hint="See that nothing else clears the cache, then run it again.",
         )
-    return Made(crop, from_cache=answer.from_cache, key=answer.key)
+    return Made(crop, from_cache=answer.from_cache, scan=answer.scan)

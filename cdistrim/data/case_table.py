@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections import Counter
@@ -14,7 +15,7 @@ from cdistrim.data.case_names import CaseNamer
 from cdistrim.data.scan import CaseExcluded
 from cdistrim.data.sources.interface import Listing
 
-__all__ = ["CASES_FILE", "EXCLUSIONS_FILE", "Exclusions", "case_table"]
+__all__ = ["CASES_FILE", "EXCLUSIONS_FILE", "Exclusions", "case_table", "source_digest"]
 
 CASES_FILE = "cases.csv"
 """The site's own table: the only file that has patients and the names of their cases."""
@@ -56,6 +57,16 @@ class Exclusions:
             },
             indent=1,
         ).encode()
+
+
+def source_digest(listing: Listing, namer: CaseNamer) -> str:
+    """SHA-256 of who is in a source, with which label or reason: tells whether that changed.
+
+    Names of cases are made under the site's secret, so it tells nobody else anything.
+    """
+    told = [f"{namer.case_of(one.patient)} {one.label}" for one in listing.pending]
+    told += [f"{namer.case_of(one.patient)} {one.excluded.reason.name}" for one in listing.left_out]
+    return hashlib.sha256("\n".join(sorted(told)).encode()).hexdigest()
 
 
 def case_table(

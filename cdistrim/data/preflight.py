@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from cdistrim.data.assignment import calibration_sizes, holdout_sizes
 from cdistrim.data.building import Made, make_cases
-from cdistrim.data.case_table import Exclusions
+from cdistrim.data.case_names import CASE_SECRET_FILE, CaseNamer
+from cdistrim.data.case_table import Exclusions, source_digest
 from cdistrim.data.cases import SiteData, has_cases
 from cdistrim.data.prepared import Prepared, read_prepared, same_volumes
 from cdistrim.data.scan import CaseExcluded
@@ -56,7 +57,8 @@ class Look:
     Args:
         source: Kind of the source.
         plan: Shape and preprocessing.
-        labelled: Patients with a label, by class.
+        labelled: Patients who may be usable, by class.
+        unusable: Of these, who turned out not to be when they were built.
         patients: All; None where there is no source.
         left_out: Those that can't be used, as far as known.
         looked_at: Cases that were built.
@@ -65,11 +67,13 @@ class Look:
         shown: Cases to draw.
         rows_of: What rows are made of; empty for scans and for sets made by hand.
         notes: What else was found, a sentence each.
+        digest: Of the source's patients and labels; None where nothing was prepared.
     """
 
     source: str
     plan: Plan
     labelled: tuple[int, ...]
+    unusable: tuple[int, ...]
     patients: int | None
     left_out: tuple[CaseExcluded, ...]
     looked_at: int
@@ -78,6 +82,12 @@ class Look:
     shown: tuple[Shown, ...]
     rows_of: tuple[FeatureSpec, ...] = ()
     notes: tuple[str, ...] = ()
+    digest: str | None = None
+
+    @property
+    def usable(self) -> tuple[int, ...]:
+        """Patients of each class, as far as known."""
+        return tuple(n - u for n, u in zip(self.labelled, self.unusable, strict=True))
 
     @property
     def classes(self) -> int:
@@ -172,7 +182,7 @@ def check_data(
     memory = estimate_memory(
         model, batch_size=size, train=sum(train), holdout=sum(holdout), balanced=balanced
     )
-    current = prepared is not None and _counted(prepared) == look.patients
+    current = prepared is not None and prepared.source_digest == look.digest
     findings = Findings(
         look=look,
         excluded=prepared.excluded if prepared and current else Exclusions.count(look.left_out),
@@ -217,10 +227,13 @@ def _of_source(
         told=told,
     )
     built = [(listing.pending[number].label, made[str(number)]) for number in chosen]
+    lost = Counter(label for label, one in built if one.excluded is not None)
+    secret = place.data / CASE_SECRET_FILE
     return Look(
         source=place.source.kind,
         plan=place.plan,
         labelled=tuple(counts[label] for label in range(place.source.classes)),
+        unusable=tuple(lost[label] for label in range(place.source.classes)),
         patients=len(listing),
         left_out=(
             *(one.excluded for one in listing.left_out),
@@ -232,6 +245,7 @@ def _of_source(
         shown=tuple(Shown(label, one.crop) for label, one in built if one.crop is not None),
         rows_of=place.source.features,
         notes=listing.notes,
+        digest=source_digest(listing, CaseNamer.of(place.data)) if secret.exists() else None,
     )
 
 
@@ -261,6 +275,7 @@ def _of_sets(sets: SiteData, sample: int) -> Look:
         source=BY_HAND,
         plan=Plan(train.shape, None),
         labelled=tuple(sum(pair) for pair in both),
+        unusable=(0,) * classes,
         patients=None,
         left_out=(),
         looked_at=0,
@@ -277,9 +292,9 @@ def _sets(
     if sets is not None:
         kept = prepared.calibration if prepared is not None else ()
         return sets.train.counts(look.classes), sets.holdout.counts(look.classes), kept
-    held = holdout_sizes(look.labelled, look.holdout)
-    kept = calibration_sizes(look.labelled, held, look.calibration)
-    left = tuple(n - h - k for n, h, k in zip(look.labelled, held, kept, strict=True))
+    held = holdout_sizes(look.usable, look.holdout)
+    kept = calibration_sizes(look.usable, held, look.calibration)
+    left = tuple(n - h - k for n, h, k in zip(look.usable, held, kept, strict=True))
     return left, held, kept if look.calibration else ()
 
 
@@ -288,11 +303,6 @@ def _model(look: Look, spec: CampaignSpec | None) -> ModelSpec:
         return spec.model
     architecture = "mlp" if look.is_table else ModelSpec().architecture
     return ModelSpec(architecture=architecture, shape=look.plan.shape, classes=look.classes)
-
-
-def _counted(prepared: Prepared) -> int:
-    sets = (*prepared.train, *prepared.holdout, *prepared.calibration)
-    return sum((*sets, *prepared.excluded.values()))
 
 
 def _machine_memory() -> int:
@@ -352,7 +362,9 @@ def _about_agreement(
     elif look.is_table and prepared.features != look.rows_of:
         told.append(f"The sets were made of other features, or scaled otherwise. {again}")
     if not current:
-        told.append(f"The source has other patients than when the sets were made. {again}")
+        told.append(
+            f"The source has other patients or labels than when the sets were made. {again}"
+        )
     return told
 
 

@@ -1,11 +1,12 @@
-"""``cdistrim data prepare``: a source's patients become a site's two sets of cases.
+"""``cdistrim data prepare``: a source's patients become a site's sets of cases.
 
 1. The source lists its patients; who has no label, or is there twice, is left out.
 2. Each case gets a name under the site's secret (:mod:`cdistrim.data.case_names`).
 3. Volumes are built, each once: what was built from the same bytes lies in the cache.
-4. The site's own table and the report on who was left out are written.
-5. New patients are dealt out to the sets, which is written (:mod:`cdistrim.data.assignment`).
-6. Both sets are put in place in one step (:mod:`cdistrim.data.prepared`).
+4. New patients are dealt out to the sets, which is written (:mod:`cdistrim.data.assignment`).
+5. Sets, the site's own table and the report on who was left out are put in place in one step
+   (:mod:`cdistrim.data.prepared`). Where no sets can be made, table and report go into ``failed``:
+   the sets that are there keep theirs.
 
 A run that is killed at any point is finished by the next one, which arrives at the same bits.
 """
@@ -13,6 +14,7 @@ A run that is killed at any point is finished by the next one, which arrives at 
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +34,13 @@ from cdistrim.data.assignment import (
 from cdistrim.data.building import Made, make_cases
 from cdistrim.data.case_cache import FORMAT_VERSION
 from cdistrim.data.case_names import CaseNamer
-from cdistrim.data.case_table import CASES_FILE, EXCLUSIONS_FILE, Exclusions, case_table
+from cdistrim.data.case_table import (
+    CASES_FILE,
+    EXCLUSIONS_FILE,
+    Exclusions,
+    case_table,
+    source_digest,
+)
 from cdistrim.data.cases import CaseSet
 from cdistrim.data.prepared import Prepared, put_in_place, refuse_other_sets, remove_former
 from cdistrim.data.scan import CaseExcluded, Exclusion
@@ -49,6 +57,8 @@ if TYPE_CHECKING:
 __all__ = ["Preparation", "prepare"]
 
 _LOCK = ".preparation.lock"
+_FAILED = "failed"
+"""Directory for table and report of a preparation that could not make its sets."""
 
 
 @dataclass(frozen=True)
@@ -128,13 +138,19 @@ def prepare(
             "calibration": place.settings.calibration,
         }
         parts = assign(usable, former, rank=rank, **shares)
-        _write(place.data / CASES_FILE, case_table(listing, namer, parts, excluded))
-        _write(place.data / EXCLUSIONS_FILE, exclusions.document(len(usable)))
+        documents = {
+            CASES_FILE: case_table(listing, namer, parts, excluded),
+            EXCLUSIONS_FILE: exclusions.document(len(usable)),
+        }
         left_out(exclusions)
         built = sum(one.crop is not None and not one.from_cache for one in made.values())
-        train, holdout = (
-            _set(place, usable, parts, made, part) for part in (Part.TRAIN, Part.HOLDOUT)
-        )
+        try:
+            train, holdout = (
+                _set(place, usable, parts, made, part) for part in (Part.TRAIN, Part.HOLDOUT)
+            )
+        except DataError:
+            _keep_failed(place.data, documents)
+            raise
         calibration = (
             _set(place, usable, parts, made, Part.CALIBRATION)
             if Part.CALIBRATION in parts.values()
@@ -153,10 +169,12 @@ def prepare(
             train_digest=train.digest().hex(),
             holdout_digest=holdout.digest().hex(),
             calibration_digest=calibration.digest().hex() if calibration else None,
+            source_digest=source_digest(listing, namer),
         )
         # Before anything can be trained on, and not for sets that can't be made.
         _write(place.data / ASSIGNMENT_FILE, assignment_document(former | parts))
-        put_in_place(place.data, train, holdout, prepared, calibration)
+        put_in_place(place.data, train, holdout, prepared, calibration, documents)
+        shutil.rmtree(place.data / _FAILED, ignore_errors=True)
     site.logger.info(
         "data prepared: %d training, %d hold-out, %d left out", len(train), len(holdout),
         len(excluded),
@@ -193,11 +211,11 @@ def _build(
 
 
 def _without_twins(made: Mapping[str, Made]) -> dict[str, Made]:
-    """Leave out all patients who share their files: one of them could train and one vote."""
-    times = Counter(one.key for one in made.values() if one.crop is not None and one.key)
+    """Leave out all patients who share a scan: one of them could train and one vote."""
+    times = Counter(one.scan for one in made.values() if one.crop is not None and one.scan)
     return {
-        case: Made(None, CaseExcluded(Exclusion.SAME_SCAN, f"{times[one.key]} patients"))
-        if times[one.key] > 1
+        case: Made(None, CaseExcluded(Exclusion.SAME_SCAN, f"{times[one.scan]} patients"))
+        if times[one.scan] > 1
         else one
         for case, one in made.items()
     }
@@ -229,8 +247,8 @@ def _set(
     except DataError as error:
         raise DataError(
             f"The {name}, of {plural(len(usable), 'usable case')} in all: {error.what}",
-            hint="See why the others are left out: data/exclusions.json, and data/cases.csv for "
-            "who they are.",
+            hint="See why the others are left out: data/failed/exclusions.json, and "
+            "data/failed/cases.csv for who they are. Sets that were there before are as they were.",
         ) from None
     return found
 
@@ -239,6 +257,11 @@ def _volume(made: Made) -> np.ndarray:
     if made.crop is None:
         raise AssertionError("a usable case was built")
     return made.crop.volume
+
+
+def _keep_failed(data: Path, documents: Mapping[str, bytes]) -> None:
+    for name, content in documents.items():
+        _write(data / _FAILED / name, content)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -4,6 +4,7 @@
 
     data/
       train.npz, holdout.npz, prepared.json   links to sets/current/…
+      cases.csv, exclusions.json              likewise
       calibration.npz                         likewise, where the site keeps such cases
       sets/current                            link to the directory below that counts
       sets/<random>/                          the files themselves
@@ -17,12 +18,14 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cdistrim.data.case_table import CASES_FILE, EXCLUSIONS_FILE
 from cdistrim.data.cases import CALIBRATION_FILE, HOLDOUT_FILE, TRAIN_FILE, CaseSet, SiteData
 from cdistrim.errors import ConfigurationError, DataError
 from cdistrim.handwritten import MAX_FILE, NotUnderstood, understand
@@ -45,7 +48,14 @@ __all__ = [
 PREPARED_FILE = "prepared.json"
 _SETS = "sets"
 _CURRENT = "current"
-_FILES = (HOLDOUT_FILE, CALIBRATION_FILE, PREPARED_FILE, TRAIN_FILE)
+_FILES = (
+    CASES_FILE,
+    EXCLUSIONS_FILE,
+    HOLDOUT_FILE,
+    CALIBRATION_FILE,
+    PREPARED_FILE,
+    TRAIN_FILE,
+)
 """The training set last: a site has cases as soon as it is there."""
 
 _Axis = Annotated[int, Field(ge=1)]
@@ -70,6 +80,7 @@ class Prepared(BaseModel):
         train_digest: SHA-256 of the set: what was changed by hand is not what this tells of.
         holdout_digest: Likewise.
         calibration_digest: Likewise; None without such cases.
+        source_digest: Of the source's patients and labels, under the site's secret.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -87,6 +98,7 @@ class Prepared(BaseModel):
     train_digest: _Hash
     holdout_digest: _Hash
     calibration_digest: _Hash | None = None
+    source_digest: _Hash | None = None
 
 
 def put_in_place(
@@ -95,6 +107,7 @@ def put_in_place(
     holdout: CaseSet,
     prepared: Prepared,
     calibration: CaseSet | None = None,
+    documents: Mapping[str, bytes] | None = None,
 ) -> None:
     """Let these be the site's sets, in one step; what was there before is removed.
 
@@ -104,6 +117,7 @@ def put_in_place(
         holdout: The hold-out.
         prepared: What is said about them.
         calibration: Cases that neither train nor vote, if the site keeps any.
+        documents: Who they are, and who was left out: files by name.
 
     Raises:
         DataError: The sets there are somebody else's, the new ones have a case in common, or they
@@ -123,6 +137,8 @@ def put_in_place(
         for name, cases in sets_of.items():
             cases.save(new / name)
             _settle(new / name)
+        for name, content in (documents or {}).items():
+            write_private(new / name, content)
         write_private(new / PREPARED_FILE, prepared.model_dump_json(indent=1).encode() + b"\n")
         sync_directory(new)
         _link(sets / _CURRENT, Path(new.name))

@@ -17,7 +17,8 @@ is not repeated; a campaign that was interrupted goes on where its ledger stands
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,11 +29,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cdistrim.data.balance import zoom_copies
 from cdistrim.data.cases import CaseSet
 from cdistrim.data.split import Split
-from cdistrim.errors import ConfigurationError, UsageError
+from cdistrim.errors import ConfigurationError, LeaseHeldError, UsageError
 from cdistrim.experiment.names import StudyName
 from cdistrim.experiment.paper import CENTRAL
 from cdistrim.experiment.scenarios import Scenario, deal
-from cdistrim.experiment.studies import STUDIES, Loaded, Study
+from cdistrim.experiment.studies import STUDIES, Loaded, Study, not_packaged
 from cdistrim.site import write_atomically
 from cdistrim.spec import BalanceSpec
 
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 _OPTIONS, _CASES, _NOTES = "experiment.json", "cases.npz", "notes.json"
+_LOCK = ".lock"
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 _Scores = tuple[float, ...] | tuple[tuple[float, ...], ...]
 
@@ -179,15 +181,17 @@ class Experiment:
         """Write down what was asked for.
 
         Raises:
-            UsageError: A scenario does not exist.
+            UsageError: A scenario does not exist, or data are missing, or were given in vain.
             ConfigurationError: Nothing can be written there.
         """
         known = [one.number for one in self._asked_for.scenarios]
         if unknown := set(self.options.scenarios) - set(known):
             raise UsageError(
-                f"{self.options.study} has no scenario {min(unknown)} here.",
+                f"{self.options.study} has no scenario {min(unknown)}"
+                f"{' with --quick' if self.options.quick else ''}.",
                 hint=f"There are {', '.join(map(str, known))}.",
             )
+        self._check_data()
         try:
             document = self.options.model_dump_json(indent=2).encode()
             write_atomically(self.directory / _OPTIONS, document)
@@ -196,6 +200,37 @@ class Experiment:
                 f"Can't write into {self.directory}: {error.strerror}.",
                 hint="Give a directory that can be written to with --runs.",
             ) from error
+
+    def _check_data(self) -> None:
+        study, data = self._asked_for, self.options.data
+        if data is None and not study.packaged:
+            raise not_packaged()
+        if data is not None and not study.elsewhere:
+            raise UsageError(
+                f"The data of {study.name} come with an installed package; --data is ignored.",
+                hint="Leave it out.",
+            )
+        if data is not None and not data.is_dir():
+            raise UsageError(f"There is no directory {data}.", hint="Correct --data.")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes off the run; the lock goes with the process that holds it.
+
+        Raises:
+            LeaseHeldError: Another one goes on with it.
+        """
+        import portalocker
+
+        with (self.directory / _LOCK).open("w") as stream:
+            try:
+                portalocker.lock(stream, portalocker.LOCK_EX | portalocker.LOCK_NB)
+            except portalocker.LockException:
+                raise LeaseHeldError(
+                    f"Another process goes on with run {self.directory.name}.",
+                    hint="Wait until it has ended: two would train the same models.",
+                ) from None
+            yield
 
     @cached_property
     def study(self) -> Study:

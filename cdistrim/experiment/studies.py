@@ -15,7 +15,7 @@ from cdistrim.presets import PRESETS, PresetName
 from cdistrim.report.wording import plural
 from cdistrim.spec import ModelSpec, PolicyName, TrainingSpec, VotingSpec
 
-__all__ = ["REPLICA_WARNING", "STUDIES", "Loaded", "Study"]
+__all__ = ["REPLICA_WARNING", "STUDIES", "Loaded", "Study", "not_packaged"]
 
 REPLICA_WARNING = (
     "A replica: classes were balanced with copies before the split, as in the paper, so copies of "
@@ -53,6 +53,8 @@ class Study:
         in_proportion: Whether sizes follow the number of usable cases, where those are not the
             paper's; else the study has as many as the paper says.
         caveats: What the results do not show; printed with them.
+        packaged: Whether the data come with an installed package.
+        elsewhere: Whether they may lie in a directory.
     """
 
     name: StudyName
@@ -71,6 +73,8 @@ class Study:
     load: Callable[[ModelSpec, Path | None], Loaded]
     caveats: tuple[str, ...]
     in_proportion: bool = False
+    packaged: bool = True
+    elsewhere: bool = True
 
     def sized(self, cases: int) -> Study:
         """The study for this number of cases: a fifth is the test set, as in the paper."""
@@ -146,15 +150,20 @@ _VOTING = VotingSpec(alpha=0.05, min_cases_per_class=10)
 and 4 there are two partners, one of whom judges alone, and small ones could not judge at all."""
 
 
+def not_packaged() -> UsageError:
+    """The error of a study whose data have to be fetched, and were not given."""
+    return UsageError(
+        "The scans of NSCLC-Radiomics come with no package.",
+        hint="Fetch the collection, doi 10.7937/K9/TCIA.2015.PF0M9REI, and give its directory "
+        "with --data.",
+    )
+
+
 def _load_nsclc(model: ModelSpec, directory: Path | None) -> Loaded:
     from cdistrim.experiment.nsclc import load_nsclc_radiomics
 
     if directory is None:
-        raise UsageError(
-            "The scans of NSCLC-Radiomics come with no package.",
-            hint="Fetch the collection, doi 10.7937/K9/TCIA.2015.PF0M9REI, and give its directory "
-            "with --data.",
-        )
+        raise not_packaged()
     return Loaded(*load_nsclc_radiomics(model, directory))
 
 
@@ -198,6 +207,7 @@ IRIS = Study(
     printed=IRIS_TABLE,
     classes=("setosa", "versicolor", "virginica"),
     load=_load_iris,
+    elsewhere=False,
     caveats=(
         "There are 30 test cases, 10 a class: an AUC of 1 is no certainty, whatever a table says.",
         "Hold-outs have 2 to 7 cases a class; a vote on so few says little.",
@@ -224,6 +234,7 @@ NSCLC_RADIOMICS = Study(
         "Survival is predicted from the tumour's image alone; AUCs near 0.7 are what to expect.",
     ),
     in_proportion=True,
+    packaged=False,
 )
 
 STUDIES: Mapping[StudyName, Study] = {one.name: one for one in (NODULES, NSCLC_RADIOMICS, IRIS)}

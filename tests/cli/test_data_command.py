@@ -57,7 +57,7 @@ def test_a_table_is_looked_at_prepared_and_looked_at_again(tmp_path: Path) -> No
         assert ended.code == 0, ended.err
         assert "the label, or what it follows from, can't be read" in ended.out
         _assert_nobody_is_named(ended, tmp_path / "site")
-    assert "91 patients, 90 with a label: 60 of class 0 and 30 of class 1" in before.out
+    assert "91 patients, 90 usable: 60 of class 0 and 30 of class 1" in before.out
     assert "data prepare" in before.out
     assert "data prepare" not in after.out
     assert "90 cases of shape (2, 1, 1), 90 built now; the hold-out has 20%." in made.out

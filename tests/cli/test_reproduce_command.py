@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cdistrim.experiment.plan import Experiment
 from tests.cli.command_line import Ended, assert_explained, call, start
 
 QUICK = ("reproduce", "iris", "--quick", "--jobs", "2")
@@ -89,6 +90,30 @@ def test_what_was_begun_otherwise_is_told(finished: tuple[Path, Ended]) -> None:
     assert_explained(
         call("reproduce", "iris", "--runs", runs, "--scenario", 7), 2, "iris has no scenario 7"
     )
+    quick = call(*QUICK, "--runs", runs, "--scenario", 2)
+    assert_explained(quick, 2, "iris has no scenario 2 with --quick")
+    same = call(*QUICK, *resumed)
+    assert same.code == 0, same.err
+
+
+def test_data_that_are_given_in_vain_or_missing_are_told_before_a_run_is_begun(
+    tmp_path: Path,
+) -> None:
+    for arguments, words in (
+        (("iris", "--data", tmp_path), "--data is ignored"),
+        (("nsclc-radiomics",), "come with no package"),
+        (("nsclc-radiomics", "--data", tmp_path / "none"), "no directory"),
+    ):
+        assert_explained(call("reproduce", *arguments, "--runs", tmp_path / "runs"), 2, words)
+        assert not (tmp_path / "runs").exists()
+
+
+def test_two_processes_do_not_go_on_with_one_run(finished: tuple[Path, Ended]) -> None:
+    directory = finished[0]
+    again = ("reproduce", "iris", "--runs", directory.parent, "--resume", "a")
+    with Experiment.open(directory).alone():
+        assert_explained(call(*again), 6, "Another process goes on with run a")
+    assert call(*again).code == 0
 
 
 def test_a_model_that_can_not_be_made_is_told_and_the_others_are_kept(

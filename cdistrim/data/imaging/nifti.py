@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ __all__ = ["read_image", "read_mask"]
 MAX_OFFSET = 1 << 24
 """Where values begin, at most, bytes."""
 
+_BEYOND = 0.75
+"""Voxels of a mask from which on a voxel of the scan lies beyond its grid: more than rounding."""
 _DEFLATE_AT_MOST = 1032
 """No deflated file becomes more times as large."""
 _KINDS: dict[int, Any] = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
@@ -58,8 +61,9 @@ def read_mask(path: Path, scan: Scan, label: int | None) -> Mask:
         label: Value of the region's voxels; None for all that are not 0.
 
     Raises:
-        CaseExcluded: ``BROKEN_REGION`` as in :func:`read_image`; ``NO_REGION`` if no voxel has the
-            label; ``EMPTY_REGION`` if all are 0, or none lies in the scan.
+        CaseExcluded: ``BROKEN_REGION`` as in :func:`read_image`, or if the region reaches an edge
+            of its own grid beyond which the scan goes on: it may be cut off there; ``NO_REGION`` if
+            no voxel has the label; ``EMPTY_REGION`` if all are 0, or none lies in the scan.
     """
     values, affine = _load(path)
     region = values != 0 if label is None else values == label
@@ -70,7 +74,26 @@ def read_mask(path: Path, scan: Scan, label: int | None) -> Mask:
     mask = place(region, affine, scan)
     if not mask.any():
         raise CaseExcluded(Exclusion.EMPTY_REGION, f"{int(region.sum())} voxels beyond the scan")
+    if _is_cut_off(region, affine, scan):
+        raise CaseExcluded(
+            Exclusion.BROKEN_REGION, f"cut off at the edge of the mask's own grid {region.shape}"
+        )
     return mask
+
+
+def _is_cut_off(region: Mask, affine: NDArray[np.float64], scan: Scan) -> bool:
+    """Whether a region touches a face of its grid, and the scan has voxels beyond that face."""
+    last = np.array(scan.values.shape) - 1
+    corners = np.array(list(itertools.product(*((0, end) for end in last), (1,))))
+    # The scan's outermost voxels in the mask's own indices.
+    inside = (np.linalg.inv(affine) @ scan.affine @ corners.T)[:3]
+    for axis, size in enumerate(region.shape):
+        low, high = np.take(region, 0, axis).any(), np.take(region, size - 1, axis).any()
+        if low and inside[axis].min() < -_BEYOND:
+            return True
+        if high and inside[axis].max() > size - 1 + _BEYOND:
+            return True
+    return False
 
 
 def _load(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

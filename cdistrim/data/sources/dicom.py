@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from cdistrim.data.imaging import (
@@ -40,10 +41,15 @@ class DicomRecipe:
     region: RegionFile = field(repr=False)
     structure: str
 
+    @cached_property
+    def scan_digest(self) -> bytes:
+        """As :class:`~cdistrim.data.sources.interface.Recipe`."""
+        return digest_of_files(self.scan.files, Exclusion.BROKEN_SCAN)
+
     def digest(self) -> bytes:
         """SHA-256 of all files and the region's name, 32 bytes."""
         hasher = hashlib.sha256(f"dicom/v1\0{self.structure}\0{self.region.kind.name}\0".encode())
-        hasher.update(digest_of_files(self.scan.files, Exclusion.BROKEN_SCAN))
+        hasher.update(self.scan_digest)
         hasher.update(digest_of_files([self.region.file], Exclusion.BROKEN_REGION))
         return hasher.digest()
 

@@ -67,6 +67,14 @@ class Plan:
 class Recipe(Protocol):
     """How one case's volume is made. Picklable; its repr names nobody."""
 
+    @property
+    def scan_digest(self) -> bytes:
+        """SHA-256 of the scan alone, by which patients who share one are found; empty for rows.
+
+        Raises:
+            CaseExcluded: It can't be read.
+        """
+
     def digest(self) -> bytes:
         """SHA-256 over the bytes of all inputs and over what the recipe itself says, 32 bytes.
 

@@ -42,6 +42,11 @@ class NoduleRecipe:
 
     nodule: Nodule = field(repr=False)
 
+    @property
+    def scan_digest(self) -> bytes:
+        """Of the contours, which stand for the scan."""
+        return self.digest()
+
     def digest(self) -> bytes:
         """SHA-256 of the contours, 32 bytes."""
         return hashlib.sha256(b"lidc-nodule/v1\0" + self.nodule.digest()).digest()

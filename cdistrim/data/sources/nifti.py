@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from cdistrim.data.imaging import crop, crop_mask, read_image, read_mask
@@ -41,10 +42,15 @@ class ImageRecipe:
     mask: Path = field(repr=False)
     region: int | None
 
+    @cached_property
+    def scan_digest(self) -> bytes:
+        """As :class:`~cdistrim.data.sources.interface.Recipe`."""
+        return digest_of_files([self.image], Exclusion.BROKEN_SCAN)
+
     def digest(self) -> bytes:
         """SHA-256 of both files and the region's value, 32 bytes."""
         hasher = hashlib.sha256(f"nifti/v1\0{self.region}\0".encode())
-        hasher.update(digest_of_files([self.image], Exclusion.BROKEN_SCAN))
+        hasher.update(self.scan_digest)
         hasher.update(digest_of_files([self.mask], Exclusion.BROKEN_REGION))
         return hasher.digest()
 

@@ -192,6 +192,8 @@ class TabularSettings(_AnySource):
             raise ValueError("features names a column twice")
         if self.label in columns:
             raise ValueError("the label's column is among the features")
+        if self.patient in columns:
+            raise ValueError("the patients' column is among the features")
         if len({one.name for one in self.as_spec()}) != len(columns):
             raise ValueError("features has a name twice")
         return self

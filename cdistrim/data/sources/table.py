@@ -37,11 +37,13 @@ class Row:
         number: Of the row below the head, from 1 on.
         cells: By column.
         surplus: Cells more than the head has; not 0 if e.g. a comma within a text is not quoted.
+        missing: Wanted cells beyond the row's end.
     """
 
     number: int
     cells: dict[str, str] = field(repr=False)
     surplus: int = 0
+    missing: int = 0
 
     def patient(self, column: str) -> str:
         """Who the row is about; a name that no patient has, where none is given."""
@@ -57,6 +59,8 @@ class Row:
             raise CaseExcluded(Exclusion.NO_PATIENT)
         if self.surplus:
             raise CaseExcluded(Exclusion.BROKEN_ROW, f"{plural(self.surplus, 'cell')} too many")
+        if self.missing:
+            raise CaseExcluded(Exclusion.BROKEN_ROW, f"{plural(self.missing, 'cell')} too few")
 
 
 def read_table(
@@ -65,7 +69,7 @@ def read_table(
     """All rows of a CSV file (RFC 4180; a byte order mark and other delimiters are taken).
 
     Columns are found by their exact names, else without regard to case, blanks and punctuation.
-    Rows without any content are passed over; missing cells at a row's end are empty.
+    Rows without any content are passed over.
 
     Args:
         path: The file.
@@ -188,4 +192,4 @@ def _plain(name: str) -> str:
 def _row(number: int, cells: list[str], places: dict[str, int], width: int) -> Row:
     surplus = sum(bool(cell.strip()) for cell in cells[width:])
     chosen = {c: cells[at].strip() if at < len(cells) else "" for c, at in places.items()}
-    return Row(number, chosen, surplus)
+    return Row(number, chosen, surplus, sum(at >= len(cells) for at in places.values()))

@@ -36,6 +36,11 @@ class RowRecipe:
 
     values: tuple[float, ...] = field(repr=False)
 
+    @property
+    def scan_digest(self) -> bytes:
+        """Empty: patients may have the same values."""
+        return b""
+
     def digest(self) -> bytes:
         """SHA-256 of the scaled values, 32 bytes."""
         return hashlib.sha256(np.array(self.values, dtype="<f8").tobytes()).digest()
@@ -106,9 +111,7 @@ class TabularSource:
                 row.require_whole(settings.patient)
                 label = class_of(row.cells[settings.label], settings.classes)
                 values = tuple(
-                    (number(row.cells[one.column], Exclusion.MISSING_VALUE) - one.centre)
-                    / one.scale
-                    for one in settings.features
+                    (_value(row, one.column) - one.centre) / one.scale for one in settings.features
                 )
                 recipe = RowRecipe(values)
                 recipe.build(Plan((len(values), 1, 1), None))
@@ -116,6 +119,19 @@ class TabularSource:
                 yield LeftOut(patient, excluded)
             else:
                 yield PendingCase(patient, label, recipe)
+
+
+def _value(row: Row, column: str) -> float:
+    """The number in a column.
+
+    Raises:
+        CaseExcluded: There is none; the column is told, which is in the settings.
+    """
+    try:
+        return number(row.cells[column], Exclusion.MISSING_VALUE)
+    except CaseExcluded as excluded:
+        told = f"{column!r}: {excluded.detail or 'no number'}"
+        raise CaseExcluded(excluded.reason, told) from None
 
 
 def class_of(cell: str, classes: dict[str, int]) -> int:

@@ -96,6 +96,19 @@ def test_new_patients_and_many_that_are_left_out_are_told(tmp_path: Path) -> Non
     assert _told(findings, "decimal comma")
 
 
+def test_changed_labels_and_exchanged_patients_are_told(tmp_path: Path) -> None:
+    site = _tabular_site(tmp_path, 60)
+    prepare(site)
+    rows = rows_for([f"p{n}" for n in range(60)])
+    rows[5][1] = "dead" if rows[5][1] == "alive" else "alive"
+    write_table(tmp_path / "table.csv", rows)
+    assert _told(check_data(site), "other patients or labels")
+    write_table(tmp_path / "table.csv", rows_for([f"p{n}" for n in range(1, 61)]))
+    assert _told(check_data(site), "other patients or labels")
+    write_table(tmp_path / "table.csv", rows_for([f"p{n}" for n in range(60)]))
+    assert not _told(check_data(site), "other patients or labels")
+
+
 def test_cases_to_calibrate_on_are_foreseen_as_they_are_made(tmp_path: Path) -> None:
     site = _tabular_site(tmp_path, 90, calibration=0.2)
     before = check_data(site)

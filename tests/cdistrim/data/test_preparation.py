@@ -35,8 +35,8 @@ def _patients(count: int) -> list[str]:
     return [f"patient-{number:03d}" for number in range(count)]
 
 
-def _table(site: Site) -> dict[str, dict[str, str]]:
-    with (site.directory / "data" / CASES_FILE).open(newline="") as stream:
+def _table(site: Site, part: str = ".") -> dict[str, dict[str, str]]:
+    with (site.directory / "data" / part / CASES_FILE).open(newline="") as stream:
         return {row["patient"]: row for row in csv.DictReader(stream)}
 
 
@@ -106,7 +106,7 @@ def test_who_is_left_out_is_counted_by_reason_and_named_in_the_sites_table_alone
     assert [one.counts for one in told] == [document["reasons"]]
     namer = CaseNamer.of(data)
     by_case = {one["case"]: (one["reason"], one["detail"]) for one in document["cases"]}
-    comma = ("MISSING_VALUE", "written with a decimal comma")
+    comma = ("MISSING_VALUE", "'age': written with a decimal comma")
     assert by_case[namer.case_of(NEEDLES[1])] == comma
     table = _table(site)
     assert table[NEEDLES[0]]["reason"] == Exclusion.BROKEN_LABEL.value
@@ -139,7 +139,9 @@ def test_sets_that_lack_a_class_are_not_made_and_the_report_is(tmp_path: Path) -
     assert [one.counts for one in told] == [{"BROKEN_LABEL": 1}]
     for name in ("train.npz", ASSIGNMENT_FILE):
         assert not (site.directory / "data" / name).exists()
-    assert _table(site)["odd"]["reason"] == Exclusion.BROKEN_LABEL.value
+    assert _table(site, "failed")["odd"]["reason"] == Exclusion.BROKEN_LABEL.value
+    prepare(_site(tmp_path, rows_for(_patients(20))))
+    assert not (site.directory / "data" / "failed").exists()
 
 
 def test_a_preparation_that_fails_leaves_the_former_sets(tmp_path: Path) -> None:
@@ -150,6 +152,9 @@ def test_a_preparation_that_fails_leaves_the_former_sets(tmp_path: Path) -> None
         with pytest.raises(DataError):
             prepare(_site(tmp_path, rows))
         assert _sets(site).train.digest() == before
+        assert set(_table(site)) == set(_patients(20)), "the sets that are there keep their table"
+        report = json.loads((site.directory / "data" / EXCLUSIONS_FILE).read_text())
+        assert report["usable"] == 20
 
 
 def test_a_site_without_a_source_is_told(tmp_path: Path) -> None:

@@ -157,6 +157,30 @@ def test_a_mask_on_another_grid_gives_each_voxel_the_nearest_value(tmp_path: Pat
     np.testing.assert_array_equal(read_mask(path, scan, None), expected)
 
 
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("end", ["low", "high"])
+def test_a_region_that_its_own_grid_cuts_off_is_refused(
+    tmp_path: Path, axis: int, end: str
+) -> None:
+    scan = Scan(np.zeros((12, 12, 12), dtype=np.float32), AFFINE)
+    region = np.zeros((12, 12, 12), dtype=np.uint8)
+    region[3:9, 3:9, 3:9] = 1
+    kept = [slice(None)] * 3
+    kept[axis] = slice(5, None) if end == "low" else slice(None, 7)
+    part, affine = region[tuple(kept)], AFFINE.copy()
+    affine[:3, 3] += affine[:3, axis] * (5 if end == "low" else 0)
+    path = write(tmp_path / "part.nii", part, affine)
+    assert mask_refused(path, scan) is Exclusion.BROKEN_REGION
+    # Whole within a smaller grid, or at the edge of a scan that ends there as well: as drawn.
+    kept[axis] = slice(2, None) if end == "low" else slice(None, 10)
+    affine[:3, 3] = AFFINE[:3, 3] + AFFINE[:3, axis] * (2 if end == "low" else 0)
+    np.testing.assert_array_equal(
+        read_mask(write(tmp_path / "whole.nii", region[tuple(kept)], affine), scan, None), region
+    )
+    region[:] = 1
+    assert read_mask(write(tmp_path / "all.nii", region), scan, None).all()
+
+
 def test_an_empty_mask_or_one_off_the_scan_is_empty(tmp_path: Path) -> None:
     scan = Scan(VALUES.astype(np.float32), AFFINE)
     assert mask_refused(write(tmp_path / "a.nii", np.zeros_like(VALUES)), scan) is (

@@ -168,6 +168,17 @@ def test_the_same_files_under_several_names_leave_all_of_them_out(
         assert {one.detail for one in made.exclusions.cases.values()} == {"3 patients"}
 
 
+def test_one_scan_of_two_patients_leaves_both_out_whatever_was_drawn_on_it(
+    images: Images, tmp_path: Path
+) -> None:
+    for number in range(12):
+        images.patient(f"p{number}", str(number % 2))
+    (images.directory / "alias.nii.gz").symlink_to(images.directory / "p0.nii.gz")
+    images.row("p0-again", "alias.nii.gz", "p1-mask.nii.gz", "1")
+    made = prepare(make_site(tmp_path / "site", images.settings()))
+    assert made.prepared.excluded == {"SAME_SCAN": 2}
+
+
 def test_files_that_are_none_are_counted_and_the_others_go_on(
     images: Images, tmp_path: Path
 ) -> None:

@@ -99,6 +99,8 @@ def test_a_row_with_more_cells_than_the_head_does_not_fit(tmp_path: Path) -> Non
     with pytest.raises(CaseExcluded, match="1 cell too many"):
         broken.require_whole("id")
     assert short.cells == {"id": "b", "x": ""}
+    with pytest.raises(CaseExcluded, match="1 cell too few"):
+        short.require_whole("id")
     assert nobody.patient("id") == "(row 3)"
     with pytest.raises(CaseExcluded, match=Exclusion.NO_PATIENT.value):
         nobody.require_whole("id")

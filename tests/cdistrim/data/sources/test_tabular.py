@@ -117,6 +117,7 @@ def test_the_digest_follows_what_the_model_sees(tmp_path: Path) -> None:
         {"features": []},
         {"features": [{"column": "x"}, {"column": "x", "centre": 1.0}]},
         {"features": [{"column": "outcome"}]},
+        {"features": [{"column": "patient"}]},
         {"features": [{"column": "x", "name": "y"}, {"column": "y"}]},
         {"features": [{"column": "x", "scale": 0.0}]},
         {"features": [{"column": "x", "centre": float("nan")}]},
