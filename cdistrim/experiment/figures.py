@@ -66,7 +66,9 @@ def _figure(path: Path) -> Iterator[Figure]:
 def _rocs(results: Results, figure: Figure) -> None:
     seed = results.seeds[0]
     _grid(results, figure, lambda one, axes, style: _roc(one, axes, style))
-    figure.suptitle(f"ROC curves on the test set, seed {seed} (the paper's figure 4)")
+    figure.suptitle(
+        f"ROC curves on the test set, seed {seed}, with DeLong's intervals (the paper's figure 4)"
+    )
 
 
 def _roc(one: Summary, axes: Axes, style: tuple[str, str]) -> None:
@@ -149,6 +151,7 @@ def _areas(shown: list[Summary], axes: Axes) -> None:
             _bar(axes, printed.auc, printed.low, printed.high, place + 0.14, "0.45", "s")
     axes.plot([], [], color=Colour.BLUE, marker="o", label="ours")
     axes.plot([], [], color="0.45", marker="s", label="the paper's")
+    axes.set_xlabel("AUC on the test set")
     axes.set_yticks(range(len(shown)), [_name(one) for one in shown])
     axes.invert_yaxis()
 
@@ -228,6 +231,7 @@ def _slot_by_slot(results: Results, axes: Axes) -> None:
     central = np.mean([one.auc for one in results.summaries if one.scenario == CENTRAL])
     axes.axhline(float(central), color="black", linewidth=0.9, label="central")
     axes.set_xlabel(f"cycles (of {cycles})")
-    axes.set_ylabel("AUC of the head on the test set, mean over seeds")
+    over = "seeds" if len(results.experiment.study.classes) == 1 else "seeds and classes"
+    axes.set_ylabel(f"AUC of the head on the test set, mean over {over}")
     axes.set_title("AUC against cycles")
     axes.legend(fontsize=7, frameon=False, loc="lower right")
