@@ -67,7 +67,7 @@ def _rocs(results: Results, figure: Figure) -> None:
     seed = results.seeds[0]
     _grid(results, figure, lambda one, axes, style: _roc(one, axes, style))
     figure.suptitle(
-        f"ROC curves on the test set, seed {seed}, with DeLong's intervals (the paper's figure 4)"
+        f"ROC curves on the test set (the paper's figure 4)\nseed {seed}, with DeLong's intervals"
     )
 
 
@@ -84,7 +84,7 @@ def _roc(one: Summary, axes: Axes, style: tuple[str, str]) -> None:
 def _calibrations(results: Results, figure: Figure) -> None:
     _grid(results, figure, lambda one, axes, style: _calibration(one, axes, style))
     figure.suptitle(
-        "Calibration on the test set, all seeds; dots by number of cases (the paper's figure 5)"
+        "Calibration on the test set (the paper's figure 5)\nall seeds; dots by number of cases"
     )
 
 
