@@ -325,7 +325,11 @@ class CampaignSpec(_Frozen):
             OSError: It can't be read, or is no regular file.
             ConfigurationError: It is no valid spec.
         """
-        return cls.parse(read_written(path))
+        document = read_written(path)
+        try:
+            return cls.parse(document)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{path}: {error.what}", hint=error.hint) from None
 
     @classmethod
     def parse(cls, document: bytes, *, expected: bytes | None = None) -> CampaignSpec:
@@ -345,7 +349,7 @@ class CampaignSpec(_Frozen):
             value = f"; it is {error.value}" if error.value else ""
             raise ConfigurationError(
                 f"The campaign spec is invalid at {error.where}: {error.what}{value}.",
-                hint="Correct the spec, whose fields docs/campaign.md explains, and open it again.",
+                hint="Correct the spec: docs/campaign.md explains each field.",
             ) from None
         if expected is not None and spec.digest() != expected:
             raise SpecMismatchError(
