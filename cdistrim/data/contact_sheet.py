@@ -26,6 +26,8 @@ __all__ = ["draw"]
 _OUTLINE = "#E69F00"
 _CLASSES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442")
 _MOST_FEATURES = 40
+_LINEAR = 10.0
+"""Up to here the axis of ranges is linear."""
 _LONGEST_NAME = 20
 _MOST_POINTS = 500
 _INK = "#222222"
@@ -90,7 +92,7 @@ def _sheet(look: Look) -> Figure:
         figure.text(
             0.012,
             low + 0.07 / total,
-            f"class {label}: {plural(look.labelled[label], 'patient')}",
+            f"class {label}: {plural(look.usable[label], 'patient')}",
             fontsize=11,
             fontweight="bold",
             color=_INK,
@@ -188,10 +190,10 @@ def _crop_words(look: Look) -> str:
 
 
 def _title(figure: Figure, look: Look, height: float, words: str) -> None:
-    labelled = sum(look.labelled)
-    told = f"{look.source}: {plural(labelled, 'case')}"
+    usable = sum(look.usable)
+    told = f"{look.source}: {plural(usable, 'case')}"
     if look.patients is not None:
-        told = f"{look.source}: {plural(look.patients, 'patient')}, {labelled} with a label"
+        told = f"{look.source}: {plural(look.patients, 'patient')}, {usable} usable as far as seen"
     figure.text(
         0.012, 1 - 0.36 / height, told, fontsize=14, fontweight="bold", color=_INK, va="baseline"
     )
@@ -210,18 +212,23 @@ def _ranges(look: Look) -> Figure:
     count = min(values.shape[1], _MOST_FEATURES)
     height = 1.75 + 0.34 * count * max(1.0, 0.55 * look.classes)
     figure = Figure(figsize=(9.5, height), facecolor="white")
-    axes = figure.add_axes((0.17, 0.6 / height, 0.8, 1 - 1.75 / height))
+    axes = figure.add_axes((0.2, 0.6 / height, 0.77, 1 - 1.75 / height))
     random = np.random.default_rng(0)
     for label in range(look.classes):
         own = values[labels == label][:, :count]
         colour = _CLASSES[label % len(_CLASSES)]
         offset = (label - (look.classes - 1) / 2) * 0.8 / look.classes
         _strip(axes, own, offset, 0.5 / look.classes, colour, random)
-        axes.plot([], [], "o", color=colour, label=f"class {label} ({look.labelled[label]})")
+        axes.plot([], [], "o", color=colour, label=f"class {label} ({look.usable[label]})")
     axes.axvline(0, color="#999999", linewidth=0.8, zorder=0)
     axes.set_yticks(range(count), _feature_names(look, count))
     axes.set_ylim(count - 0.5, -0.5)
-    axes.set_xlabel("value as the model sees it: (value - centre) / scale", color=_INK)
+    words = "value as the model sees it: (value - centre) / scale"
+    if np.abs(values[:, :count]).max() > _LINEAR:
+        # One feature that nobody scaled would press all others into a line.
+        axes.set_xscale("symlog", linthresh=_LINEAR)
+        words += f"; beyond {_LINEAR:g} logarithmic"
+    axes.set_xlabel(words, color=_INK)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.tick_params(left=False)
