@@ -231,7 +231,7 @@ def _set(
     """One of the sets, in the order of the cases' names.
 
     Raises:
-        DataError: It has no case of a class.
+        DataError: It has no case of a class, and is one to train or vote with.
     """
     name = _SET_NAMES[part]
     cases = sorted(case for case in usable if parts[case] is part)
@@ -243,7 +243,9 @@ def _set(
             np.array([usable[case] for case in cases], dtype=np.int8),
             tuple(cases),
         )
-        found.require_classes(1, classes=place.source.classes)
+        if part is not Part.CALIBRATION:
+            # Whether those suffice is for who calibrates to see: without them a site can train.
+            found.require_classes(1, classes=place.source.classes)
     except DataError as error:
         raise DataError(
             f"The {name}, of {plural(len(usable), 'usable case')} in all: {error.what}",

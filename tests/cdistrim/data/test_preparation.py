@@ -157,6 +157,23 @@ def test_a_preparation_that_fails_leaves_the_former_sets(tmp_path: Path) -> None
         assert report["usable"] == 20
 
 
+def test_a_class_that_has_left_the_calibration_set_does_not_stop_the_others(
+    tmp_path: Path,
+) -> None:
+    rows = rows_for(_patients(30))
+    site = _site(tmp_path, rows, calibration=0.1)
+    assert prepare(site).prepared.calibration == (2, 1)
+    (gone,) = (
+        patient
+        for patient, row in _table(site).items()
+        if row["set"] == "calibration" and int(patient[-3:]) % 3 == 0
+    )
+    site = _site(tmp_path, [row for row in rows if row[0] != gone], calibration=0.1)
+    made = prepare(site)
+    assert made.prepared.calibration == (2, 0)
+    assert sum(made.prepared.train) == len(_sets(site).train)
+
+
 def test_a_site_without_a_source_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match='no "data"'):
         prepare(make_site(tmp_path / "site", None))
