@@ -66,7 +66,6 @@ MAX_BACKUP = 1 << 26
 
 _PURPOSE = b"backup"
 _NONCE = 12
-_PartName = Literal["train", "holdout", "calibration"]
 _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -93,7 +92,7 @@ class _Contents(BaseModel):
     commitments: dict[_Hash, list[_Hash]] = Field(default_factory=dict)
     """The leaves of each data commitment, by its root."""
     case_secret: _Hash | None = None
-    assignment: dict[Annotated[str, Field(max_length=200)], _PartName] = {}
+    assignment: dict[Annotated[str, Field(max_length=200)], Part] = {}
 
 
 @dataclass(frozen=True)
@@ -197,9 +196,8 @@ def _case_secret(directory: Path) -> str | None:
     return CaseNamer.read(path).hex() if path.exists() else None
 
 
-def _assignment(directory: Path) -> dict[str, _PartName]:
-    parts = read_assignment(directory / "data" / ASSIGNMENT_FILE)
-    return {case: part.value for case, part in parts.items()}
+def _assignment(directory: Path) -> dict[str, Part]:
+    return read_assignment(directory / "data" / ASSIGNMENT_FILE)
 
 
 def _document(kept: Kept, sealing_key: SealingKey) -> bytes:
@@ -402,8 +400,8 @@ def _write_contents(kept: Kept, directory: Path) -> None:
     for leaves in kept.contents.commitments.values():
         keep_leaves(directory / "data", [bytes.fromhex(leaf) for leaf in leaves])
     if kept.contents.assignment:
-        parts = {case: Part(part) for case, part in kept.contents.assignment.items()}
-        write_atomically(directory / "data" / ASSIGNMENT_FILE, assignment_document(parts))
+        document = assignment_document(kept.contents.assignment)
+        write_atomically(directory / "data" / ASSIGNMENT_FILE, document)
     secret = directory / "data" / CASE_SECRET_FILE
     if kept.contents.case_secret and not secret.exists():
         place_private(secret, kept.contents.case_secret.encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
@@ -18,7 +19,7 @@ from cdistrim.data.scan import Exclusion
 from cdistrim.report.wording import duration, plural, sentence_list
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from cdistrim.data.case_table import Exclusions
     from cdistrim.data.preflight import Findings
@@ -161,12 +162,17 @@ def show_findings(findings: Findings, stream: TextIO) -> None:
 
 def _headline(findings: Findings) -> str:
     look = findings.look
-    classes = sentence_list([f"{n} of class {label}" for label, n in enumerate(look.usable)])
+    counts: Sequence[int] = look.usable
+    if findings.complete and look.looked_at < sum(look.labelled):
+        # The sets know of all that was built, not only of what was looked at now.
+        sets = (findings.train, findings.holdout, findings.calibration)
+        counts = [sum(column) for column in zip_longest(*sets, fillvalue=0)]
+    classes = sentence_list([f"{n} of class {label}" for label, n in enumerate(counts)])
     if look.patients is None:
         return f"{look.source}: {plural(sum(look.labelled), 'case')}: {classes}"
     so_far = "" if findings.complete else " so far"
     return (
-        f"{look.source}: {plural(look.patients, 'patient')}, {sum(look.usable)} usable{so_far}: "
+        f"{look.source}: {plural(look.patients, 'patient')}, {sum(counts)} usable{so_far}: "
         f"{classes}"
     )
 

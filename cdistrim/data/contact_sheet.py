@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cdistrim.data.preflight import Findings, Look, Shown
+from cdistrim.data.preflight import WIDE, Findings, Look, Shown
 from cdistrim.errors import DataError, UsageError
 from cdistrim.report.wording import plural, printable
 
@@ -26,8 +26,6 @@ __all__ = ["draw"]
 _OUTLINE = "#E69F00"
 _CLASSES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442")
 _MOST_FEATURES = 40
-_LINEAR = 10.0
-"""Up to here the axis of ranges is linear."""
 _LONGEST_NAME = 20
 _MOST_POINTS = 500
 _INK = "#222222"
@@ -224,10 +222,10 @@ def _ranges(look: Look) -> Figure:
     axes.set_yticks(range(count), _feature_names(look, count))
     axes.set_ylim(count - 0.5, -0.5)
     words = "value as the model sees it: (value - centre) / scale"
-    if np.abs(values[:, :count]).max() > _LINEAR:
+    if np.abs(values[:, :count]).max() > WIDE:
         # One feature that nobody scaled would press all others into a line.
-        axes.set_xscale("symlog", linthresh=_LINEAR)
-        words += f"; beyond {_LINEAR:g} logarithmic"
+        axes.set_xscale("symlog", linthresh=WIDE)
+        words += f"; beyond {WIDE:g} logarithmic"
     axes.set_xlabel(words, color=_INK)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
