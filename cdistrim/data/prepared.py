@@ -35,7 +35,6 @@ from cdistrim.spec import CampaignSpec, FeatureSpec, PreprocessingSpec
 __all__ = [
     "PREPARED_FILE",
     "Prepared",
-    "made_as_agreed",
     "put_in_place",
     "read_prepared",
     "refuse_other_sets",
@@ -235,7 +234,7 @@ def require_preprocessing(data: Path, sets: SiteData, spec: CampaignSpec) -> Non
             f"Campaign {spec.name} says how cases are made; nothing says how those in {data} were.",
             hint=f"{again} Or agree on a spec without preprocessing and features.",
         )
-    if not made_as_agreed(prepared, spec):
+    if not _made_as_agreed(prepared, spec):
         raise ConfigurationError(
             f"Campaign {spec.name} is for {_said(spec.preprocessing, spec.features)}; this site "
             f"has {_said(prepared.preprocessing, prepared.features)}.",
@@ -250,7 +249,7 @@ def require_preprocessing(data: Path, sets: SiteData, spec: CampaignSpec) -> Non
         )
 
 
-def made_as_agreed(prepared: Prepared, spec: CampaignSpec) -> bool:
+def _made_as_agreed(prepared: Prepared, spec: CampaignSpec) -> bool:
     """Whether a site's cases were made as its partners agreed, where they agreed on anything."""
     if spec.features is not None and prepared.features != spec.features:
         return False

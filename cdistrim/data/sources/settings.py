@@ -44,7 +44,7 @@ class _AnySource(_Frozen):
     Attributes:
         holdout: Share of the usable patients that are kept for votes, of each class.
         calibration: Share that neither trains nor votes: a final model is calibrated on it.
-        seed: Of the order in which new patients are dealt out to the two sets.
+        seed: Of the order in which new patients are dealt out to the sets.
         cache: Directory of built cases; None for ``data/cache`` in the site's directory.
     """
 
