@@ -120,7 +120,7 @@ def calibrate(site: Site, campaign: int, file: Path) -> ModelCalibration:
     check_weights(weights, spec.model)
     record = _record_of(ledger, view, weights_hash(weights))
     scores = predict(weights, cases, spec.model, accelerator=site.settings.accelerator)
-    logits = logits_of(scores) if scores.ndim == 1 else np.log(np.clip(scores, 2.0**-24, None))
+    logits = logits_of(scores)
     fitted = {name: fit for name, fit in _FITS.items() if name != PLATT or scores.ndim == 1}
     scalings: dict[str, _Scaling] = {}
     quality = {AS_THEY_ARE: _quality(cases, scores)}

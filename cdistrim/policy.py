@@ -275,8 +275,8 @@ def judge_reported(
         return Opinion(
             False,
             Reason.TOO_FEW_CASES,
-            f"Reported on {evidence.positives} positive and {evidence.negatives} negative cases;"
-            f" the spec asks for {voting.min_cases_per_class} of each.",
+            f"Reported on {evidence.positives} + {evidence.negatives} cases;"
+            f" the spec asks for {voting.min_cases_per_class} of each class.",
             evidence,
         )
     if not _plausible(evidence):

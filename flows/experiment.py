@@ -21,6 +21,7 @@ from cdistrim.experiment.arm_progress import ArmWriter
 from cdistrim.experiment.arms import CAMPAIGN, found_campaign, measure_campaign, train_centrally
 from cdistrim.experiment.plan import Arm, Experiment
 from cdistrim.progress import listen_with
+from cdistrim.worker_process import begin_worker, end_workers
 from flows.campaign import campaign
 from flows.dispatch import Embedded, dispatching_with
 from tasks.boundary import SiteFailure, origin_of
@@ -42,7 +43,10 @@ class ArmFailure(NamedTuple):
 def run_experiment(directory: Path, jobs: int) -> list[ArmFailure]:
     """Run :func:`experiment` with so many arms at a time."""
     # Prefect types a runner's futures narrower than the parameter that takes it.
-    runner = cast("TaskRunner[PrefectFuture[Any]]", ProcessPoolTaskRunner(max_workers=jobs))
+    runner = cast(
+        "TaskRunner[PrefectFuture[Any]]",
+        ProcessPoolTaskRunner(max_workers=jobs, initializer=begin_worker),
+    )
     return experiment.with_options(task_runner=runner)(str(directory))
 
 
@@ -59,7 +63,12 @@ def experiment(directory: str) -> list[ArmFailure]:
         for arm in run.arms
         if run.result(arm) is None
     ]
-    wait(begun)
+    try:
+        wait(begun)
+    except BaseException:
+        # The runner would wait for what is at work, which may be hours.
+        end_workers()
+        raise
     return [failure for one in begun if (failure := one.result()) is not None]
 
 

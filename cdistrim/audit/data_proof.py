@@ -111,12 +111,14 @@ class Denied(Exception):
     Args:
         what: Which check says so.
         why: What is wrong, a sentence's end.
+        given: Whether it is only that the case is not what whoever checks compared it with.
     """
 
-    def __init__(self, what: str, why: str) -> None:
+    def __init__(self, what: str, why: str, *, given: bool = False) -> None:
         super().__init__(f"{what}: {why}")
         self.what = what
         self.why = why
+        self.given = given
 
 
 @dataclass(frozen=True)
@@ -347,7 +349,9 @@ def _see_case(proof: DataProof, case: str | None, cases: CaseSet | None, steps: 
     """What is known of the case besides that it is in."""
     if case is not None:
         if hide_id(proof.id_key, case) != proof.hidden_id:
-            raise Denied("identifier", "the case in the proof has another one than was given")
+            raise Denied(
+                "identifier", "the case in the proof has another one than was given", given=True
+            )
         steps.append(Step("identifier", "the one that was given"))
     if cases is not None:
         _see_among(proof, cases)
@@ -364,12 +368,16 @@ def _see_among(proof: DataProof, cases: CaseSet) -> None:
     """Find the case among some that were disclosed."""
     hidden = [hide_id(proof.id_key, each) for each in cases.ids]
     if proof.hidden_id not in hidden:
-        raise Denied("disclosed cases", f"none of {plural(len(cases), 'case')} has its identifier")
+        raise Denied(
+            "disclosed cases",
+            f"none of {plural(len(cases), 'case')} has its identifier",
+            given=True,
+        )
     number = hidden.index(proof.hidden_id)
     if hide_volume(proof.volume_key, cases.volumes[number]) != proof.hidden_volume:
-        raise Denied("disclosed cases", "the case among them has another scan")
+        raise Denied("disclosed cases", "the case among them has another scan", given=True)
     if proof.label not in (None, int(cases.labels[number])):
-        raise Denied("disclosed cases", "the case among them has another label")
+        raise Denied("disclosed cases", "the case among them has another label", given=True)
 
 
 def _see_model(proof: DataProof, part: PartInModel, steps: list[Step]) -> None:

@@ -112,6 +112,12 @@ def verify(
     if denied is not None or part is None:
         rows += [] if denied is None else [(denied.what, Mark.BAD, denied.why)]
         show_rows(rows, sys.stdout, "NOT PROVEN.")
+        if denied is not None and denied.given:
+            raise IntegrityError(
+                f"The proof is not for the case that was given: {denied}.",
+                hint="Check --case and --cases, or ask the site for a proof of that case. Without "
+                "them the proof is for some case that the site committed to.",
+            )
         raise IntegrityError(
             f"The proof is wrong: {denied}.",
             hint="It was altered, is for another model or campaign, or the partners took the model "

@@ -29,7 +29,9 @@ def reproduce(
     context: typer.Context,
     study: StudyName = typer.Argument(help="What to reproduce."),
     data: Path | None = typer.Option(
-        None, help="Directory of the data; nodules and iris come with installed packages."
+        None,
+        resolve_path=True,
+        help="Directory of the data; nodules and iris come with installed packages.",
     ),
     seeds: int = typer.Option(5, min=1, max=100, help="Repeated splits and trainings."),
     first_seed: int = typer.Option(1, min=0, max=2**31 - 100, help="The first of the seeds."),
@@ -68,7 +70,7 @@ def reproduce(
             cycles=cycles,
             quick=quick,
             replica=replica,
-            data=None if data is None else data.resolve(),
+            data=data,
         )
         run = Experiment(directory, options)
         run.begin()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -23,6 +22,7 @@ from cdistrim.data.scan import CaseExcluded, Exclusion
 from cdistrim.data.sources.interface import Crop, Plan, Recipe, Shape
 from cdistrim.errors import CDistriMError, DataError
 from cdistrim.report.wording import plural
+from cdistrim.worker_process import begin_worker
 
 __all__ = ["Kitchen", "Made", "make_cases"]
 
@@ -128,18 +128,11 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _begin() -> None:
-    """A process that reads scans begins: it prints nothing, and ends when its parent does."""
+    """A process that reads scans begins: it prints nothing."""
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(silent, 2)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-
-        def follow() -> None:
-            parent.join()
-            os._exit(1)
-
-        threading.Thread(target=follow, daemon=True).start()
+    begin_worker()
 
 
 def _attempt(recipe: Recipe, kitchen: Kitchen) -> _Answer:

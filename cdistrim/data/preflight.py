@@ -97,7 +97,7 @@ class Look:
     @property
     def is_table(self) -> bool:
         """Whether the cases are rows."""
-        return self.plan.shape[1:] == (1, 1)
+        return self.plan.shape[1:] == (1, 1) and self.plan.preprocessing is None
 
     @property
     def features(self) -> NDArray[np.float64]:
@@ -349,6 +349,11 @@ def _about_agreement(
         told.append(
             "No features are agreed on: other partners may take other columns, centres or scales. "
             "A campaign's spec fixes them (features)."
+        )
+    if spec is not None and (spec.model.architecture == "mlp") != look.is_table:
+        cases = "rows of a table" if look.is_table else "volumes"
+        told.append(
+            f"The spec's network {spec.model.architecture} is not for {cases}, as this site has."
         )
     if spec is not None and spec.model.classes != look.classes:
         told.append(f"The spec's model has {spec.model.classes} classes, labels {look.classes}.")

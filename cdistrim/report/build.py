@@ -102,6 +102,7 @@ def build_report(
         events=_events(chronicle),
         notes=measured.notes,
         sabotaged=measured.sabotaged,
+        classes=spec.model.classes,
         verify_command=measured.verify_command,
         chain_command=measured.chain_command,
     )

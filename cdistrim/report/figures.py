@@ -271,7 +271,13 @@ class Totals:
 
 @dataclass(frozen=True)
 class CampaignReport:
-    """Everything the report shows. ``headline`` is the verdict in plain words, a sentence each."""
+    """Everything the report shows.
+
+    Attributes:
+        headline: The verdict in plain words, a sentence each.
+        classes: That labels tell apart. With more than two, ``positives`` of votes and hold-outs
+            are the cases of the smallest class, ``negatives`` all others.
+    """
 
     run_id: str
     created: datetime
@@ -298,6 +304,7 @@ class CampaignReport:
     events: tuple[EventFigure, ...]
     notes: tuple[str, ...]
     sabotaged: str | None
+    classes: int = 2
     verify_command: str = ""
     chain_command: str = ""
     version: Literal[1] = 1

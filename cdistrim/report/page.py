@@ -231,7 +231,7 @@ def _partners(report: CampaignReport) -> str:
     return _section(
         "What each hospital brought",
         "AUC gained sums, over a hospital's accepted turns, the AUC after minus the AUC before.",
-        contribution_table(report.partners),
+        contribution_table(report.partners, classes=report.classes),
     )
 
 

@@ -44,7 +44,7 @@ _PARTNER_HEADERS = (
     "Hospital",
     "#Training cases",
     "#Share of cases",
-    "#Hold-out pos. / neg.",
+    "{holdout}",
     "#Accepted",
     "#Refused",
     "#AUC gained",
@@ -96,8 +96,16 @@ def slot_table(slots: Sequence[SlotFigure]) -> Html:
     return _table("slots", _SLOT_HEADERS, rows)
 
 
-def contribution_table(partners: Sequence[PartnerFigure]) -> Html:
-    """One row per partner: what it brought, what it cost, how it voted."""
+def contribution_table(partners: Sequence[PartnerFigure], *, classes: int = 2) -> Html:
+    """One row per partner: what it brought, what it cost, how it voted.
+
+    Args:
+        partners: In the order of their turns.
+        classes: That labels tell apart: with more than two, a vote counts the smallest one's cases
+            and all others.
+    """
+    holdout = "pos. / neg." if classes == 2 else "smallest class / others"
+    headers = tuple(each.format(holdout=f"#Hold-out {holdout}") for each in _PARTNER_HEADERS)
     cases = sum(partner.train_cases for partner in partners) or 1
     rows = [
         (
@@ -121,7 +129,7 @@ def contribution_table(partners: Sequence[PartnerFigure]) -> Html:
         )
         for partner in partners
     ]
-    return _table("partners", _PARTNER_HEADERS, rows)
+    return _table("partners", headers, rows)
 
 
 def vote_table(report: CampaignReport) -> Html:

@@ -34,7 +34,13 @@ from cdistrim.statistics.inputs import (
 )
 from cdistrim.statistics.logistic import fit_logistic
 
-__all__ = ["PlattScaling", "TemperatureScaling", "fit_platt", "fit_temperature", "logits_of"]
+__all__ = [
+    "PlattScaling",
+    "TemperatureScaling",
+    "fit_platt",
+    "fit_temperature",
+    "logits_of",
+]
 
 _LEAST_CHANCE = 2.0**-24
 """float32 can't tell a probability above 1 - 2^-24 from 1."""
@@ -145,7 +151,11 @@ def fit_platt(y_true: npt.ArrayLike, logits: npt.ArrayLike) -> PlattScaling:
 
 
 def logits_of(probabilities: npt.ArrayLike) -> FloatArray:
-    """Logits of probabilities of class 1, any shape; 0 and 1 count as 2^-24 away from there.
+    """Logits of probabilities; 0 and 1 count as 2^-24 away from there.
+
+    Args:
+        probabilities: Of class 1, shape (cases,); or of each class, shape (cases, classes), where
+            logits are the logarithms, up to a constant of each case.
 
     Raises:
         DataError: No numbers, or none in [0, 1].
@@ -156,6 +166,8 @@ def logits_of(probabilities: npt.ArrayLike) -> FloatArray:
             f"These are no probabilities (type {values.dtype}, shape {values.shape}).",
             hint="Give numbers in [0, 1].",
         )
+    if values.ndim > 1:
+        return np.asarray(np.log(np.maximum(values.astype(np.float64), _LEAST_CHANCE)))
     clipped = np.clip(values.astype(np.float64), _LEAST_CHANCE, 1 - _LEAST_CHANCE)
     return np.asarray(logit(clipped))
 

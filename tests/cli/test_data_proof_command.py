@@ -105,7 +105,9 @@ def test_an_auditor_needs_an_export_and_a_checkpoint(
     assert "label hidden" in words(ended.out).replace("ok ", "")
     assert "\x1b" not in ended.out
     assert case not in ended.out + ended.err
-    assert_explained(call(*signed, "--case", "another"), 7, "identifier")
+    ended = call(*signed, "--case", "another")
+    assert_explained(ended, 7, "not for the case that was given: identifier", "--case")
+    assert "proof is wrong" not in ended.err
     holdout = site / "data" / "holdout.npz"
     assert_explained(call(*signed, "--cases", holdout), 7, "disclosed cases", "none of 24 cases")
 

@@ -9,7 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -19,41 +22,65 @@ from tests.cli.command_line import Ended, assert_explained, call, start
 QUICK = ("reproduce", "iris", "--quick", "--jobs", "2")
 
 
-def kill_after_a_slot(runs: Path) -> None:
-    """Start a run, and kill all of its processes when a campaign is in its middle."""
-    command = [sys.executable, "-m", "cdistrim", *QUICK, "--runs", str(runs), "--run-id", "a"]
-    process = subprocess.Popen(
-        command,
+def begin(*arguments: object) -> subprocess.Popen[str]:
+    """Start the command as the leader of a group of processes, as a shell does at a terminal."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "cdistrim", *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,
     )
-    progress = runs / "a" / "seed-1" / "scenario-3.progress"
+
+
+def stop_after(process: subprocess.Popen[str], number: int, reached: Callable[[], bool]) -> str:
+    """Send a signal to all processes once something is reached; what was said by then."""
     deadline = time.monotonic() + 240
     try:
-        while not progress.exists() or json.loads(progress.read_text())["done"] < 2:
+        while not reached():
             assert process.poll() is None, "the run ended by itself"
-            assert time.monotonic() < deadline, "no slot was over in time"
+            assert time.monotonic() < deadline, "it was not reached in time"
             time.sleep(0.1)
+        os.killpg(process.pid, number)
+        return process.communicate(timeout=120)[1]
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
+class Finished(NamedTuple):
+    """A run that was killed, stopped by Ctrl-C and continued to its end."""
+
+    directory: Path
+    interrupted: tuple[int, str]
+    """Exit code and standard error of the process that was stopped."""
+    ended: Ended
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
-    """A run that was killed and continued to its end; its directory, and how that ended."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     runs = tmp_path_factory.mktemp("runs")
-    kill_after_a_slot(runs)
-    ended = start("reproduce", "iris", "--jobs", 2, "--runs", runs, "--resume", "a")
-    return runs / "a", ended
+    progress = runs / "a" / "seed-1" / "scenario-3.progress"
+
+    def written() -> int:
+        return progress.stat().st_mtime_ns if progress.exists() else 0
+
+    def two_slots() -> bool:
+        return written() > 0 and json.loads(progress.read_text())["done"] >= 2
+
+    stop_after(begin(*QUICK, "--runs", runs, "--run-id", "a"), signal.SIGKILL, two_slots)
+    resumed = ("reproduce", "iris", "--jobs", 2, "--runs", runs, "--resume", "a")
+    before, again = written(), begin(*resumed)
+    said = stop_after(again, signal.SIGINT, lambda: written() > before)
+    return Finished(runs / "a", (again.returncode, said), start(*resumed))
 
 
 def test_a_killed_run_goes_on_where_its_ledgers_stand_and_prints_the_papers_table(
-    finished: tuple[Path, Ended],
+    finished: Finished,
 ) -> None:
-    directory, ended = finished
+    directory, _, ended = finished
     assert ended.code == 0, ended.err
     for told in ("scenario 3, versicolor", "AUC in the paper", "sequential - central"):
         assert told in ended.out
@@ -68,10 +95,16 @@ def test_a_killed_run_goes_on_where_its_ledgers_stand_and_prints_the_papers_tabl
     assert 0 < campaign["training_seconds"] < campaign["turn_seconds"]
 
 
-def test_a_run_that_is_over_is_not_repeated_but_shown_again(
-    finished: tuple[Path, Ended],
-) -> None:
-    directory, ended = finished
+def test_ctrl_c_ends_all_processes_and_says_how_to_go_on(finished: Finished) -> None:
+    code, said = finished.interrupted
+    assert code == 130, said
+    assert "Traceback" not in said
+    assert "Stopped; what the ledger has is kept." in said
+    assert "--resume a" in said
+
+
+def test_a_run_that_is_over_is_not_repeated_but_shown_again(finished: Finished) -> None:
+    directory, _, ended = finished
     kept = {path: path.stat().st_mtime_ns for path in (directory / "seed-1").glob("*.json")}
     again = call("reproduce", "iris", "--runs", directory.parent, "--resume", "a")
     assert again.code == 0, again.err
@@ -80,8 +113,8 @@ def test_a_run_that_is_over_is_not_repeated_but_shown_again(
     assert kept == {path: path.stat().st_mtime_ns for path in (directory / "seed-1").glob("*.json")}
 
 
-def test_what_was_begun_otherwise_is_told(finished: tuple[Path, Ended]) -> None:
-    runs = finished[0].parent
+def test_what_was_begun_otherwise_is_told(finished: Finished) -> None:
+    runs = finished.directory.parent
     resumed = ("--runs", runs, "--resume", "a")
     assert_explained(call("reproduce", "nodules", *resumed), 2, "is of iris, not of nodules")
     assert_explained(call("reproduce", "iris", *resumed, "--seeds", 3), 2, "--seeds can't be")
@@ -108,8 +141,8 @@ def test_data_that_are_given_in_vain_or_missing_are_told_before_a_run_is_begun(
         assert not (tmp_path / "runs").exists()
 
 
-def test_two_processes_do_not_go_on_with_one_run(finished: tuple[Path, Ended]) -> None:
-    directory = finished[0]
+def test_two_processes_do_not_go_on_with_one_run(finished: Finished) -> None:
+    directory = finished.directory
     again = ("reproduce", "iris", "--runs", directory.parent, "--resume", "a")
     with Experiment.open(directory).alone():
         assert_explained(call(*again), 6, "Another process goes on with run a")
@@ -117,10 +150,10 @@ def test_two_processes_do_not_go_on_with_one_run(finished: tuple[Path, Ended]) -
 
 
 def test_a_model_that_can_not_be_made_is_told_and_the_others_are_kept(
-    finished: tuple[Path, Ended],
+    finished: Finished,
 ) -> None:
     """Last, since it spoils the run."""
-    directory = finished[0]
+    directory = finished.directory
     # The campaign is over, but its models are gone: nothing can be measured.
     (directory / "seed-1" / "scenario-3.json").unlink()
     shutil.rmtree(directory / "seed-1" / "scenario-3" / "store")

@@ -134,9 +134,11 @@ def test_sets_that_were_made_otherwise_are_told(tmp_path: Path) -> None:
     prepare(site)
     agreed = PreprocessingSpec(crop="fixed", field_of_view_mm=(48.0, 64.0, 48.0))
     same = _spec(model=ModelSpec(shape=(8, 8, 8)), preprocessing=agreed)
-    assert not _told(check_data(Site(tmp_path), same, sample=1), "another shape or preprocessing")
-    assert not _told(check_data(Site(tmp_path), same, sample=1), "No preprocessing")
-    assert _told(check_data(Site(tmp_path), sample=1), "No preprocessing is agreed on")
+    found = check_data(Site(tmp_path), same, sample=1, workers=0)
+    assert not _told(found, "another shape or preprocessing")
+    assert not _told(found, "No preprocessing")
+    found = check_data(Site(tmp_path), sample=1, workers=0)
+    assert _told(found, "No preprocessing is agreed on")
     for other in (
         {"model": ModelSpec(shape=(8, 8, 16)), "preprocessing": agreed},
         {
@@ -144,10 +146,22 @@ def test_sets_that_were_made_otherwise_are_told(tmp_path: Path) -> None:
             "preprocessing": agreed.model_copy(update={"field_of_view_mm": (40.0, 64.0, 48.0)}),
         },
     ):
-        assert _told(check_data(Site(tmp_path), _spec(**other), sample=1), "another shape or")
+        found = check_data(Site(tmp_path), _spec(**other), sample=1, workers=0)
+        assert _told(found, "another shape or")
     box = _spec(model=ModelSpec(shape=(8, 8, 8)), preprocessing=PreprocessingSpec())
     with pytest.raises(ConfigurationError, match="'box'"):
         check_data(Site(tmp_path), box)
+
+
+def test_a_network_for_other_cases_is_told(tmp_path: Path) -> None:
+    site = _tabular_site(tmp_path, 12)
+    shape = check_data(site).look.plan.shape
+    network, table = ModelSpec(shape=shape), ModelSpec(architecture="mlp", shape=shape)
+    assert _told(check_data(site, _spec(model=network)), "is not for rows of a table")
+    assert not _told(check_data(site, _spec(model=table)), "is not for")
+    scans = make_site(tmp_path / "scans", {"source": "lidc", "part": (1, 30)})
+    spec = _spec(model=ModelSpec(architecture="mlp", shape=(64, 1, 1)))
+    assert _told(check_data(scans, spec, sample=1, workers=0), "mlp is not for volumes")
 
 
 def test_features_that_are_agreed_on_are_compared_with_those_of_the_sets(tmp_path: Path) -> None:

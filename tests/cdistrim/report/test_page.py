@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -111,6 +112,15 @@ def test_the_other_tables_have_the_reports_figures() -> None:
     for model, row in zip(models, tables["table-results"][1:], strict=True):
         assert row[0] == model.label
         assert row[2:] == [f"{model.brier:.3f}", f"{model.ece:.3f}"]
+
+
+def test_what_a_hold_out_counts_is_said_for_two_and_for_more_classes() -> None:
+    (two, *_), (more, *_) = (
+        read(render_page(replace(report(), classes=classes))).tables["table-partners"]
+        for classes in (2, 3)
+    )
+    assert "Hold-out pos. / neg." in two
+    assert "Hold-out smallest class / others" in more
 
 
 def test_the_vote_matrix_shows_who_said_what() -> None:

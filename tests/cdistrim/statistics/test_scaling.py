@@ -185,6 +185,9 @@ def test_logits_undo_probabilities_and_stay_finite_at_0_and_1() -> None:
     found = logits_of([0.0, 0.25, 0.5, 1.0])
     assert found[1:3].tolist() == [exactly(math.log(1 / 3)), 0.0]
     assert found[3] == -found[0] == exactly(math.log(2**24 - 1))
+    columns = logits_of([[0.0, 0.25, 0.75], [0.5, 0.25, 0.25]])
+    assert columns[:, 1] - columns[:, 2] == pytest.approx([math.log(1 / 3), 0.0], abs=1e-12)
+    assert columns[0, 0] == exactly(-24 * math.log(2))
     for bad in ([1.5], [math.nan], ["patient-7"]):
         with pytest.raises(DataError, match="no probabilities") as caught:
             logits_of(bad)
