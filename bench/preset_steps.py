@@ -1,7 +1,8 @@
-"""How long a training step of each preset of volumes takes, and what layout and bfloat16 change.
+"""How long a training step of networks of volumes takes, and what layout and bfloat16 change.
 
-A step is forward, loss and backward of a batch of two, on one thread. In each round every way has
-its turn, so that all see the same machine; what is told are ratios within a round.
+A step is forward, loss and backward of a batch of two, on one thread; its seconds are the
+processor's. In each round every way has its turn, so that all see the same machine; what is told
+are ratios within a round.
 
     python -m bench.preset_steps --write docs/training.md
 """
@@ -12,7 +13,7 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,15 +29,23 @@ from cdistrim.spec import ModelSpec
 BEGIN, END = "<!-- preset-steps:begin -->", "<!-- preset-steps:end -->"
 ROUNDS = 5
 CASES = 2
-VOLUMES = (PresetName.PAPER, PresetName.FAST, PresetName.SMALL)
+_NODULES = PRESETS[PresetName.SMALL].model.model_copy(update={"shape": (48, 64, 16)})
+NETWORKS = {
+    "`paper`": PRESETS[PresetName.PAPER].model,
+    "`fast`": PRESETS[PresetName.FAST].model,
+    "`resnet18-3d`, 48 x 64 x 16, width 32": _NODULES.model_copy(update={"width": 32}),
+    "`resnet18-3d`, 48 x 64 x 16, width 16": _NODULES.model_copy(update={"width": 16}),
+    "`small`": PRESETS[PresetName.SMALL].model,
+}
+FAST = "`fast`"
 WAYS = ("as torch lays out", "channels last", "channels last, bfloat16")
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Seconds of the steps of a preset's network, by way, round after round."""
+    """Seconds of a network's steps, by way, round after round."""
 
-    preset: PresetName
+    network: str
     seconds: dict[str, list[float]]
 
     def ratio(self, way: str, to: str) -> float:
@@ -45,20 +54,21 @@ class Steps:
         return statistics.median(one / other for one, other in pairs)
 
 
-def measure(presets: tuple[PresetName, ...], rounds: int) -> list[Steps]:
-    """All ways of all presets in turns; a round before the first is not counted."""
+def measure(networks: Sequence[str], rounds: int) -> list[Steps]:
+    """All ways of all networks in turns; a round before the first is not counted."""
     torch.set_num_threads(1)
-    steps = {preset: _steps(PRESETS[preset].model) for preset in presets}
-    found = {preset: Steps(preset, {way: [] for way in WAYS}) for preset in presets}
+    steps = {network: _steps(NETWORKS[network]) for network in networks}
+    found = {network: Steps(network, {way: [] for way in WAYS}) for network in networks}
     for number in range(rounds + 1):
-        for preset, ways in steps.items():
+        for network, ways in steps.items():
             for way, step in ways.items():
-                began = time.perf_counter()
+                began = time.process_time()
                 step()
-                seconds = time.perf_counter() - began
+                seconds = time.process_time() - began
                 if number:
-                    found[preset].seconds[way].append(seconds)
-                sys.stdout.write(f"round {number} of {rounds}: {preset}, {way}: {seconds:.2f} s\n")
+                    found[network].seconds[way].append(seconds)
+                said = f"round {number} of {rounds}: {network}, {way}: {seconds:.3f} s"
+                sys.stdout.write(f"{said}\n")
                 sys.stdout.flush()
     return list(found.values())
 
@@ -86,24 +96,24 @@ def _steps(model: ModelSpec) -> dict[str, Callable[[], None]]:
 
 
 def table(found: list[Steps]) -> list[str]:
-    """A row a preset: parameters, seconds a case, and ratios."""
+    """A row a network: parameters, seconds a case, and ratios."""
     rounds = len(found[0].seconds[WAYS[0]])
     lines = [
-        f"Median of {rounds} rounds, one thread. Channels last is over torch's own layout,",
-        "bfloat16 over float32 (both channels last).",
+        f"Median of {rounds} rounds, one thread; seconds of the processor in torch's own layout;",
+        "channels last is over that layout, bfloat16 over float32 (both channels last).",
         "",
-        "| preset | million parameters | seconds a case | over `fast` | channels last | bfloat16 |",
+        "| network | M parameters | seconds a case | over `fast` | channels last | bfloat16 |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    fast = next((one for one in found if one.preset is PresetName.FAST), None)
+    fast = next((one for one in found if one.network == FAST), None)
     for one in found:
-        own = one.seconds[WAYS[1]]
-        over = [a / b for a, b in zip(own, fast.seconds[WAYS[1]], strict=True)] if fast else []
+        own = one.seconds[WAYS[0]]
+        over = [a / b for a, b in zip(own, fast.seconds[WAYS[0]], strict=True)] if fast else []
         cells = (
-            f"`{one.preset}`",
-            f"{parameter_count(PRESETS[one.preset].model) / 1e6:.1f}",
+            one.network,
+            f"{parameter_count(NETWORKS[one.network]) / 1e6:.1f}",
             f"{statistics.median(own) / CASES:.3f}",
-            f"{statistics.median(over):.2f}" if over else "",
+            f"{statistics.median(over):.3f}" if over else "",
             f"{one.ratio(WAYS[1], WAYS[0]):.2f}",
             f"{one.ratio(WAYS[2], WAYS[1]):.1f}",
         )
@@ -114,11 +124,11 @@ def table(found: list[Steps]) -> list[str]:
 def main() -> int:
     """Measure, and print or write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--presets", nargs="+", choices=VOLUMES, default=VOLUMES, type=PresetName)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--write", type=Path, help="put the table into this page")
     options = parser.parse_args()
-    found = measure(tuple(options.presets), options.rounds)
+    found = measure(options.networks, options.rounds)
     write_table(table(found), options.write, BEGIN, END)
     return 0
 

@@ -40,6 +40,10 @@ __all__ = ["build_model", "initial_weights", "network_of", "parameter_count"]
 SMALL_VOLUME = 48
 """Longest axis in voxels from which on the first convolution halves the plane."""
 
+CHANNELS_LAST_WIDTH = 16
+"""Width up to which channels last is no slower on a processor: ``make bench-steps``, which fills
+``docs/training.md``. A graphics card was not measured."""
+
 NORM_MOMENTUM = 0.2
 """Of the running statistics, which travel with the model. torch's 0.1 needs some thirty batches to
 forget its initial values; a small hospital's first slot has fewer."""
@@ -68,13 +72,10 @@ def initial_weights(spec: ModelSpec, seed: int) -> dict[str, Tensor]:
 
 
 def network_of(spec: ModelSpec, weights: dict[str, Tensor]) -> nn.Module:
-    """The network with copies of these weights, laid out as the processor convolves fastest.
-
-    Channels last: ``make bench-steps`` has what that gains at the sizes of the presets.
-    """
+    """The network with copies of these weights, laid out as a processor convolves fastest."""
     network = build_model(spec)
     network.load_state_dict(weights)
-    if spec.architecture != "mlp":
+    if spec.architecture != "mlp" and spec.width <= CHANNELS_LAST_WIDTH:
         # The stub of torch.nn.Module.to does not know the keyword alone.
         network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     return network

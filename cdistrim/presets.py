@@ -4,8 +4,8 @@
     What the paper's text says, at its input and full width: 18 convolutions of 3x3x3, only the
     larger class augmented.
 ``fast``
-    The same input and width in a 3D ResNet-18 with a wide stem: 33.1 million parameters, a quarter
-    of the time.
+    The same input and width in the usual 3D ResNet-18, with a wide stem: 33.1 million parameters,
+    and both classes augmented. ``docs/training.md`` has what a step takes.
 ``small``
     Trains on a laptop; the demo and ``cdistrim reproduce nodules`` have it.
 ``table``
