@@ -19,7 +19,7 @@ import numpy as np
 
 from cdistrim.data.case_cache import CaseCache, cache_key
 from cdistrim.data.scan import CaseExcluded, Exclusion
-from cdistrim.data.sources.interface import Crop, Plan, Recipe, Shape
+from cdistrim.data.sources.interface import Crop, Plan, Recipe
 from cdistrim.errors import CDistriMError, DataError
 from cdistrim.report.wording import plural
 from cdistrim.worker_process import begin_worker
@@ -143,7 +143,7 @@ def _attempt(recipe: Recipe, kitchen: Kitchen) -> _Answer:
         kept = kitchen.cache.get(key) if kitchen.cache else None
         if kept is not None and kept.volume.shape == kitchen.plan.shape:
             return _Answer(key, from_cache=True, scan=scan)
-        crop = _checked(recipe.build(kitchen.plan), kitchen.plan.shape)
+        crop = _checked(recipe.build(kitchen.plan), kitchen.plan)
     except CaseExcluded as excluded:
         return _Answer(reason=excluded.reason, detail=excluded.detail)
     except CDistriMError as error:
@@ -166,11 +166,19 @@ def _attempt(recipe: Recipe, kitchen: Kitchen) -> _Answer:
     return _Answer(key, scan=scan)
 
 
-def _checked(crop: Crop, shape: Shape) -> Crop:
+def _checked(crop: Crop, plan: Plan) -> Crop:
     volume = np.asarray(crop.volume, dtype=np.float16)
-    if volume.shape != shape or not np.isfinite(volume).all():
+    if volume.shape != plan.shape or not np.isfinite(volume).all():
         raise CaseExcluded(Exclusion.BROKEN_SCAN, "values that are not finite")
+    if plan.preprocessing is not None and np.ptp(volume) == 0:
+        raise CaseExcluded(Exclusion.FLAT_SCAN, _end_of_window(float(volume.flat[0])))
     return Crop(volume, crop.region)
+
+
+def _end_of_window(value: float) -> str:
+    if value not in (0.0, 1.0):
+        return ""
+    return f"all of it at the {'lower' if value == 0 else 'upper'} end of the window, or beyond"
 
 
 def _made(answer: _Answer, kitchen: Kitchen) -> Made:

@@ -21,7 +21,7 @@ from cdistrim.site import remove_half_written, write_atomically
 
 __all__ = ["FORMAT_VERSION", "CaseCache", "cache_key"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of what is built: a release that builds other bits from the same inputs counts it up."""
 
 _DIGEST = 32

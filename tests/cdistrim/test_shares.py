@@ -61,41 +61,43 @@ def test_fewer_than_t_shares_are_refused_and_fit_any_other_key(
 def _share_that_makes(wanted: DataKey, few: list[Share], threshold: int) -> Share:
     """Interpolation, with the key as the point at a free index instead of at 0.
 
-    Done by linearity: shifting all indices is not possible in the library, but two shares of one
-    index that differ by d change the key by a multiple of d, and over a field there is one d.
+    A half of the key is what a last share of 0 makes it, plus the last share's half times a factor
+    of the indices alone: what a last share of 1 adds. Over a field one half makes it any value.
     """
     index = next(i for i in range(1, MAX_HOLDERS) if i not in {share.index for share in few})
-    halves = []
-    for at in (0, 16):
-        # The key is an affine function of the last share's bits over GF(2): solve for them.
-        base = _half(few, threshold, index, 0, at)
-        target = int.from_bytes(wanted.reveal()[at : at + 16]) ^ base
-        rows = [(_half(few, threshold, index, 1 << bit, at) ^ base, 1 << bit) for bit in range(128)]
-        halves.append(_solve(rows, target).to_bytes(16))
-    return Share(index, b"".join(halves), bytes(32))
+
+    def halves(value: int) -> list[int]:
+        last = Share(index, value.to_bytes(16) * 2, bytes(32))
+        return _halves(recover([*few, last], threshold))
+
+    base, ones = halves(0), halves(1)
+    value = b"".join(
+        _times(_inverse(one ^ zero), want ^ zero).to_bytes(16)
+        for want, zero, one in zip(_halves(wanted), base, ones, strict=True)
+    )
+    return Share(index, value, bytes(32))
 
 
-def _half(few: list[Share], threshold: int, index: int, value: int, at: int) -> int:
-    content = bytearray(32)
-    content[at : at + 16] = value.to_bytes(16)
-    made = recover([*few, Share(index, bytes(content), bytes(32))], threshold)
-    return int.from_bytes(made.reveal()[at : at + 16])
+def _halves(key: DataKey) -> list[int]:
+    return [int.from_bytes(key.reveal()[at : at + 16]) for at in (0, 16)]
 
 
-def _solve(rows: list[tuple[int, int]], target: int) -> int:
-    """Which of the rows add up (in GF(2)) to the target."""
-    pivots: dict[int, tuple[int, int]] = {}
-    for row, made_of in rows:
-        while row and row.bit_length() in pivots:
-            other, parts = pivots[row.bit_length()]
-            row, made_of = row ^ other, made_of ^ parts
-        if row:
-            pivots[row.bit_length()] = (row, made_of)
-    chosen = 0
-    while target:
-        other, parts = pivots[target.bit_length()]
-        target, chosen = target ^ other, chosen ^ parts
-    return chosen
+def _times(one: int, other: int) -> int:
+    """In GF(2^128) with the polynomial x^128 + x^7 + x^2 + x + 1."""
+    product = 0
+    for bit in reversed(range(128)):
+        product = product << 1 ^ (product >> 127) * (1 << 128 | 0x87)
+        product ^= one * (other >> bit & 1)
+    return product
+
+
+def _inverse(value: int) -> int:
+    """The power 2^128 - 2, as of every group of 2^128 - 1 elements."""
+    inverse = 1
+    for _ in range(127):
+        value = _times(value, value)
+        inverse = _times(inverse, value)
+    return inverse
 
 
 @given(dealings(), st.integers(0, 8), st.integers(0, 255))

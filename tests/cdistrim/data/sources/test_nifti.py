@@ -10,9 +10,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from cdistrim.data.building import Kitchen, Made, make_cases
 from cdistrim.data.preparation import prepare
 from cdistrim.data.scan import CaseExcluded, Exclusion
-from cdistrim.data.sources.interface import Listing
+from cdistrim.data.sources.interface import Listing, image_plan
 from cdistrim.data.sources.nifti import NiftiSource
 from cdistrim.data.sources.settings import NiftiSettings
 from cdistrim.spec import PreprocessingSpec
@@ -189,7 +190,27 @@ def test_files_that_are_none_are_counted_and_the_others_go_on(
         (images.directory / "p1-mask.nii.gz").read_bytes()[:60]
     )
     images.write("p2-mask.nii.gz", np.zeros(SHAPE, dtype=np.uint8))
+    images.write("p3.nii.gz", np.zeros(SHAPE, dtype=np.int16))
     made = prepare(make_site(tmp_path / "site", images.settings()))
-    assert made.prepared.excluded["BROKEN_SCAN"] == 1
-    assert sum(made.prepared.excluded.values()) == 3
-    assert sum((*made.prepared.train, *made.prepared.holdout)) == 9
+    assert made.prepared.excluded["BROKEN_SCAN"] == made.prepared.excluded["FLAT_SCAN"] == 1
+    assert sum(made.prepared.excluded.values()) == 4
+    assert sum((*made.prepared.train, *made.prepared.holdout)) == 8
+
+
+@pytest.mark.parametrize(("units", "end"), [(-5000, "lower"), (900, "upper")])
+def test_a_scan_beyond_the_window_is_told(units: int, end: str, images: Images) -> None:
+    images.patient("p0", "0")
+    images.write("p0.nii.gz", np.full(SHAPE, units, dtype=np.int16))
+    (pending,) = images.listing().pending
+    plan = image_plan((10, 9, 5), None)
+    found: list[Made] = []
+    make_cases(
+        {"0": pending.recipe},
+        Kitchen("nifti", plan, None),
+        workers=0,
+        told=lambda _, one: found.append(one),
+    )
+    (made,) = found
+    assert made.excluded is not None
+    assert made.excluded.reason is Exclusion.FLAT_SCAN
+    assert f"the {end} end of the window" in made.excluded.detail
