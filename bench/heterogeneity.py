@@ -27,7 +27,13 @@ from bench.training_choices import (
 from cdistrim.experiment.partitions import PARTITIONS
 
 BEGIN, END = "<!-- heterogeneity:begin -->", "<!-- heterogeneity:end -->"
-WAYS = (BASE.name, "group norm", "rate falls over the campaign", "4 cycles of 2 epochs")
+WAYS = (
+    BASE.name,
+    "group norm",
+    "rate falls over the campaign",
+    "group norm, rate falls over the campaign",
+    "4 cycles of 2 epochs",
+)
 
 
 def central_of(way: str, kind: str, seed: int) -> Run:

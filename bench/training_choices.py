@@ -51,6 +51,7 @@ SEEDS = (1, 2, 3, 4, 5)
 RESULTS = Path("bench/training_choices.jsonl")
 BEGIN, END = "<!-- training-choices:begin -->", "<!-- training-choices:end -->"
 
+_MODEL = PRESETS[PresetName.SMALL].model.model_copy(update={"norm": Norm.BATCH})
 _TRAINING = TrainingSpec(balance=BalanceSpec(augment_minority=True))
 
 
@@ -59,7 +60,7 @@ class Choice:
     """One way to train; ``BASE`` with something changed."""
 
     name: str
-    model: ModelSpec = PRESETS[PresetName.SMALL].model
+    model: ModelSpec = _MODEL
     training: TrainingSpec = _TRAINING
     cycles: int = 8
     optimiser: str = "reset"
@@ -89,6 +90,13 @@ def _choices() -> tuple[Choice, ...]:
             name="rate falls over the campaign",
             training=BASE.trained(schedule=Schedule.CAMPAIGN),
             central=same,
+        ),
+        replace(
+            BASE,
+            name="group norm, rate falls over the campaign",
+            model=BASE.model.model_copy(update={"norm": Norm.GROUP}),
+            training=BASE.trained(schedule=Schedule.CAMPAIGN),
+            central="group norm",
         ),
         replace(
             BASE,

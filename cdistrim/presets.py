@@ -1,8 +1,8 @@
 """Named models with training that suits them: where a spec may begin.
 
 ``paper``
-    What the paper's text says, at its input and full width: 18 convolutions of 3x3x3, only the
-    larger class augmented.
+    What the paper's text says, at its input and full width: 18 convolutions of 3x3x3, batch
+    normalisation, only the larger class augmented.
 ``fast``
     The same input and width in the usual 3D ResNet-18, with a wide stem: 33.1 million parameters,
     and both classes augmented. ``docs/training.md`` has what a step takes.
@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cdistrim.spec import BalanceSpec, ModelSpec, TrainingSpec
+from cdistrim.spec import BalanceSpec, ModelSpec, Norm, TrainingSpec
 
 __all__ = ["PRESETS", "Preset", "PresetName"]
 
@@ -46,7 +46,8 @@ _VOLUME = (120, 160, 16)
 
 PRESETS: Mapping[PresetName, Preset] = {
     PresetName.PAPER: Preset(
-        ModelSpec(architecture="paper-3d", shape=_VOLUME, width=64), TrainingSpec(batch_size=8)
+        ModelSpec(architecture="paper-3d", shape=_VOLUME, width=64, norm=Norm.BATCH),
+        TrainingSpec(batch_size=8),
     ),
     PresetName.FAST: Preset(
         ModelSpec(architecture="resnet18-3d", shape=_VOLUME, width=64),

@@ -109,14 +109,15 @@ class ModelSpec(_Frozen):
         shape: Of a case: (x, y, z) in voxels, or (features, 1, 1) for ``mlp``.
         width: Channels of the first stage; hidden units of a layer for ``mlp``.
         classes: That labels tell apart, counted from 0. With two, 1 is the positive one.
-        norm: Of the 3D networks; ``mlp`` has none.
+        norm: Of the 3D networks; ``mlp`` has none. Statistics of batches are those of the last
+            partner, which costs much where partners differ: ``docs/training.md``.
     """
 
     architecture: Literal["resnet18-3d", "paper-3d", "mlp"] = "resnet18-3d"
     shape: tuple[_Axis, _Axis, _Axis] = (24, 32, 16)
     width: Annotated[int, Field(ge=4, le=128)] = 16
     classes: Annotated[int, Field(ge=2, le=100)] = 2
-    norm: Norm = Norm.BATCH
+    norm: Norm = Norm.GROUP
 
     @model_validator(mode="after")
     def _check_shape(self) -> ModelSpec:

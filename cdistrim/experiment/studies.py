@@ -13,7 +13,7 @@ from cdistrim.experiment.paper import IRIS_TABLE, LUNG_TABLE, Printed
 from cdistrim.experiment.scenarios import IRIS_SCENARIOS, LUNG_SCENARIOS, Scenario
 from cdistrim.presets import PRESETS, PresetName
 from cdistrim.report.wording import plural
-from cdistrim.spec import ModelSpec, PolicyName, TrainingSpec, VotingSpec
+from cdistrim.spec import ModelSpec, Norm, PolicyName, TrainingSpec, VotingSpec
 
 __all__ = ["REPLICA_WARNING", "STUDIES", "Loaded", "Study", "not_packaged"]
 
@@ -174,7 +174,9 @@ NODULES = Study(
     scenarios=LUNG_SCENARIOS,
     test=141,
     # Twice the resolution in the plane and twice the width of the preset (docs/training.md).
-    model=PRESETS[PresetName.SMALL].model.model_copy(update={"shape": (48, 64, 16), "width": 16}),
+    model=PRESETS[PresetName.SMALL].model.model_copy(
+        update={"shape": (48, 64, 16), "width": 16, "norm": Norm.BATCH}
+    ),
     training=PRESETS[PresetName.SMALL].training,
     cycles=4,
     voting=_VOTING,
@@ -220,7 +222,7 @@ NSCLC_RADIOMICS = Study(
     task="two-year survival of patients with lung cancer, NSCLC-Radiomics",
     scenarios=LUNG_SCENARIOS,
     test=141,
-    model=PRESETS[PresetName.FAST].model,
+    model=PRESETS[PresetName.FAST].model.model_copy(update={"norm": Norm.BATCH}),
     training=PRESETS[PresetName.FAST].training.model_copy(update={"epochs": 2}),
     cycles=4,
     voting=_VOTING,

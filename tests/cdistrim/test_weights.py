@@ -7,7 +7,7 @@ import torch
 
 from cdistrim.errors import IntegrityError, ModelRejectedError
 from cdistrim.model import initial_weights
-from cdistrim.spec import ModelSpec
+from cdistrim.spec import ModelSpec, Norm
 from cdistrim.weights import (
     Weights,
     check_weights,
@@ -17,7 +17,7 @@ from cdistrim.weights import (
     weights_hash,
 )
 
-MODEL = ModelSpec(architecture="resnet18-3d", shape=(8, 8, 8), width=4)
+MODEL = ModelSpec(architecture="resnet18-3d", shape=(8, 8, 8), width=4, norm=Norm.BATCH)
 NAME = "blocks.0.conv1.weight"
 
 
