@@ -33,6 +33,8 @@ WAYS = (
     "rate falls over the campaign",
     "group norm, rate falls over the campaign",
     "4 cycles of 2 epochs",
+    "group norm, 4 cycles of 2 epochs",
+    "group norm, 4 cycles of 2 epochs, rate falls over the campaign",
 )
 
 

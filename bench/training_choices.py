@@ -81,9 +81,12 @@ BASE = Choice("8 cycles of 1 epoch, batch norm, optimiser reset, rate falls in e
 
 def _choices() -> tuple[Choice, ...]:
     same = BASE.name
+    grouped = replace(
+        BASE, name="group norm", model=BASE.model.model_copy(update={"norm": Norm.GROUP})
+    )
     return (
         BASE,
-        replace(BASE, name="group norm", model=BASE.model.model_copy(update={"norm": Norm.GROUP})),
+        grouped,
         replace(BASE, name="optimiser carried", optimiser="carried", central=same),
         replace(
             BASE,
@@ -92,11 +95,24 @@ def _choices() -> tuple[Choice, ...]:
             central=same,
         ),
         replace(
-            BASE,
+            grouped,
             name="group norm, rate falls over the campaign",
-            model=BASE.model.model_copy(update={"norm": Norm.GROUP}),
             training=BASE.trained(schedule=Schedule.CAMPAIGN),
-            central="group norm",
+            central=grouped.name,
+        ),
+        replace(
+            grouped,
+            name="group norm, 4 cycles of 2 epochs",
+            cycles=4,
+            training=BASE.trained(epochs=2),
+            central=grouped.name,
+        ),
+        replace(
+            grouped,
+            name="group norm, 4 cycles of 2 epochs, rate falls over the campaign",
+            cycles=4,
+            training=BASE.trained(epochs=2, schedule=Schedule.CAMPAIGN),
+            central=grouped.name,
         ),
         replace(
             BASE,
