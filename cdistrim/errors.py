@@ -122,7 +122,7 @@ class DataError(CallerError):
 
 
 class LeaseHeldError(CallerError):
-    """Another process holds the weights of this site."""
+    """Another process holds what this one needs: a site's weights, its data, a run."""
 
     exit_code = 6
 

@@ -138,7 +138,7 @@ class PreprocessingSpec(_Frozen):
             for all cases.
         field_of_view_mm: Size of the crop along x, y, z, in mm (``fixed`` only).
         margin_mm: Added to the four sides of the bounding box in the axial planes, in mm (``box``
-            only); slices without the region are never part of a box.
+            only); along z a box ends with the region's outermost slices.
         window: Hounsfield units that become 0 and 1; what is beyond is clipped.
     """
 

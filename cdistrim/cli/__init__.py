@@ -74,7 +74,7 @@ def main() -> None:
         app()
     except SystemExit as ended:
         if ended.code == _INTERRUPTED:
-            typer.echo("Stopped; what the ledger has is kept. A rerun continues there.", err=True)
+            typer.echo("Stopped; what was done is kept. A rerun continues there.", err=True)
             _leave(_TERMINATED if _signals else _INTERRUPTED)
         raise
     except Exception as error:  # noqa: BLE001  whatever it is, a user is told

@@ -111,11 +111,14 @@ def _run(run: Experiment, jobs: int) -> None:
 def _write_results(run: Experiment) -> None:
     from cdistrim.experiment.page import show, write_page
     from cdistrim.experiment.results import Results
+    from cdistrim.experiment.studies import QUICK_WARNING
 
     results = Results(run)
     page = write_page(results)
     show(results, sys.stdout)
     typer.echo(f"page: {page}  figures: {page.parent}/figure-*.png")
+    if run.options.quick:
+        typer.echo(f"note: {QUICK_WARNING}", err=True)
 
 
 def _run_missing(run: Experiment, jobs: int) -> None:
@@ -128,6 +131,8 @@ def _run_missing(run: Experiment, jobs: int) -> None:
 
     embed_prefect(run.directory / ".prefect")
     os.environ.setdefault("CDISTRIM_POLL_SECONDS", "0.05")
+    # When a run is stopped, Python's tracker tidies up after the processes, and needn't say so.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
 
     from cdistrim.experiment.display import showing_progress
     from cdistrim.report.wording import plural

@@ -22,7 +22,7 @@ from cdistrim.data.scan import CaseExcluded, Exclusion
 from cdistrim.data.sources.interface import Crop, Plan, Recipe
 from cdistrim.errors import CDistriMError, DataError
 from cdistrim.report.wording import plural
-from cdistrim.worker_process import begin_worker
+from cdistrim.worker_process import begin_worker, end_workers
 
 __all__ = ["Kitchen", "Made", "make_cases"]
 
@@ -113,6 +113,7 @@ def make_cases(
             ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            end_workers()  # Else the end waits for what is being read, which may be long.
             raise
 
 

@@ -91,5 +91,6 @@ def case_table(
 
 
 def _harmless(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text
+    """A text that no spreadsheet takes for a formula, and no terminal for a command."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f"'{shown}" if text[:1] in "=+-@\t\r" else shown

@@ -46,7 +46,7 @@ from cdistrim.data.prepared import Prepared, put_in_place, refuse_other_sets, re
 from cdistrim.data.scan import CaseExcluded, Exclusion
 from cdistrim.data.sources.interface import Crop, Listing
 from cdistrim.data.workplace import Workplace
-from cdistrim.errors import DataError
+from cdistrim.errors import DataError, LeaseHeldError
 from cdistrim.report.wording import plural
 from cdistrim.site import write_atomically
 from cdistrim.spec import CampaignSpec
@@ -263,7 +263,12 @@ def _volume(made: Made) -> np.ndarray:
 
 def _keep_failed(data: Path, documents: Mapping[str, bytes]) -> None:
     for name, content in documents.items():
-        _write(data / _FAILED / name, content)
+        place = data / _FAILED / name
+        try:
+            place.parent.mkdir(exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise _unwritten(place, error) from None
+        _write(place, content)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -289,7 +294,7 @@ def _alone(data: Path) -> Iterator[None]:
         try:
             portalocker.lock(stream, portalocker.LOCK_EX | portalocker.LOCK_NB)
         except portalocker.LockException:
-            raise DataError(
+            raise LeaseHeldError(
                 "Another process prepares this site's data.", hint="Wait until it has ended."
             ) from None
         yield

@@ -11,8 +11,8 @@ from cdistrim.data.case_cache import CaseCache
 from cdistrim.data.sources.interface import CaseSource, Listing, Plan
 from cdistrim.data.sources.opening import open_source
 from cdistrim.data.sources.settings import DataSettings, no_source
-from cdistrim.errors import CDistriMError, DataError
-from cdistrim.spec import CampaignSpec
+from cdistrim.errors import CDistriMError, ConfigurationError, DataError
+from cdistrim.spec import CampaignSpec, ModelSpec
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
@@ -47,7 +47,8 @@ class Workplace:
             spec: An agreed one, which goes before the site's own settings.
 
         Raises:
-            ConfigurationError: The site names no source, or its source makes no such cases.
+            ConfigurationError: The site names no source, or its source makes no cases of this shape
+                or for this network.
         """
         settings = site.settings.data
         if settings is None:
@@ -57,6 +58,8 @@ class Workplace:
         if spec is not None:
             shape, preprocessing = spec.model.shape, spec.preprocessing or preprocessing
         source = open_source(settings, site.directory, spec.features if spec else None)
+        if spec is not None:
+            _require_network(spec.model, rows=bool(source.features))
         data = site.directory / "data"
         place = site.directory / settings.cache if settings.cache else data / "cache"
         cache = None if source.features else CaseCache(place)
@@ -112,3 +115,14 @@ class Workplace:
                 f"The source {source.kind} has no patients.", hint="Correct its place in site.json."
             )
         return listing
+
+
+def _require_network(model: ModelSpec, *, rows: bool) -> None:
+    """A shape alone does not tell: one axis of voxels has that of a row."""
+    if (model.architecture == "mlp") != rows:
+        cases = "rows of a table" if rows else "volumes"
+        raise ConfigurationError(
+            f"The spec's network {model.architecture} is not for {cases}, as this site's source "
+            "makes.",
+            hint="See which spec was given, and data.source in site.json.",
+        )

@@ -154,7 +154,8 @@ def _markdown(results: Results, figures: Iterable[Path]) -> str:
     )
     ours = (
         "Ours: mean over the seeds, with 95 % intervals by a bootstrap over seeds and patients; "
-        "DeLong's p against central training, median and range over the seeds. “Shown”: the lower "
+        "DeLong's p against central training, median and range over the seeds. Where all of a "
+        "model's AUCs are 1, its interval is the exact one for so few cases. “Shown”: the lower "
         "end of the difference's interval lies above minus the margin. A p above 0.05 shows "
         "nothing of that kind. Where no resample differs there is no verdict: too few test cases."
     )

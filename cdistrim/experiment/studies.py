@@ -15,11 +15,16 @@ from cdistrim.presets import PRESETS, PresetName
 from cdistrim.report.wording import plural
 from cdistrim.spec import ModelSpec, Norm, PolicyName, TrainingSpec, VotingSpec
 
-__all__ = ["REPLICA_WARNING", "STUDIES", "Loaded", "Study", "not_packaged"]
+__all__ = ["QUICK_WARNING", "REPLICA_WARNING", "STUDIES", "Loaded", "Study", "not_packaged"]
 
 REPLICA_WARNING = (
     "A replica: classes were balanced with copies before the split, as in the paper, so copies of "
     "one patient are on both sides of it. Its AUCs are too good and its intervals too narrow."
+)
+
+QUICK_WARNING = (
+    "A quick run shows that the experiment runs, and nothing about the method: few patients, and "
+    "one seed, so that intervals and verdicts leave out how much trainings differ."
 )
 
 
@@ -97,6 +102,7 @@ class Study:
             cycles=2,
             voting=self.voting.model_copy(update={"min_cases_per_class": 2, "alpha": 0.001}),
             holdout=0.5,
+            caveats=(QUICK_WARNING, *self.caveats),
         )
 
     def replica(self) -> Study:

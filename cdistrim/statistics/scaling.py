@@ -16,6 +16,7 @@ Sources: Platt, Advances in Large Margin Classifiers, 1999; Lin, Lin and Weng, M
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,13 @@ class TemperatureScaling:
 
     temperature: float
 
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise DataError(
+                f"A temperature of {self.temperature} scales nothing; it is above 0 and finite.",
+                hint="Fit it anew, by fit_temperature or `cdistrim data calibrate`.",
+            )
+
     def apply(self, logits: npt.ArrayLike) -> FloatArray:
         """Probabilities: of class 1 for logits (cases,), of every class for (cases, K).
 
@@ -71,6 +79,13 @@ class PlattScaling:
 
     slope: float
     intercept: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.slope) or not math.isfinite(self.intercept):
+            raise DataError(
+                f"A line of slope {self.slope} and intercept {self.intercept} scales nothing.",
+                hint="Fit it anew, by fit_platt or `cdistrim data calibrate`.",
+            )
 
     def apply(self, logits: npt.ArrayLike) -> FloatArray:
         """Probabilities of class 1, shape (cases,).

@@ -157,11 +157,15 @@ def test_a_network_for_other_cases_is_told(tmp_path: Path) -> None:
     site = _tabular_site(tmp_path, 12)
     shape = check_data(site).look.plan.shape
     network, table = ModelSpec(shape=shape), ModelSpec(architecture="mlp", shape=shape)
-    assert _told(check_data(site, _spec(model=network)), "is not for rows of a table")
+    with pytest.raises(ConfigurationError, match="resnet18-3d is not for rows of a table"):
+        check_data(site, _spec(model=network))
     assert not _told(check_data(site, _spec(model=table)), "is not for")
     scans = make_site(tmp_path / "scans", {"source": "lidc", "part": (1, 30)})
     spec = _spec(model=ModelSpec(architecture="mlp", shape=(64, 1, 1)))
-    assert _told(check_data(scans, spec, sample=1, workers=0), "mlp is not for volumes")
+    with pytest.raises(ConfigurationError, match="mlp is not for volumes"):
+        check_data(scans, spec, sample=1, workers=0)
+    with pytest.raises(ConfigurationError, match="mlp is not for volumes"):
+        prepare(scans, spec)
 
 
 def test_features_that_are_agreed_on_are_compared_with_those_of_the_sets(tmp_path: Path) -> None:

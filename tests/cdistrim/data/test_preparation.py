@@ -18,7 +18,7 @@ from cdistrim.data.cases import SiteData, load_site_data
 from cdistrim.data.preparation import prepare
 from cdistrim.data.prepared import read_prepared
 from cdistrim.data.scan import Exclusion
-from cdistrim.errors import ConfigurationError, DataError, KeyFileError
+from cdistrim.errors import ConfigurationError, DataError, KeyFileError, LeaseHeldError
 from cdistrim.site import Site
 from tests.prepared_sites import make_site, rows_for, tabular, write_table
 
@@ -198,9 +198,17 @@ def test_two_preparations_of_one_site_do_not_run_at_once(tmp_path: Path) -> None
     seen = []
 
     def meanwhile(_done: int, _all: int) -> None:
-        with pytest.raises(DataError, match="Another process"):
+        with pytest.raises(LeaseHeldError, match="Another process"):
             prepare(site)
         seen.append(True)
 
     prepare(site, progress=meanwhile)
     assert seen
+
+
+def test_the_sites_own_table_gives_a_terminal_no_commands(tmp_path: Path) -> None:
+    site = _site(tmp_path, rows_for([*_patients(11), "\x1b[31mred"]))
+    prepare(site)
+    table = (site.directory / "data" / CASES_FILE).read_bytes()
+    assert b"\x1b" not in table
+    assert rb"\x1b[31mred" in table
