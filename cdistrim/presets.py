@@ -51,7 +51,7 @@ PRESETS: Mapping[PresetName, Preset] = {
     ),
     PresetName.FAST: Preset(
         ModelSpec(architecture="resnet18-3d", shape=_VOLUME, width=64),
-        TrainingSpec(batch_size=8, balance=_BOTH),
+        TrainingSpec(epochs=2, batch_size=8, balance=_BOTH),
     ),
     PresetName.SMALL: Preset(
         ModelSpec(architecture="resnet18-3d", shape=(24, 32, 16), width=8),

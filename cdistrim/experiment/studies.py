@@ -229,7 +229,7 @@ NSCLC_RADIOMICS = Study(
     scenarios=LUNG_SCENARIOS,
     test=141,
     model=PRESETS[PresetName.FAST].model.model_copy(update={"norm": Norm.BATCH}),
-    training=PRESETS[PresetName.FAST].training.model_copy(update={"epochs": 2}),
+    training=PRESETS[PresetName.FAST].training,
     cycles=4,
     voting=_VOTING,
     holdout=0.2,
