@@ -111,7 +111,7 @@ bench-policy: setup  ## how often a vote is right, by partners, hold-outs and ru
 	$(BIN)/python -m bench.voting_figure
 
 bench-steps: setup  ## what a training step of networks of volumes takes, by layout and number format; fills docs/training.md
-	$(BIN)/python -m bench.preset_steps --write docs/training.md
+	$(BIN)/python -m bench.training_steps --write docs/training.md
 
 lock:  ## resolve requirements.lock anew
 	$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --extra demo --extra dev --no-emit-index-url \

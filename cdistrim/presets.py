@@ -7,7 +7,8 @@
     The same input and width in the usual 3D ResNet-18, with a wide stem: 33.1 million parameters,
     and both classes augmented. ``docs/training.md`` has what a step takes.
 ``small``
-    Trains on a laptop; the demo and ``cdistrim reproduce nodules`` have it.
+    Trains on a laptop; the demo has it. ``cdistrim reproduce nodules`` has it with more voxels,
+    twice the width and the paper's batch normalisation.
 ``table``
     For rows of a table; the number of features and classes has to be said.
 """

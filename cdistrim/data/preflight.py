@@ -22,7 +22,7 @@ from cdistrim.data.prepared import Prepared, read_prepared, same_volumes
 from cdistrim.data.scan import CaseExcluded
 from cdistrim.data.sources.interface import Crop, Listing, Plan, key_of
 from cdistrim.data.sources.settings import no_source
-from cdistrim.data.workplace import Workplace
+from cdistrim.data.workplace import Workplace, wrong_network
 from cdistrim.report.wording import plural
 from cdistrim.spec import CampaignSpec, FeatureSpec, ModelSpec, TrainingSpec, VotingSpec
 
@@ -350,11 +350,8 @@ def _about_agreement(
             "No features are agreed on: other partners may take other columns, centres or scales. "
             "A campaign's spec fixes them (features)."
         )
-    if spec is not None and (spec.model.architecture == "mlp") != look.is_table:
-        cases = "rows of a table" if look.is_table else "volumes"
-        told.append(
-            f"The spec's network {spec.model.architecture} is not for {cases}, as this site has."
-        )
+    if spec is not None and (wrong := wrong_network(spec.model, rows=look.is_table)):
+        told.append(wrong)
     if spec is not None and spec.model.classes != look.classes:
         told.append(f"The spec's model has {spec.model.classes} classes, labels {look.classes}.")
     if prepared is None or look.source == BY_HAND:

@@ -17,7 +17,7 @@ from cdistrim.spec import CampaignSpec, ModelSpec
 if TYPE_CHECKING:
     from cdistrim.site import Site
 
-__all__ = ["Workplace"]
+__all__ = ["Workplace", "wrong_network"]
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,10 @@ class Workplace:
         if spec is not None:
             shape, preprocessing = spec.model.shape, spec.preprocessing or preprocessing
         source = open_source(settings, site.directory, spec.features if spec else None)
-        if spec is not None:
-            _require_network(spec.model, rows=bool(source.features))
+        if spec is not None and (wrong := wrong_network(spec.model, rows=bool(source.features))):
+            raise ConfigurationError(
+                wrong, hint="See which spec was given, and data.source in site.json."
+            )
         data = site.directory / "data"
         place = site.directory / settings.cache if settings.cache else data / "cache"
         cache = None if source.features else CaseCache(place)
@@ -117,12 +119,16 @@ class Workplace:
         return listing
 
 
-def _require_network(model: ModelSpec, *, rows: bool) -> None:
-    """A shape alone does not tell: one axis of voxels has that of a row."""
-    if (model.architecture == "mlp") != rows:
-        cases = "rows of a table" if rows else "volumes"
-        raise ConfigurationError(
-            f"The spec's network {model.architecture} is not for {cases}, as this site's source "
-            "makes.",
-            hint="See which spec was given, and data.source in site.json.",
-        )
+def wrong_network(model: ModelSpec, *, rows: bool) -> str:
+    """Why a network is not for a site's cases; empty if it is.
+
+    A shape alone does not tell: one axis of voxels has that of a row.
+
+    Args:
+        model: The spec's.
+        rows: Whether the cases are rows of a table, else volumes.
+    """
+    if (model.architecture == "mlp") == rows:
+        return ""
+    cases = "rows of a table" if rows else "volumes"
+    return f"The spec's network {model.architecture} is not for {cases}, as this site has."

@@ -35,13 +35,7 @@ from cdistrim.statistics.inputs import (
 )
 from cdistrim.statistics.logistic import fit_logistic
 
-__all__ = [
-    "PlattScaling",
-    "TemperatureScaling",
-    "fit_platt",
-    "fit_temperature",
-    "logits_of",
-]
+__all__ = ["PlattScaling", "TemperatureScaling", "fit_platt", "fit_temperature", "logits_of"]
 
 _LEAST_CHANCE = 2.0**-24
 """float32 can't tell a probability above 1 - 2^-24 from 1."""

@@ -86,6 +86,8 @@ def test_a_killed_run_goes_on_where_its_ledgers_stand_and_prints_the_papers_tabl
     for told in ("scenario 3, versicolor", "AUC in the paper", "sequential - central"):
         assert told in ended.out
     assert "0 of 8" not in ended.err  # It began in the middle.
+    assert "nothing about the method" in ended.err
+    assert "nothing about the method" in (directory / "results.md").read_text()
     document = json.loads((directory / "results.json").read_text())
     assert [row["scenario"] for row in document["rows"]] == [0, 0, 0, 3, 3, 3]
     assert document["command"] == "cdistrim reproduce iris --quick --scenario 3"
@@ -100,6 +102,7 @@ def test_ctrl_c_ends_all_processes_and_says_how_to_go_on(finished: Finished) -> 
     code, said = finished.interrupted
     assert code == 130, said
     assert "Traceback" not in said
+    assert "resource_tracker" not in said
     assert "Stopped; what was done is kept." in said
     assert "--resume a" in said
 

@@ -216,6 +216,7 @@ def test_a_table_that_was_put_there_by_hand_is_drawn_without_names(tmp_path: Pat
     make_rows((5, 5, 5), seed=2).save(tmp_path / "data" / "holdout.npz")
     findings = check_data(site)
     assert (findings.look.is_table, findings.look.features.shape) == (True, (27, 4))
+    assert _told(check_data(site, _spec(model=ModelSpec(shape=(4, 1, 1)))), "is not for rows")
     draw(findings, tmp_path / "ranges.png")
 
 

@@ -139,6 +139,7 @@ def test_sets_that_lack_a_class_are_not_made_and_the_report_is(tmp_path: Path) -
     assert [one.counts for one in told] == [{"BROKEN_LABEL": 1}]
     for name in ("train.npz", ASSIGNMENT_FILE):
         assert not (site.directory / "data" / name).exists()
+    assert (site.directory / "data" / "failed").stat().st_mode & 0o077 == 0
     assert _table(site, "failed")["odd"]["reason"] == Exclusion.BROKEN_LABEL.value
     prepare(_site(tmp_path, rows_for(_patients(20))))
     assert not (site.directory / "data" / "failed").exists()

@@ -15,7 +15,13 @@ from sklearn import linear_model
 
 from cdistrim import statistics
 from cdistrim.errors import DataError
-from cdistrim.statistics import fit_platt, fit_temperature, logits_of
+from cdistrim.statistics import (
+    PlattScaling,
+    TemperatureScaling,
+    fit_platt,
+    fit_temperature,
+    logits_of,
+)
 from tests.cdistrim.statistics.drawn import exactly
 
 FloatArray = npt.NDArray[np.float64]
@@ -192,3 +198,17 @@ def test_logits_undo_probabilities_and_stay_finite_at_0_and_1() -> None:
         with pytest.raises(DataError, match="no probabilities") as caught:
             logits_of(bad)
         assert "patient" not in str(caught.value)
+
+
+@pytest.mark.parametrize("figure", [math.nan, math.inf, -math.inf])
+def test_a_scale_that_is_no_number_is_refused(figure: float) -> None:
+    for made in (
+        lambda: PlattScaling(figure, 0.0),
+        lambda: PlattScaling(1.0, figure),
+        lambda: TemperatureScaling(figure),
+    ):
+        with pytest.raises(DataError, match="scales nothing"):
+            made()
+    for cold in (0.0, -1.0):
+        with pytest.raises(DataError, match="above 0"):
+            TemperatureScaling(cold)

@@ -4,7 +4,7 @@ A step is forward, loss and backward of a batch of two, on one thread; its secon
 processor's. In each round every way has its turn, so that all see the same machine; what is told
 are ratios within a round.
 
-    python -m bench.preset_steps --write docs/training.md
+    python -m bench.training_steps --write docs/training.md
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from cdistrim.model import build_model, parameter_count
 from cdistrim.presets import PRESETS, PresetName
 from cdistrim.spec import ModelSpec
 
-BEGIN, END = "<!-- preset-steps:begin -->", "<!-- preset-steps:end -->"
+BEGIN, END = "<!-- training-steps:begin -->", "<!-- training-steps:end -->"
 ROUNDS = 5
 CASES = 2
-_NODULES = PRESETS[PresetName.SMALL].model.model_copy(update={"shape": (48, 64, 16)})
+_LARGER = PRESETS[PresetName.SMALL].model.model_copy(update={"shape": (48, 64, 16)})
 NETWORKS = {
     "`paper`": PRESETS[PresetName.PAPER].model,
     "`fast`": PRESETS[PresetName.FAST].model,
-    "`resnet18-3d`, 48 x 64 x 16, width 32": _NODULES.model_copy(update={"width": 32}),
-    "`resnet18-3d`, 48 x 64 x 16, width 16": _NODULES.model_copy(update={"width": 16}),
+    "`resnet18-3d`, 48 x 64 x 16, width 32": _LARGER.model_copy(update={"width": 32}),
+    "`resnet18-3d`, 48 x 64 x 16, width 16": _LARGER.model_copy(update={"width": 16}),
     "`small`": PRESETS[PresetName.SMALL].model,
 }
 FAST = "`fast`"
