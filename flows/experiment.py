@@ -58,12 +58,12 @@ def experiment(directory: str) -> list[ArmFailure]:
         directory: The run's, on this machine.
     """
     run = Experiment.open(Path(directory))
-    begun = [
-        run_arm.submit(directory, arm.seed, arm.scenario)
-        for arm in run.arms
-        if run.result(arm) is None
-    ]
     try:
+        begun = [
+            run_arm.submit(directory, arm.seed, arm.scenario)
+            for arm in run.arms
+            if run.result(arm) is None
+        ]
         wait(begun)
     except BaseException:
         # The runner would wait for what is at work, which may be hours.

@@ -18,6 +18,7 @@ from cdistrim.experiment.names import StudyName
 
 if TYPE_CHECKING:
     from cdistrim.experiment.plan import Experiment
+    from flows.experiment import ArmFailure
 
 __all__ = ["reproduce"]
 
@@ -127,6 +128,26 @@ def _run_missing(run: Experiment, jobs: int) -> None:
     Raises:
         ExperimentIncomplete: Not everything came to one.
     """
+    try:
+        failures = _failures_of(run, jobs)
+    except BaseException:
+        endings.abandon(f"Continue with: {_continuation(run)}")
+        raise
+    for failure in failures[:-1]:
+        endings.complain(f"{failure.arm}: {failure.what}", failure.hint)
+    if failures:
+        from cdistrim.report.wording import plural
+
+        last = failures[-1]
+        raise ExperimentIncomplete(
+            f"{len(failures)} of {plural(len(run.arms), 'model')} came to no result; {last.arm}: "
+            f"{last.what}",
+            hint=f"{last.hint} What is over is kept. Continue with: {_continuation(run)}".strip(),
+        )
+
+
+def _failures_of(run: Experiment, jobs: int) -> list[ArmFailure]:
+    """Run what is missing; Ctrl-C while this is still imported is told like any other."""
     from cdistrim.cli.prefect_environment import embed_prefect
 
     embed_prefect(run.directory / ".prefect")
@@ -135,25 +156,11 @@ def _run_missing(run: Experiment, jobs: int) -> None:
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
 
     from cdistrim.experiment.display import showing_progress
-    from cdistrim.report.wording import plural
     from flows.experiment import run_experiment
 
-    try:
-        _read_cases(run)  # Once, before several processes would.
-        with showing_progress(run, sys.stderr):
-            failures = run_experiment(run.directory, jobs)
-    except BaseException:
-        endings.abandon(f"Continue with: {_continuation(run)}")
-        raise
-    for failure in failures[:-1]:
-        endings.complain(f"{failure.arm}: {failure.what}", failure.hint)
-    if failures:
-        last = failures[-1]
-        raise ExperimentIncomplete(
-            f"{len(failures)} of {plural(len(run.arms), 'model')} came to no result; {last.arm}: "
-            f"{last.what}",
-            hint=f"{last.hint} What is over is kept. Continue with: {_continuation(run)}".strip(),
-        )
+    _read_cases(run)  # Once, before several processes would.
+    with showing_progress(run, sys.stderr):
+        return run_experiment(run.directory, jobs)
 
 
 def _read_cases(run: Experiment) -> None:
