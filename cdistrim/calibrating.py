@@ -110,13 +110,14 @@ def calibrate(site: Site, campaign: int, file: Path) -> ModelCalibration:
             or vote.
         ConfigurationError: The cases were made in another way than the campaign's.
     """
+    content = _content(file)
     cases = _load(site)
     ledger = site.readable_ledger
     view = ledger.campaign(campaign)
     spec = site.spec(view)
     _require_as_agreed(site, cases, spec)
     _require_enough(cases, spec.model.classes)
-    weights = from_bytes(_content(file))
+    weights = from_bytes(content)
     check_weights(weights, spec.model)
     record = _record_of(ledger, view, weights_hash(weights))
     scores = predict(weights, cases, spec.model, accelerator=site.settings.accelerator)

@@ -65,7 +65,7 @@ class Exclusion(Enum):
     BROKEN_LABEL = "the label, or what it follows from, can't be read"
     CENSORED = "followed up too short to know the label"
     UNDECIDED = "the readers do not agree on a label"
-    MISSING_VALUE = "a value is missing or no number"
+    MISSING_VALUE = "a value is missing, no number or too large"
 
 
 class CaseExcluded(Exception):

@@ -8,6 +8,7 @@ us fetch any address, are off too.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -15,7 +16,7 @@ from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import requests
-from eth_typing import URI, ChecksumAddress, HexStr
+from eth_typing import ChecksumAddress, HexStr
 from hexbytes import HexBytes
 from web3 import HTTPProvider, Web3
 from web3.exceptions import (
@@ -26,6 +27,7 @@ from web3.exceptions import (
     Web3Exception,
     Web3RPCError,
 )
+from web3.middleware import ExtraDataToPOAMiddleware
 from web3.types import BlockIdentifier, FilterParams, RPCEndpoint, TxParams
 
 from cdistrim.errors import CDistriMError, ConfigurationError, LedgerUnavailableError
@@ -53,6 +55,13 @@ _LARGEST_ANSWER = 64 << 20
 """Bytes. Nodes stop far below with what we ask them for; a lying one could fill our memory."""
 
 _PIECE = 64 << 10
+
+_MIDDLEWARE = [(ExtraDataToPOAMiddleware, "long extra data")]
+"""Blocks of a consortium's own chain (Clique, IBFT, QBFT) carry their signers' seals as extra data.
+
+web3's own ones are left out: they refuse such blocks, ask for the chain's id before each call, and
+look names up.
+"""
 
 
 class _Unavailable(LedgerUnavailableError):
@@ -104,15 +113,24 @@ class _TooLarge(Exception):
 
 
 class _Provider(HTTPProvider):
-    """Reads no answer that would fill the memory."""
+    """Reads no answer that would fill the memory, and asks each thread's session only."""
+
+    def __init__(self, url: str, *, timeout: float) -> None:
+        super().__init__(
+            url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None
+        )
+        self.global_ccip_read_enabled = False
+        self._of_thread = threading.local()
+
+    def _session(self) -> requests.Session:
+        found: requests.Session | None = getattr(self._of_thread, "session", None)
+        if found is None:
+            found = self._of_thread.session = _new_session(str(self.endpoint_uri))
+        return found
 
     def _make_request(self, _method: RPCEndpoint, request_data: bytes) -> bytes:
-        sessions = self._request_session_manager
-        with sessions.get_response_from_post_request(
-            cast("URI", self.endpoint_uri),
-            data=request_data,
-            stream=True,
-            **self.get_request_kwargs(),
+        with self._session().post(
+            str(self.endpoint_uri), data=request_data, stream=True, **self.get_request_kwargs()
         ) as response:
             response.raise_for_status()
             body = bytearray()
@@ -121,6 +139,19 @@ class _Provider(HTTPProvider):
                 if len(body) > _LARGEST_ANSWER:
                     raise _TooLarge
             return bytes(body)
+
+
+def _new_session(url: str) -> requests.Session:
+    """A session with the proxies, authorities and login that the environment has for a URL.
+
+    requests looks for them at each request anew, which takes as long as the request itself.
+    """
+    session = requests.Session()
+    settings = session.merge_environment_settings(url, {}, None, None, None)
+    session.proxies, session.verify = settings["proxies"], settings["verify"]
+    session.auth = requests.utils.get_netrc_auth(url)
+    session.trust_env = False
+    return session
 
 
 class Node:
@@ -142,11 +173,7 @@ class Node:
     def __init__(self, url: str, *, timeout: float, max_fee_gwei: float = MAX_FEE_GWEI) -> None:
         self.name = _name_of(url)
         self._max_fee = round(max_fee_gwei * _GWEI)
-        provider = _Provider(
-            url, request_kwargs={"timeout": timeout}, exception_retry_configuration=None
-        )
-        provider.global_ccip_read_enabled = False
-        self._eth = Web3(provider).eth
+        self._eth = Web3(_Provider(url, timeout=timeout), middleware=_MIDDLEWARE).eth
 
     def chain_id(self) -> int:
         """The chain's id."""

@@ -176,6 +176,31 @@ def test_a_pending_block_has_no_hash_on_some_nodes(line: FaultProxy) -> None:
     assert found["timestamp"] > 0
 
 
+def test_blocks_that_carry_seals_are_read(line: FaultProxy) -> None:
+    """Clique, IBFT and QBFT have their signers' seals where others have 32 bytes at most."""
+    latest: Any = call(line.target, "eth_getBlockByNumber", "latest", False)
+    sealed = Answer(spoiled(latest, "extraData", "0x" + 97 * "ab"))
+    line.plan = always(sealed, "eth_getBlockByNumber")
+    assert Node(line.url, timeout=5).ref("latest") == BlockRef(
+        int(latest["number"], 16), bytes.fromhex(latest["hash"][2:])
+    )
+
+
+@pytest.mark.parametrize("method", sorted(READS.keys() - {"eth_call", "eth_gasPrice"}))
+def test_one_question_is_one_request(line: FaultProxy, method: str) -> None:
+    node = Node(line.url, timeout=5)
+    for _ in range(2):
+        READS[method](node)
+    assert [request.method for request in line.requests] == [method, method]
+
+
+def test_the_environments_proxy_is_asked(line: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", line.url)
+    monkeypatch.setenv("no_proxy", "elsewhere.invalid")
+    assert Node("http://node.invalid", timeout=5).chain_id() == CHAIN_ID
+    assert line.count("eth_chainId") == 1
+
+
 @pytest.mark.parametrize("value", NONSENSE)
 @pytest.mark.parametrize(
     "field",
