@@ -29,10 +29,11 @@ from cdistrim.demo_options import CYCLES
 from cdistrim.demonstration import PLAN, TRAINING
 from cdistrim.model import initial_weights
 from cdistrim.policy import BestHead, best_of, form_opinion
+from cdistrim.prediction import predict
 from cdistrim.presets import PRESETS, PresetName
 from cdistrim.spec import BalanceSpec, ModelSpec, PolicyName, TrainingSpec, VotingSpec
 from cdistrim.statistics import auc
-from cdistrim.training import Turn, predict, train
+from cdistrim.training import Turn, train
 from cdistrim.weights import Weights, update_ratio
 
 Scores = NDArray[np.float64]

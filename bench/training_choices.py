@@ -38,11 +38,12 @@ from cdistrim.data.split import Split
 from cdistrim.experiment.partitions import partition
 from cdistrim.experiment.scenarios import LUNG_SCENARIOS, deal
 from cdistrim.model import initial_weights
+from cdistrim.prediction import predict
 from cdistrim.presets import PRESETS, PresetName
 from cdistrim.sampling import EpochBatches
 from cdistrim.spec import BalanceSpec, ModelSpec, Norm, Schedule, TrainingSpec
 from cdistrim.statistics import auc
-from cdistrim.training import Turn, predict, train
+from cdistrim.training import Turn, train
 from cdistrim.weights import Weights
 
 TEST = 141

@@ -23,6 +23,7 @@ from cdistrim.data.cases import CALIBRATION_FILE, CaseSet
 from cdistrim.data.prepared import read_prepared, require_preprocessing, require_unused
 from cdistrim.errors import ConfigurationError, DataError, IntegrityError, UsageError
 from cdistrim.files import read_regular
+from cdistrim.prediction import predict
 from cdistrim.protocol import CampaignView, ModelRecord, SlotState
 from cdistrim.statistics import (
     PlattScaling,
@@ -33,7 +34,6 @@ from cdistrim.statistics import (
     logits_of,
     top_label_calibration_error,
 )
-from cdistrim.training import predict
 from cdistrim.weights import check_weights, from_bytes, weights_hash
 
 if TYPE_CHECKING:

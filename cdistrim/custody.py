@@ -17,17 +17,16 @@ from cdistrim.capsule import Capsule
 from cdistrim.documents import MAX_DOCUMENT, Document
 from cdistrim.envelope import Context, DataKey, account_of, decrypt
 from cdistrim.errors import BadDealingError, IntegrityError, SealError, UntrustedDataError
-from cdistrim.genesis import make_genesis
 from cdistrim.messages import Shares
 from cdistrim.places import campaign_place
 from cdistrim.protocol import GENESIS, CampaignView, ModelRecord, quorum_of
 from cdistrim.signing import SignedDocument
 from cdistrim.site import write_atomically
-from cdistrim.weights import Weights, from_bytes, weights_hash
 
 if TYPE_CHECKING:
     from cdistrim.shares import Share
     from cdistrim.site import Site
+    from cdistrim.weights import Weights
 
 __all__ = [
     "SealedModel",
@@ -178,6 +177,8 @@ def open_with(
         SealError: The envelope does not open with this key.
         IntegrityError: The weights are not the recorded ones.
     """
+    from cdistrim.weights import from_bytes, weights_hash
+
     weights = from_bytes(decrypt(envelope, key, record_context(site, campaign, record)))
     found = weights_hash(weights)
     if found != record.weights_hash:
@@ -203,6 +204,8 @@ def open_genesis(site: Site, view: CampaignView) -> Weights:
         IntegrityError: This machine makes other weights out of the seed than the spec or the
             ledger says.
     """
+    from cdistrim.genesis import make_genesis
+
     return make_genesis(site.spec(view), on_ledger=view.genesis_hash)
 
 

@@ -18,8 +18,9 @@ from cdistrim.data.cases import CaseSet, pool
 from cdistrim.errors import UntrustedDataError
 from cdistrim.model import initial_weights
 from cdistrim.opening import open_together
+from cdistrim.prediction import predict
 from cdistrim.protocol import GENESIS, SlotState
-from cdistrim.training import TrainingProgress, Turn, predict, train
+from cdistrim.training import TrainingProgress, Turn, train
 from cdistrim.weights import check_weights
 
 if TYPE_CHECKING:

@@ -43,10 +43,10 @@ from cdistrim.restore import apply_removals
 from cdistrim.sealing import public_digest
 from cdistrim.site import write_atomically
 from cdistrim.watch import observe, poll_seconds
-from cdistrim.weights import Weights, to_bytes
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
+    from cdistrim.weights import Weights
 
 __all__ = ["OpenedFinalModel", "fetch_final_model", "reshare_final_model", "standing_round"]
 
@@ -94,6 +94,8 @@ def fetch_final_model(
         raise UsageError(f"There is no directory {file.parent}.", hint="Make it, or correct it.")
 
     def keep(weights: Weights) -> None:
+        from cdistrim.weights import to_bytes
+
         write_atomically(file, to_bytes(weights))
 
     return _open(site, campaign, patience=patience, say=say, use=keep)

@@ -39,12 +39,12 @@ from cdistrim.protocol import (
 )
 from cdistrim.restore import skip_sentence
 from cdistrim.sealing import public_digest
-from cdistrim.weights import Weights, to_bytes, weights_hash
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
     from cdistrim.spec import CampaignSpec
     from cdistrim.training import TrainingProgress
+    from cdistrim.weights import Weights
 
 __all__ = ["IterationRef", "IterationSession", "Trained", "session_of"]
 
@@ -67,6 +67,8 @@ class Trained:
     @cached_property
     def digest(self) -> bytes:
         """The weights' hash, as it goes on the ledger; computed when first asked for."""
+        from cdistrim.weights import weights_hash
+
         return weights_hash(self.weights)
 
 
@@ -290,6 +292,8 @@ class IterationSession:
 
     def encrypt(self) -> str:
         """Encrypt the candidate under a fresh key, and share the key; its ciphertext's hash."""
+        from cdistrim.weights import to_bytes
+
         self._need_lease()
         candidate = self._trained("encrypt")
         ref = self.ref

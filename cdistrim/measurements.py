@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from cdistrim.site import write_atomically
-from cdistrim.weights import norm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +72,8 @@ class Measurer:
         remembered = self.remembered(cases, digest)
         if remembered is not None:
             return remembered
+        from cdistrim.weights import norm
+
         weights = open_weights()
         measured = Measurement(self._predict(weights, cases), norm(weights))
         if np.isfinite(measured.scores).all():
@@ -95,7 +96,7 @@ class Measurer:
 
     def _predict(self, weights: Weights, cases: CaseSet) -> npt.NDArray[np.float64]:
         # Imported by who measures only: most processes of a site don't.
-        from cdistrim.training import predict
+        from cdistrim.prediction import predict
 
         began = time.monotonic()
         scores = predict(

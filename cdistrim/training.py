@@ -1,4 +1,4 @@
-"""Local training and inference: Lightning, deterministic, nothing on disk in the clear.
+"""Local training: Lightning, deterministic, nothing on disk in the clear.
 
 The same weights, cases, spec and slot give bit-identical weights, in any process on the same
 machine with the same number of threads: order, augmentation and zoomed copies are drawn from
@@ -26,7 +26,6 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from numpy.typing import NDArray
 
 from cdistrim import __version__
 from cdistrim.accelerator import Accelerator
@@ -35,14 +34,13 @@ from cdistrim.classifier import Classifier, TrainingProgress, Turn
 from cdistrim.data.balance import zoom_copies
 from cdistrim.data.cases import CaseSet
 from cdistrim.envelope import canonical_json
-from cdistrim.errors import DataError, TrainingError
+from cdistrim.errors import TrainingError
 from cdistrim.hardware import device_of, pinned
-from cdistrim.model import network_of
 from cdistrim.sampling import loader_of, stream_seed
 from cdistrim.spec import ModelSpec, TrainingSpec
 from cdistrim.weights import Weights, weights_hash
 
-__all__ = ["TrainingProgress", "TrainingResult", "Turn", "predict", "train"]
+__all__ = ["TrainingProgress", "TrainingResult", "Turn", "train"]
 
 CLIP_NORM = 1.0
 """Gradients are clipped to this Euclidean norm: one odd batch must not spoil everybody's model."""
@@ -93,7 +91,7 @@ def train(
         TrainingError: The loss or a weight is not finite.
     """
     began = time.monotonic()
-    _require_fit(cases, model)
+    cases.require_shape(model.shape)
     cases.require_classes(2, classes=model.classes)
     device = device_of(accelerator)
     seed = stream_seed(training.seed, turn.slot, -1)
@@ -118,40 +116,6 @@ def train(
             hint="Lower the learning rate, or look for extreme values in the volumes.",
         )
     return TrainingResult(trained, tuple(module.epoch_losses), time.monotonic() - began)
-
-
-def predict(
-    weights: Weights,
-    cases: CaseSet,
-    model: ModelSpec,
-    *,
-    batch_size: int = 64,
-    threads: int = 1,
-    accelerator: Accelerator = Accelerator.CPU,
-) -> NDArray[np.float64]:
-    """Probabilities, in [0, 1]; NaN from a broken model.
-
-    Returns:
-        Of label 1 for two classes, shape (n,); else of each class, shape (n, classes).
-
-    Raises:
-        DataError: The cases have another shape than the model's input.
-        ConfigurationError: A graphics card is asked for, and there is none.
-    """
-    _require_fit(cases, model)
-    device = device_of(accelerator)
-    with pinned(threads, 0), torch.inference_mode():
-        network = network_of(model, weights).to(device).eval()
-        logits = [
-            network(
-                torch.from_numpy(cases.volumes[i : i + batch_size].astype(np.float32)).to(device)
-            )
-            for i in range(0, len(cases), batch_size)
-        ]
-        joined = torch.cat(logits).double()
-        chances = joined.sigmoid() if joined.ndim == 1 else joined.softmax(1)
-        scores: NDArray[np.float64] = chances.cpu().numpy()
-    return scores
 
 
 def _digest(
@@ -187,19 +151,6 @@ def _trainer(
         plugins=[LightningEnvironment(), *([file] if file is not None else [])],
         callbacks=[Saving(file.place)] if file is not None else [],
     )
-
-
-def _require_fit(cases: CaseSet, model: ModelSpec) -> None:
-    """See that a model takes these cases.
-
-    Raises:
-        DataError: They have another shape.
-    """
-    if cases.shape != model.shape:
-        raise DataError(
-            f"The volumes have shape {cases.shape}, the model's input is {model.shape}.",
-            hint="Build the data set again with the shape of the campaign's spec.",
-        )
 
 
 @contextmanager

@@ -35,7 +35,6 @@ from cdistrim.protocol import (
 )
 from cdistrim.requests import key_just_rotated
 from cdistrim.spec import CampaignSpec, VotingMode
-from cdistrim.weights import check_weights, update_ratio
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
@@ -130,6 +129,8 @@ def _vote_on_upload(site: Site, view: CampaignView, slot: SlotView) -> Answer | 
             spec.voting, record.evidence, best=policy.best_of(_reported_heads(site, view))
         )
         return Answer(opinion.approve, opinion.sentence, record.evidence)
+    from cdistrim.weights import check_weights
+
     try:
         envelope = custody.ciphertext(site, view.number, record)
         key = grants.granted_key(
@@ -171,6 +172,8 @@ def _measured(
     candidate: Weights,
     spec: CampaignSpec,
 ) -> Answer | None:
+    from cdistrim.weights import update_ratio
+
     # 4
     if slot.ballot is None or not _still_waits(site, slot.ballot.id):
         return None

@@ -26,7 +26,9 @@ __all__ = [
 ]
 
 # Looks at the ledger are cheap on a chain of our own, waiting is not.
-os.environ.setdefault("CDISTRIM_POLL_SECONDS", "0.05")
+os.environ.setdefault("CDISTRIM_POLL_SECONDS", "0.1")
+# As many tests as cores run beside each other: more threads would only get in their way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

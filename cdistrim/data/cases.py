@@ -159,6 +159,21 @@ class CaseSet:
                 hint="Add cases of the missing class, or take part without this role.",
             )
 
+    def require_shape(self, shape: tuple[int, ...]) -> None:
+        """Refuse cases that a model can't take.
+
+        Args:
+            shape: Of the model's input, as ``cdistrim.spec.ModelSpec.shape``.
+
+        Raises:
+            DataError: They have another shape.
+        """
+        if self.shape != shape:
+            raise DataError(
+                f"The volumes have shape {self.shape}, the model's input is {shape}.",
+                hint="Build the data set again with the shape of the campaign's spec.",
+            )
+
     def subset(self, index: Sequence[int] | NDArray[np.intp]) -> CaseSet:
         """The cases at these positions, in this order."""
         chosen = np.asarray(index, dtype=np.intp)

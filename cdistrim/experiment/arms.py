@@ -17,12 +17,13 @@ from cdistrim.data.split import Split
 from cdistrim.evaluation import Scores, score_candidates, score_head
 from cdistrim.experiment.plan import Arm, ArmResult, CalibrationResult, CandidateResult, Experiment
 from cdistrim.model import initial_weights
+from cdistrim.prediction import predict
 from cdistrim.progress import listener
 from cdistrim.protocol import SlotState
 from cdistrim.site import Site
 from cdistrim.spec import CampaignSpec, GenesisSpec
 from cdistrim.step_times import TRAINING, owners_steps
-from cdistrim.training import TrainingProgress, Turn, predict, train
+from cdistrim.training import TrainingProgress, Turn, train
 from cdistrim.weights import weights_hash
 
 __all__ = ["found_campaign", "measure_campaign", "spec_of", "train_centrally"]

@@ -39,7 +39,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import chdtrc, stdtrit
 
 from cdistrim.errors import DataError, UsageError
@@ -255,6 +254,9 @@ class _Sites:
 
     def _between(self) -> float:
         """Paule and Mandel: the variance between sites with which Q is what chance gives."""
+        # Late: it takes longer to import than the rest of the package, and voting needs none of it.
+        from scipy.optimize import brentq
+
         degrees = self.values.size - 1
         if self.variance == 0:
             return float(np.var(self.values, ddof=1))

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 from scipy.special import expit, logit, softmax
 
 from cdistrim.errors import DataError
@@ -103,6 +102,9 @@ def fit_temperature(y_true: npt.ArrayLike, logits: npt.ArrayLike) -> Temperature
         DataError: Empty input, a class without cases, logits not finite, shapes that do not fit;
             or no temperature helps, since the logits say nothing or the opposite of the truth.
     """
+    # Late, as in combination.py.
+    from scipy.optimize import brentq
+
     values = read_class_scores(logits)
     if np.ndim(logits) == 1:
         # expit(x) is the softmax of (-x / 2, x / 2).

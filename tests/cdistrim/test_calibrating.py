@@ -13,8 +13,8 @@ from cdistrim.calibrating import FOLDS, ModelCalibration, calibrate
 from cdistrim.data.cases import CaseSet
 from cdistrim.errors import CDistriMError, DataError, IntegrityError, UsageError
 from cdistrim.model import initial_weights
+from cdistrim.prediction import predict
 from cdistrim.statistics import brier, fit_platt, fit_temperature, logits_of
-from cdistrim.training import predict
 from cdistrim.weights import Weights, to_bytes
 from tests.cli.command_line import call
 from tests.factories import make_cases

@@ -13,9 +13,10 @@ import torch
 from cdistrim.data.cases import CaseSet
 from cdistrim.errors import DataError, TrainingError
 from cdistrim.model import initial_weights
+from cdistrim.prediction import predict
 from cdistrim.spec import BalanceSpec, ModelSpec, Norm, Schedule, TrainingSpec
 from cdistrim.statistics import auc
-from cdistrim.training import TrainingProgress, TrainingResult, Turn, predict, train
+from cdistrim.training import TrainingProgress, TrainingResult, Turn, train
 from cdistrim.weights import check_weights, update_ratio, weights_hash
 from tests.factories import SHAPE, make_cases, make_rows
 

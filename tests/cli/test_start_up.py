@@ -1,4 +1,4 @@
-"""Help and errors come at once: nothing heavy is imported for them."""
+"""Nothing heavy is imported before it is needed: for help, errors, and turns without a model."""
 
 from __future__ import annotations
 
@@ -83,3 +83,24 @@ def test_help_and_mistakes_are_answered_without_heavy_imports(
     assert ended.returncode == code, said
     assert said.strip() or ended.stdout.strip()
     assert HEAVY & set(imported.split()) == set()
+
+
+@pytest.mark.parametrize("part", ["agent", "coordinator", "minder"])
+def test_flows_load_torch_only_for_a_model(part: str) -> None:
+    """Each flow run is a process of its own, and most of them enrol, vote on tokens, or release."""
+    script = f"import sys, deployments.{part}; print(*sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
+    )
+    learning = {"torch", "torchio", "pytorch_lightning", "scipy.optimize", "matplotlib"}
+    assert learning & set(ended.stdout.split()) == set()
+
+
+def test_who_votes_needs_no_lightning() -> None:
+    script = "import sys, cdistrim.prediction; print(*sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
+    )
+    imported = set(ended.stdout.split())
+    assert "torch" in imported
+    assert {"pytorch_lightning", "torchio"} & imported == set()
