@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cdistrim import policy
 from cdistrim.errors import LedgerRefusal
-from cdistrim.protocol import BallotKind, BallotView, CampaignView
+from cdistrim.protocol import BallotId, BallotKind, BallotView, CampaignView
 from cdistrim.restore import restore_facts
 
 if TYPE_CHECKING:
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from cdistrim.policy import RequestOpinion
     from cdistrim.site import Site
 
-__all__ = ["answer_requests", "key_just_rotated"]
+__all__ = ["answer_requests", "decided_meanwhile", "key_just_rotated"]
+
+_DECIDED = frozenset(
+    {
+        *("AlreadyVoted", "BallotAlreadyClosed", "BallotVoid", "DeadlinePassed"),
+        *("WrongSlot", "WrongAttempt", "WrongCampaignState"),
+    }
+)
+"""By which names the contract refuses a vote that comes too late."""
 
 
 def answer_requests(site: Site, view: CampaignView) -> Iterator[tuple[BallotView, RequestOpinion]]:
@@ -34,11 +42,10 @@ def answer_requests(site: Site, view: CampaignView) -> Iterator[tuple[BallotView
         opinion = _opinion(site, view, ballot)
         try:
             site.ledger.cast_vote(ballot=ballot.id, subject=ballot.subject, approve=opinion.approve)
-        except LedgerRefusal:
-            now = site.ledger.ballot(ballot.id)
-            if now is not None and now.waits_for(site.account):
+        except LedgerRefusal as refusal:
+            if not decided_meanwhile(site, ballot.id, refusal):
                 raise
-            continue  # The others decided meanwhile.
+            continue
         kind = ballot.kind.name.lower()
         site.record_vote(view.number, ballot.id.slot, kind, opinion.sentence)
         yield ballot, opinion
@@ -53,6 +60,18 @@ def _opinion(site: Site, view: CampaignView, ballot: BallotView) -> RequestOpini
         key_published=member is not None and bool(member.sealing_key),
         key_just_rotated=member is not None and key_just_rotated(member, view.now),
     )
+
+
+def decided_meanwhile(site: Site, ballot: BallotId, refusal: LedgerRefusal) -> bool:
+    """Whether a vote was refused since its ballot was decided, or over, by others.
+
+    The refusal is judged by the newest transactions, which the last block that counts may not have:
+    read there, the ballot still waits.
+    """
+    if refusal.name in _DECIDED:
+        return True
+    now = site.ledger.ballot(ballot)
+    return now is None or not now.waits_for(site.account)
 
 
 def key_just_rotated(member: Member, now: int) -> bool:

@@ -33,7 +33,7 @@ from cdistrim.protocol import (
     SlotState,
     SlotView,
 )
-from cdistrim.requests import key_just_rotated
+from cdistrim.requests import decided_meanwhile, key_just_rotated
 from cdistrim.spec import CampaignSpec, VotingMode
 
 if TYPE_CHECKING:
@@ -75,10 +75,10 @@ def answer_ballot(site: Site, view: CampaignView) -> Answer | None:
             approve=answer.approve,
             evidence=answer.evidence,
         )
-    except LedgerRefusal:
-        if _still_waits(site, slot.ballot.id):
+    except LedgerRefusal as refusal:
+        if not decided_meanwhile(site, slot.ballot.id, refusal):
             raise
-        return None  # The others decided the ballot while this site was measuring.
+        return None  # While this site was measuring.
     site.record_vote(view.number, slot.number, slot.ballot.kind.name.lower(), answer.sentence)
     return answer
 

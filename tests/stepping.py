@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from cdistrim import custody
@@ -68,6 +69,15 @@ class Stepper:
         places = [self.place(name, "shares", model) for name in self.sites]
         found = [custody.read_messages(self.any, place, Shares) for place in places]
         return [document for documents in found for document in documents]
+
+    def behind(self, name: str) -> Site:
+        """A hospital for which a block counts once another one is on top of it."""
+        directory = self.sites[name].directory
+        document = json.loads((directory / "site.json").read_bytes())
+        write_atomically(
+            directory / "site.json", json.dumps(document | {"confirmations": 1}).encode()
+        )
+        return Site(directory)
 
     def owner(self) -> Site:
         """Whose slot is open."""

@@ -22,6 +22,8 @@ from cdistrim.restore import (
 )
 from cdistrim.sealing import SealingKey
 from cdistrim.spec import DeadlineSpec
+from cdistrim.watch import observe
+from tests.reorganising import mine
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -224,3 +226,20 @@ def test_where_the_spec_is_not_approved_nothing_is_approved() -> None:
     )
     assert not form_restore_opinion(everything).approve
     assert form_restore_opinion(replace(everything, spec_approved=True)).approve
+
+
+def test_a_restore_that_was_decided_in_a_block_that_does_not_count_yet_is_over(
+    simulate: Simulate,
+) -> None:
+    steps = Stepper(simulate(size=3))
+    steps.accept()
+    steps.accept()
+    damaged(steps, "models")
+    session, late = steps.session(), steps.behind("hospital-1")
+    assert ask_restore(session.site, session.ref)
+    mine(late.settings.ledger_url)
+    assert len(list(answer_requests(steps.sites["hospital-2"], steps.view()))) == 1
+
+    seen = observe(late.ledger, steps.campaign)
+    assert [ballot.waits_for(late.account) for ballot in seen.requests] == [True]
+    assert list(answer_requests(late, seen)) == []

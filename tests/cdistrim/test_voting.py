@@ -18,7 +18,9 @@ from cdistrim.measurements import INFERENCE
 from cdistrim.protocol import BallotKind, SkipReason, SlotState
 from cdistrim.report.wording import short_hash
 from cdistrim.voting import answer_ballot
+from cdistrim.watch import observe
 from cdistrim.weights import Weights
+from tests.reorganising import mine
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -197,3 +199,19 @@ def test_no_candidate_is_opened_while_others_have_weights_of_the_site(simulate: 
     ):
         answer_ballot(voter, steps.view())
     assert answer_ballot(voter, steps.view()) is not None
+
+
+def test_a_ballot_that_was_decided_in_a_block_that_does_not_count_yet_is_over(
+    simulate: Simulate,
+) -> None:
+    steps = Stepper(simulate(size=3))
+    session, late = steps.session(), steps.behind("hospital-3")
+    session.request_token()
+    mine(late.settings.ledger_url)
+    assert answer_ballot(steps.sites["hospital-2"], steps.view()) is not None
+
+    seen = observe(late.ledger, steps.campaign)
+    assert seen.slot is not None
+    assert seen.slot.ballot is not None
+    assert seen.slot.ballot.waits_for(late.account)
+    assert answer_ballot(late, seen) is None
