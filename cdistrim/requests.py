@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cdistrim.policy import RequestOpinion
     from cdistrim.site import Site
 
-__all__ = ["answer_requests", "decided_meanwhile", "key_just_rotated"]
+__all__ = ["answer_requests", "decided_meanwhile", "key_just_rotated", "still_waits"]
 
 _DECIDED = frozenset(
     {
@@ -68,10 +68,13 @@ def decided_meanwhile(site: Site, ballot: BallotId, refusal: LedgerRefusal) -> b
     The refusal is judged by the newest transactions, which the last block that counts may not have:
     read there, the ballot still waits.
     """
-    if refusal.name in _DECIDED:
-        return True
+    return refusal.name in _DECIDED or not still_waits(site, ballot)
+
+
+def still_waits(site: Site, ballot: BallotId) -> bool:
+    """Whether a ballot waits for this site, as of the last block that counts."""
     now = site.ledger.ballot(ballot)
-    return now is None or not now.waits_for(site.account)
+    return now is not None and now.waits_for(site.account)
 
 
 def key_just_rotated(member: Member, now: int) -> bool:

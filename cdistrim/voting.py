@@ -25,7 +25,6 @@ from cdistrim.lease import Lease
 from cdistrim.measurements import Measurer
 from cdistrim.protocol import (
     GENESIS,
-    BallotId,
     BallotKind,
     CampaignView,
     Evidence,
@@ -33,7 +32,7 @@ from cdistrim.protocol import (
     SlotState,
     SlotView,
 )
-from cdistrim.requests import decided_meanwhile, key_just_rotated
+from cdistrim.requests import decided_meanwhile, key_just_rotated, still_waits
 from cdistrim.spec import CampaignSpec, VotingMode
 
 if TYPE_CHECKING:
@@ -81,11 +80,6 @@ def answer_ballot(site: Site, view: CampaignView) -> Answer | None:
         return None  # While this site was measuring.
     site.record_vote(view.number, slot.number, slot.ballot.kind.name.lower(), answer.sentence)
     return answer
-
-
-def _still_waits(site: Site, ballot: BallotId) -> bool:
-    now = site.ledger.ballot(ballot)
-    return now is not None and now.waits_for(site.account)
 
 
 def _vote_on_fetch(site: Site, view: CampaignView, slot: SlotView) -> Answer:
@@ -175,7 +169,7 @@ def _measured(
     from cdistrim.weights import update_ratio
 
     # 4
-    if slot.ballot is None or not _still_waits(site, slot.ballot.id):
+    if slot.ballot is None or not still_waits(site, slot.ballot.id):
         return None
     measurer = Measurer(site, spec, slot)
     cases = site.data.holdout

@@ -113,7 +113,7 @@ class _TooLarge(Exception):
 
 
 class _Provider(HTTPProvider):
-    """Reads no answer that would fill the memory, and asks each thread's session only."""
+    """Reads no answer that would fill the memory; has one session for each thread."""
 
     def __init__(self, url: str, *, timeout: float) -> None:
         super().__init__(

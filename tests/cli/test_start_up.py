@@ -85,22 +85,26 @@ def test_help_and_mistakes_are_answered_without_heavy_imports(
     assert HEAVY & set(imported.split()) == set()
 
 
+def imported_by(module: str) -> set[str]:
+    """All modules that a process has after it imported one."""
+    ended = subprocess.run(
+        [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return set(ended.stdout.split())
+
+
 @pytest.mark.parametrize("part", ["agent", "coordinator", "minder"])
 def test_flows_load_torch_only_for_a_model(part: str) -> None:
     """Each flow run is a process of its own, and most of them enrol, vote on tokens, or release."""
-    script = f"import sys, deployments.{part}; print(*sys.modules)"
-    ended = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
-    )
     learning = {"torch", "torchio", "pytorch_lightning", "scipy.optimize", "matplotlib"}
-    assert learning & set(ended.stdout.split()) == set()
+    assert learning & imported_by(f"deployments.{part}") == set()
 
 
 def test_who_votes_needs_no_lightning() -> None:
-    script = "import sys, cdistrim.prediction; print(*sys.modules)"
-    ended = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
-    )
-    imported = set(ended.stdout.split())
+    imported = imported_by("cdistrim.prediction")
     assert "torch" in imported
     assert {"pytorch_lightning", "torchio"} & imported == set()
