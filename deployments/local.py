@@ -124,7 +124,7 @@ class LocalConsortium:
     def watch_once(self) -> None:
         """Start again what has ended."""
         self.parts.restart_ended()
-        if self._chain.status() is None:
+        if not self._chain.alive:
             # At its old address, where everybody looks for it.
             url = Site(self.directory / self._names[0]).settings.ledger_url
             self._say("The chain has ended; starting it again")

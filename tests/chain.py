@@ -139,7 +139,8 @@ def travel(url: str, seconds: int) -> None:
 @pytest.fixture(scope="session")
 def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     """One chain for a whole test session."""
-    with Devnet(tmp_path_factory.mktemp("devnet")) as chain:
+    # Nobody loads this chain again.
+    with Devnet(tmp_path_factory.mktemp("devnet"), dump_share=0.001) as chain:
         yield chain
 
 

@@ -15,6 +15,8 @@ from typing import Self
 
 from cdistrim.devnet.directory import (
     CHAIN_ID,
+    DUMP_NOW,
+    DUMP_S,
     DevnetStatus,
     call,
     free_port,
@@ -43,15 +45,24 @@ class Devnet:
         port: TCP port on 127.0.0.1; 0 takes a free one.
         chain_id: The chain id; a directory keeps the one it was made with.
         detached: Whether the chain goes on when this process ends.
+        dump_share: Share of the time that dumps take at most, above 0 to 1. What was mined since
+            the last dump is lost if both of the chain's processes are killed.
     """
 
     def __init__(
-        self, directory: Path, *, port: int = 0, chain_id: int = CHAIN_ID, detached: bool = False
+        self,
+        directory: Path,
+        *,
+        port: int = 0,
+        chain_id: int = CHAIN_ID,
+        detached: bool = False,
+        dump_share: float = 0.1,
     ) -> None:
         self.directory = directory
         self._port = port
         self._chain_id = chain_id
         self._detached = detached
+        self._dump_share = dump_share
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def start(self) -> DevnetStatus:
@@ -74,6 +85,7 @@ class Devnet:
             free_port(self._port)  # What can't start leaves no directory.
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         options = [f"--port={self._port}", f"--chain-id={self._chain_id}"]
+        options.append(f"--share={self._dump_share}")
         owner = 0 if self._detached else os.getpid()
         command = [sys.executable, "-P", "-m", "cdistrim.devnet", str(self.directory.resolve())]
         with (self.directory / "devnet.log").open("ab") as log:
@@ -114,8 +126,8 @@ class Devnet:
 
     def status(self) -> DevnetStatus | None:
         """Where the chain is; None unless it runs under a living supervisor and answers."""
-        status = read_status(self.directory)
-        if status is None or status.saved_block < 0 or not is_locked(self.directory):
+        status = self._supervised()
+        if status is None:
             return None
         try:
             answers = call(status.url, "eth_chainId") == hex(status.chain_id)
@@ -137,24 +149,43 @@ class Devnet:
             )
         return status.url
 
-    def flush(self, timeout: float = 10.0) -> None:
-        """Wait until the dump on disk covers the chain's latest block.
+    def flush(self) -> None:
+        """Have the chain dumped up to its latest block, and wait for it.
 
         Raises:
-            LedgerUnavailableError: It does not within ``timeout`` seconds.
+            LedgerUnavailableError: It does not run, or takes longer than a dump does.
         """
         url = self.url
         number, digest, _ = latest(url)
-        end = time.monotonic() + timeout
+        end = time.monotonic() + 2 * DUMP_S  # one may be under way that began before the block
+        asked = False
         while time.monotonic() < end:
-            status = read_status(self.directory)
-            if status and (status.saved_hash == digest or status.saved_block > number):
+            status = self._supervised()
+            if status is None:
+                break
+            if status.saved_hash == digest or status.saved_block > number:
                 return
+            if not asked:
+                with suppress(ProcessLookupError):
+                    os.kill(status.pid, DUMP_NOW)
+                asked = True
             time.sleep(0.02)
         raise LedgerUnavailableError(
-            f"The devnet at {url} did not save block {number} within {timeout:g} s.",
+            f"The devnet at {url} did not save block {number}.",
             hint=f"See {self.directory / 'devnet.log'}; restart the devnet.",
         )
+
+    @property
+    def alive(self) -> bool:
+        """Whether the chain lives, even where it answers late because it is dumped."""
+        return self._supervised() is not None
+
+    def _supervised(self) -> DevnetStatus | None:
+        """What a living supervisor wrote once the chain was loaded; it ends when anvil does."""
+        status = read_status(self.directory)
+        if status is None or status.saved_block < 0 or not is_locked(self.directory):
+            return None
+        return status
 
     def __enter__(self) -> Self:
         self.start()

@@ -14,6 +14,7 @@ import fcntl
 import http.client
 import json
 import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ from cdistrim.errors import ConfigurationError, LedgerUnavailableError
 
 __all__ = [
     "CHAIN_ID",
+    "DUMP_NOW",
+    "DUMP_S",
     "HOST",
     "DevnetStatus",
     "call",
@@ -45,6 +48,12 @@ CHAIN_ID = 31337
 """Chain id of development chains, by convention of the Ethereum tools."""
 
 HOST = "127.0.0.1"
+
+DUMP_NOW = signal.SIGUSR1
+"""Tells the supervisor to dump new blocks at once."""
+
+DUMP_S = 120.0
+"""Longer than anvil takes for the dump of a chain."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +188,6 @@ def latest(url: str) -> tuple[int, str, int]:
 def dump(url: str, chain_id: int, directory: Path) -> tuple[int, str]:
     """Write the dump; the block it covers at least (one mined meanwhile is dumped again)."""
     covered = latest(url)[:2]
-    state = call(url, "anvil_dumpState", timeout=120)
+    state = call(url, "anvil_dumpState", timeout=DUMP_S)
     replace(directory / "chain.json", {"chain_id": chain_id, "block": covered[0], "state": state})
     return covered

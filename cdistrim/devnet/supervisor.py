@@ -1,4 +1,4 @@
-"""The process that owns anvil: dumps the chain after every block and ends with its owner."""
+"""The process that owns anvil: dumps the chain's new blocks and ends with its owner."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from types import FrameType
 
 from cdistrim.devnet.anvil import find_anvil
 from cdistrim.devnet.directory import (
+    DUMP_NOW,
     HOST,
     DevnetStatus,
     call,
@@ -40,13 +41,16 @@ _PRUNED_STATES = 64
 class _Supervisor:
     """Owns one anvil process and the dump of its chain."""
 
-    def __init__(self, directory: Path, port: int, chain_id: int, owner: int) -> None:
-        self.stopping = threading.Event()
+    def __init__(self, directory: Path, port: int, chain_id: int, owner: int, share: float) -> None:
+        self.stopping = False
+        self.woken = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._stop)
+        signal.signal(DUMP_NOW, self._wake)
         self.directory = directory
         self.chain_id = chain_id
         self.owner = owner
+        self.share = share
         self.port = free_port(port)
         self.url = f"http://{HOST}:{self.port}"
         self.anvil = subprocess.Popen(  # noqa: S603 - no shell, our own arguments
@@ -64,8 +68,12 @@ class _Supervisor:
         self.saved = (-1, "")
         self.publish()
 
-    def _stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler's
-        self.stopping.set()
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.stopping = True
+        self._wake(number, frame)
+
+    def _wake(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler's
+        self.woken.set()
 
     def wait_until_up(self) -> None:
         end = time.monotonic() + _START_S
@@ -124,17 +132,23 @@ class _Supervisor:
 
     def watch(self) -> None:
         """Dump new blocks until told to stop, or until the owner or anvil has died."""
-        pause = _POLL_S
-        while not self.stopping.wait(pause):
+        due = time.monotonic()
+        while True:
+            asked = self.woken.wait(_POLL_S)
+            self.woken.clear()  # before the dump: who asks during one gets another
+            if self.stopping:
+                return
             if self.anvil.poll() is not None:
                 raise LedgerUnavailableError(f"anvil ended with status {self.anvil.returncode}.")
             if self.owner and os.getppid() != self.owner:
                 return
             begin = time.monotonic()
+            if begin < due and not asked:
+                continue
             with suppress(LedgerUnavailableError):  # a slow answer must not end a living chain
                 self.save_if_new()
-            # A dump costs more the longer the chain is: spend at most a fifth of the time on it.
-            pause = max(_POLL_S, 4 * (time.monotonic() - begin))
+            # A dump costs more the longer the chain is.
+            due = begin + (time.monotonic() - begin) / self.share
 
     def save_if_new(self) -> None:
         if latest(self.url)[:2] != self.saved:
@@ -152,14 +166,21 @@ class _Supervisor:
             self.anvil.wait()
 
 
-def supervise(directory: Path, port: int, chain_id: int, owner: int) -> None:
+def supervise(directory: Path, port: int, chain_id: int, owner: int, share: float) -> None:
     """Run the chain until SIGTERM, or until the process ``owner`` has died (0: nobody).
+
+    Args:
+        directory: Of the chain; the caller holds its lock.
+        port: TCP port, 0 for a free one.
+        chain_id: The chain id.
+        owner: Process id of who started it.
+        share: Of the time, spent on dumps at most; above 0, at most 1.
 
     Raises:
         ConfigurationError: It can't start.
         LedgerUnavailableError: anvil died.
     """
-    supervisor = _Supervisor(directory, port, chain_id, owner)
+    supervisor = _Supervisor(directory, port, chain_id, owner, share)
     loaded = False
     try:
         supervisor.wait_until_up()

@@ -88,10 +88,13 @@ class _Api:
     """What the Prefect UI asks of the server."""
 
     def __init__(self, consortium: LocalConsortium) -> None:
-        self._client = httpx.Client(base_url=consortium.api_url, timeout=30)
+        self._client = httpx.Client(base_url=consortium.api_url, timeout=PATIENCE_S)
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401  JSON
-        """The answer; asked again where SQLite was busy, as Prefect's own client does."""
+        """The answer; asked again where SQLite was busy, as Prefect's own client does.
+
+        It waits a minute for SQLite's lock, and the answer may be late besides.
+        """
         for pause in (0.5, 1, 2, 4, 8, 0):
             answer = self._client.request(method, path, json=body)
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
