@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from cdistrim.errors import ConfigurationError, UsageError
-from cdistrim.site import write_atomically
+from cdistrim.errors import UsageError
+from cdistrim.runs import load_options, save_options
 from cdistrim.spec import PolicyName, VotingMode
 from cdistrim.store import STORE_URL, STORE_URL_RULE, ObjectStore
 from cdistrim.urls import without_secrets
@@ -27,8 +25,6 @@ __all__ = [
     "DemoOptions",
     "chain_start",
     "continuation",
-    "new_run_id",
-    "run_directory",
     "verification",
 ]
 
@@ -39,27 +35,6 @@ CYCLES = 3
 CHAIN, EXPORT = "devnet", "ledger.jsonl"
 """Where a run has its chain, and the export of the chain's history."""
 _OPTIONS = "demo.json"
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-def new_run_id() -> str:
-    """Date and time, and enough of the process to keep two runs of one second apart."""
-    return f"{datetime.now(tz=UTC):%Y%m%d-%H%M%S}-{os.getpid() % 1000:03d}"
-
-
-def run_directory(runs: Path, run_id: str) -> Path:
-    """Where a run lies.
-
-    Raises:
-        UsageError: The id could name something outside of ``runs``, or a hidden file in it.
-    """
-    if not _RUN_ID.fullmatch(run_id):
-        raise UsageError(
-            f"{run_id[:100]!r} can't be the id of a run.",
-            hint="Use letters, digits, '-', '_' and '.', not a path; it starts with a letter or "
-            "digit. --runs says where runs are kept.",
-        )
-    return runs / run_id
 
 
 def continuation(directory: Path) -> str:
@@ -129,13 +104,7 @@ class DemoOptions(BaseModel):
         Raises:
             ConfigurationError: Nothing can be written there.
         """
-        try:
-            write_atomically(directory / _OPTIONS, self.model_dump_json(indent=2).encode())
-        except OSError as error:
-            raise ConfigurationError(
-                f"Can't write into {directory}: {error.strerror}.",
-                hint="Give a directory that can be written to with --runs.",
-            ) from error
+        save_options(self, directory / _OPTIONS)
 
     @classmethod
     def load(cls, directory: Path) -> DemoOptions:
@@ -144,17 +113,4 @@ class DemoOptions(BaseModel):
         Raises:
             ConfigurationError: There is no such run, or its options are damaged.
         """
-        path = directory / _OPTIONS
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            known = sorted(one.parent.name for one in directory.parent.glob(f"*/{_OPTIONS}"))
-            raise ConfigurationError(
-                f"There is no run {directory.name} in {directory.parent}.",
-                hint=f"Known runs: {', '.join(known) or 'none'}.",
-            ) from None
-        except ValidationError:
-            raise ConfigurationError(
-                f"{path} does not hold the options of a run of this release.",
-                hint="Continue it with the release that started it, or start a new run.",
-            ) from None
+        return load_options(cls, directory / _OPTIONS)

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cdistrim.cli.prefect_environment import lone_server_settings, private_settings
+from cdistrim.cli.prefect_environment import lone_client_settings, lone_server_settings
 from deployments.embedded import EmbeddedServer
 
 __all__ = ["PrefectServer"]
-
-_FIRST_ANSWER_S = 180
 
 
 class PrefectServer:
@@ -41,36 +39,21 @@ class PrefectServer:
     def environment(self) -> dict[str, str]:
         """What a process needs to run flows against this server."""
         return (
-            private_settings()
+            lone_client_settings(self.home, self.api_url)
             | lone_server_settings()
-            | {
-                "PREFECT_HOME": str(self.home),
-                "PREFECT_PROFILES_PATH": str(self.home / "profiles.toml"),
-                "PREFECT_API_URL": self.api_url,
-                "PREFECT_API_REQUEST_TIMEOUT": str(_FIRST_ANSWER_S),
-                "PREFECT_LOGGING_LEVEL": "ERROR",
-            }
+            | {"PREFECT_LOGGING_LEVEL": "ERROR"}
         )
 
     @contextmanager
     def used_here(self) -> Iterator[None]:
         """Let flows of this context run against this server."""
-        from prefect.settings import (
-            PREFECT_API_REQUEST_TIMEOUT,
-            PREFECT_API_URL,
-            PREFECT_HOME,
-            PREFECT_LOGGING_LEVEL,
-            PREFECT_RESULTS_PERSIST_BY_DEFAULT,
-            temporary_settings,
-        )
+        import prefect.settings
 
-        with temporary_settings(
-            {
-                PREFECT_API_REQUEST_TIMEOUT: _FIRST_ANSWER_S,
-                PREFECT_API_URL: self.api_url,
-                PREFECT_HOME: self.home,
-                PREFECT_LOGGING_LEVEL: "ERROR",
-                PREFECT_RESULTS_PERSIST_BY_DEFAULT: False,
-            }
-        ):
+        settings = self.environment()
+        known = {
+            getattr(prefect.settings, name): value
+            for name, value in settings.items()
+            if name.startswith("PREFECT_") and name != "PREFECT_PROFILES_PATH"
+        }
+        with prefect.settings.temporary_settings(known):
             yield

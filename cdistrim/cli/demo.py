@@ -11,14 +11,9 @@ import typer
 
 from cdistrim.cli import endings
 from cdistrim.cli.resuming import refuse_empty_ids, refuse_other_options
-from cdistrim.demo_options import (
-    CHAIN,
-    DemoOptions,
-    continuation,
-    new_run_id,
-    run_directory,
-)
+from cdistrim.demo_options import CHAIN, DemoOptions, continuation
 from cdistrim.errors import UsageError
+from cdistrim.runs import new_run_id, run_directory
 from cdistrim.spec import PolicyName, VotingMode
 
 if TYPE_CHECKING:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["embed_prefect", "lone_server_settings", "private_settings", "server_settings"]
+__all__ = [
+    "embed_prefect",
+    "lone_client_settings",
+    "lone_server_settings",
+    "private_settings",
+    "server_settings",
+]
 
 
 def private_settings() -> dict[str, str]:
@@ -33,6 +39,26 @@ def lone_server_settings() -> dict[str, str]:
     }
 
 
+def lone_client_settings(home: Path, api_url: str) -> dict[str, str]:
+    """Settings of a process that runs flows against a server of its own.
+
+    Args:
+        home: Where the server keeps its database.
+        api_url: The server's API.
+    """
+    return private_settings() | {
+        "PREFECT_HOME": str(home),
+        "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
+        "PREFECT_API_URL": api_url,
+        "PREFECT_API_REQUEST_TIMEOUT": "180",  # The first answer comes when the server is up.
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+        # Between two of our own processes these only cost time, with every flow's new client.
+        "PREFECT_API_ENABLE_HTTP2": "false",
+        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
+        "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
+    }
+
+
 def embed_prefect(home: Path) -> None:
     """Let this process run flows against a server of its own, with its database in ``home``.
 
@@ -46,18 +72,9 @@ def embed_prefect(home: Path) -> None:
 
     home = home.resolve()
     server = EmbeddedServer(home)
-    os.environ.update(private_settings() | lone_server_settings())
+    os.environ.update(lone_client_settings(home, server.api_url) | lone_server_settings())
     os.environ.update(
         {
-            "PREFECT_HOME": str(home),
-            "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
-            "PREFECT_API_URL": server.api_url,
-            "PREFECT_API_REQUEST_TIMEOUT": "180",  # The first answer comes when the server is up.
-            "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
-            # Between two of our own processes these only cost time, with every flow's new client.
-            "PREFECT_API_ENABLE_HTTP2": "false",
-            "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
-            "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
             "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "CRITICAL"),
             "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         }

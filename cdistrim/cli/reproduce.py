@@ -12,9 +12,9 @@ import typer
 
 from cdistrim.cli import endings
 from cdistrim.cli.resuming import refuse_empty_ids, refuse_other_options
-from cdistrim.demo_options import new_run_id, run_directory
 from cdistrim.errors import ExperimentIncomplete, UsageError
 from cdistrim.experiment.names import StudyName
+from cdistrim.runs import new_run_id, run_directory
 
 if TYPE_CHECKING:
     from cdistrim.experiment.plan import Experiment

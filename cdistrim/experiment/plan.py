@@ -29,11 +29,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cdistrim.data.balance import zoom_copies
 from cdistrim.data.cases import CaseSet
 from cdistrim.data.split import Split
-from cdistrim.errors import ConfigurationError, LeaseHeldError, UsageError
+from cdistrim.errors import LeaseHeldError, UsageError
 from cdistrim.experiment.names import StudyName
 from cdistrim.experiment.paper import CENTRAL
 from cdistrim.experiment.scenarios import Scenario, deal
 from cdistrim.experiment.studies import STUDIES, Loaded, Study, not_packaged
+from cdistrim.runs import load_options, save_options
 from cdistrim.site import write_atomically
 from cdistrim.spec import BalanceSpec
 
@@ -164,18 +165,7 @@ class Experiment:
         Raises:
             ConfigurationError: None was, or its options are damaged.
         """
-        path = directory / _OPTIONS
-        try:
-            return cls(directory, ExperimentOptions.model_validate_json(path.read_bytes()))
-        except (FileNotFoundError, NotADirectoryError):
-            raise ConfigurationError(
-                f"There is no experiment in {directory}.", hint="Check the run's id and --runs."
-            ) from None
-        except ValidationError:
-            raise ConfigurationError(
-                f"{path} does not hold the options of an experiment of this release.",
-                hint="Start a new run.",
-            ) from None
+        return cls(directory, load_options(ExperimentOptions, directory / _OPTIONS))
 
     def begin(self) -> None:
         """Write down what was asked for.
@@ -192,14 +182,7 @@ class Experiment:
                 hint=f"There are {', '.join(map(str, known))}.",
             )
         self._check_data()
-        try:
-            document = self.options.model_dump_json(indent=2).encode()
-            write_atomically(self.directory / _OPTIONS, document)
-        except OSError as error:
-            raise ConfigurationError(
-                f"Can't write into {self.directory}: {error.strerror}.",
-                hint="Give a directory that can be written to with --runs.",
-            ) from error
+        save_options(self.options, self.directory / _OPTIONS)
 
     def _check_data(self) -> None:
         study, data = self._asked_for, self.options.data

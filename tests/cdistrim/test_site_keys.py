@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from eth_account import Account
+from eth_keys import KeyAPI
+from eth_keys.backends import CoinCurveECCBackend
 
 from cdistrim.errors import KeyFileError
 from cdistrim.passphrase import read_passphrase
@@ -45,6 +47,11 @@ def test_keys_that_were_made_load_again(made: tuple[Path, SiteKeys]) -> None:
     assert (loaded.account, loaded.private_key) == (keys.account, keys.private_key)
     assert loaded.sealing_key.private_bytes() == keys.sealing_key.private_bytes()
     assert Account.from_key(loaded.private_key).address == loaded.account
+
+
+def test_accounts_sign_by_libsecp256k1() -> None:
+    """Python's own arithmetic takes a time that depends on the key."""
+    assert isinstance(KeyAPI().backend, CoinCurveECCBackend)
 
 
 def test_full_strength_keys_load_again_and_cost_a_lot_to_guess(tmp_path: Path) -> None:

@@ -126,7 +126,9 @@ def test_what_was_begun_otherwise_is_told(finished: Finished) -> None:
     assert_explained(call("reproduce", "nodules", *resumed), 2, "is of iris, not of nodules")
     assert_explained(call("reproduce", "iris", *resumed, "--seeds", 3), 2, "--seeds can't be")
     assert_explained(call(*QUICK, "--runs", runs, "--run-id", "a"), 2, "a run a already")
-    assert_explained(call("reproduce", "iris", "--runs", runs, "--resume", "b"), 3, "no experiment")
+    assert_explained(
+        call("reproduce", "iris", "--runs", runs, "--resume", "b"), 3, "Known runs: a."
+    )
     assert_explained(
         call("reproduce", "iris", "--runs", runs, "--scenario", 7), 2, "iris has no scenario 7"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import stat
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from cdistrim.devnet import CHAIN_ID, Devnet
 from cdistrim.ledger import EthereumLedger, Member
 from cdistrim.site import Site
+from cdistrim.site_keys import create_site_keys
 from tests.chain import found
 from tests.cli.command_line import Ended, assert_explained, call
 from tests.factories import make_site_data
@@ -31,6 +33,13 @@ def _init(directory: Path, changes: dict[str, str], without: tuple[str, ...] = (
     given = {name: value for name, value in options.items() if name not in without}
     words = [word for name, value in given.items() for word in (f"--{name}", value)]
     return call("site", "init", directory, *words)
+
+
+def _with_quick_keys(directory: Path) -> Site:
+    """The site with other keys, for tests that ask about other things: seconds less a command."""
+    shutil.rmtree(directory / "keys")
+    create_site_keys(directory / "keys", PASSPHRASE, quick=True)
+    return Site(directory)
 
 
 @pytest.fixture
@@ -114,6 +123,7 @@ def test_a_founder_needs_no_contract_to_begin_with(devnet: Devnet, tmp_path: Pat
     made = _init(directory, {"ledger-url": devnet.url}, without=("contract",))
     assert made.code == 0, made.err
     assert f"cdistrim site join {directory}" in made.out
+    _with_quick_keys(directory)
     make_site_data(seed=1).save(directory / "data")
     (tmp_path / "store").mkdir()
     assert_explained(call("site", "check", directory), 3, "joined no consortium", "site join")
@@ -129,7 +139,7 @@ def test_who_is_no_member_or_another_one_does_not_join(devnet: Devnet, tmp_path:
     directory = tmp_path / "site"
     assert _init(directory, {"ledger-url": devnet.url}, without=("contract",)).code == 0
     before = (directory / "site.json").read_bytes()
-    site = Site(directory)
+    site = _with_quick_keys(directory)
 
     others = found(devnet.url, 2, seed="others").address
     assert_explained(call("site", "join", directory, others), 3, "no member", site.account)
@@ -161,6 +171,18 @@ def _contract(site: Site, name: str) -> str:
 OTHER = "hospital-2=0x" + "11" * 20
 
 
+@pytest.fixture(scope="module")
+def alone(devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site that belongs to no consortium yet and founds none."""
+    directory = tmp_path_factory.mktemp("alone") / "site"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CDISTRIM_PASSPHRASE", PASSPHRASE)
+        made = _init(directory, {"ledger-url": devnet.url}, without=("contract",))
+    assert made.code == 0, made.err
+    _with_quick_keys(directory)
+    return directory
+
+
 @pytest.mark.usefixtures("passphrase")
 @pytest.mark.parametrize(
     ("founders", "words"),
@@ -186,13 +208,11 @@ OTHER = "hospital-2=0x" + "11" * 20
     ],
 )
 def test_founders_that_are_none_found_nothing(
-    devnet: Devnet, tmp_path: Path, founders: list[str], words: str
+    devnet: Devnet, alone: Path, founders: list[str], words: str
 ) -> None:
-    directory = tmp_path / "site"
-    assert _init(directory, {"ledger-url": devnet.url}, without=("contract",)).code == 0
-    mine = Site(directory).account
+    mine = Site(alone).account
     known = {"me": f"hospital-1={mine}", "account": mine, "lower": mine.lower()}
-    ended = _deploy(directory, devnet.url, *(founder.format(**known) for founder in founders))
+    ended = _deploy(alone, devnet.url, *(founder.format(**known) for founder in founders))
     assert_explained(ended, 2, words)
     assert "Deploying" not in ended.out
     assert sent_by(devnet.url, mine) == 0
@@ -203,6 +223,7 @@ def test_a_consortium_is_founded_on_the_sites_chain_only(devnet: Devnet, tmp_pat
     directory = tmp_path / "site"
     changes = {"ledger-url": devnet.url, "chain-id": "1"}
     assert _init(directory, changes, without=("contract",)).code == 0
+    _with_quick_keys(directory)
     assert_explained(_deploy(directory, devnet.url), 11, "has id 31337; expected was 1")
     assert sent_by(devnet.url, Site(directory).account) == 0
 

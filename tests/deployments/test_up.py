@@ -40,13 +40,7 @@ def _make(directory: Path, port: int, *, cron: str = "") -> LocalConsortium:
     )
 
 
-@pytest.fixture(autouse=True)
-def _leisurely(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seven processes that look at the ledger all the time would keep each other from work."""
-    monkeypatch.setenv("CDISTRIM_POLL_SECONDS", "0.5")
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def port() -> int:
     """A free port below those that the system gives to clients: they take what is free again."""
     for candidate in random.sample(range(20000, 30000), 50):
@@ -56,14 +50,18 @@ def port() -> int:
     raise AssertionError("fifty ports, drawn at random, are all in use")
 
 
-@pytest.fixture
-def up(tmp_path: Path, port: int) -> Iterator[LocalConsortium]:
-    consortium = _make(tmp_path / "up", port, cron="0 2 1 1 *")
-    try:
-        consortium.start()
-        yield consortium
-    finally:
-        consortium.stop()
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[LocalConsortium]:
+    """A consortium that was started once: the tests use it one after the other."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Seven processes that look at the ledger all the time keep each other from work.
+        patch.setenv("CDISTRIM_POLL_SECONDS", "0.5")
+        consortium = _make(tmp_path_factory.mktemp("consortium") / "up", port, cron="0 2 1 1 *")
+        try:
+            consortium.start()
+            yield consortium
+        finally:
+            consortium.stop()
 
 
 def _kill_runs_of(consortium: LocalConsortium, part: str) -> None:
@@ -174,24 +172,21 @@ def test_a_campaign_is_started_at_the_server_and_ends_on_the_ledger(up: LocalCon
     _wait_for(up, lambda: api.state(run) == "COMPLETED")
     assert ledger.campaigns() == 1
 
-    up.stop()
-    assert up.parts.marked() == []
-
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_second_start_continues_and_clears_what_a_killed_one_left(
-    tmp_path: Path, port: int
+    up: LocalConsortium, port: int
 ) -> None:
-    first = _make(tmp_path / "up", port)
-    first.start()
-    contract = Coordinator(tmp_path / "up" / "coordinator").settings.contract
-    left = first.parts.pids()["hospital-1"]
+    """Last, since it replaces the consortium by another one."""
+    before = Coordinator(up.directory / "coordinator")
+    contract, campaigns = before.settings.contract, before.ledger.campaigns()
+    left = up.parts.pids()["hospital-1"]
     # As if `up` had been killed: its chain ends with it, all else goes on.
-    first._chain.stop()
+    up._chain.stop()
     said: list[str] = []
     second = LocalConsortium(
-        tmp_path / "up",
+        up.directory,
         sites=2,
         port=port,
         cron="* * * * *",
@@ -203,13 +198,13 @@ def test_a_second_start_continues_and_clears_what_a_killed_one_left(
         second.start()
         assert any("of an earlier run" in line for line in said)
         assert left not in second.parts.marked()
-        coordinator = Coordinator(tmp_path / "up" / "coordinator")
+        coordinator = Coordinator(up.directory / "coordinator")
         assert coordinator.settings.contract == contract
         # Nobody asks for a campaign but the schedule, which has its minute.
-        _wait_for(second, lambda: coordinator.ledger.campaigns() == 1)
+        _wait_for(second, lambda: coordinator.ledger.campaigns() == campaigns + 1)
     finally:
         second.stop()
-        for pid in first.parts.pids().values():
+        for pid in up.parts.pids().values():
             os.waitpid(pid, 0)
     assert second.parts.marked() == []
 

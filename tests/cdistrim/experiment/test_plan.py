@@ -19,7 +19,7 @@ def test_what_was_asked_for_is_found_again(tmp_path: Path) -> None:
     run = Experiment(tmp_path / "run", IRIS)
     run.begin()
     assert Experiment.open(tmp_path / "run").options == IRIS
-    with pytest.raises(ConfigurationError, match="no experiment in"):
+    with pytest.raises(ConfigurationError, match="no run"):
         Experiment.open(tmp_path / "other")
     (tmp_path / "run" / "experiment.json").write_text("{}")
     with pytest.raises(ConfigurationError, match="does not hold the options"):
