@@ -63,7 +63,7 @@ layers: setup  ## import-linter: deployments -> flows -> tasks -> cdistrim
 	$(BIN)/lint-imports
 
 unit: setup  ## pytest: library, chain, store, flows, crash and rerun
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 contracts: setup  ## compile the contract into the package
 	cd contracts && node compile.mjs

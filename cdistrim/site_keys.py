@@ -67,8 +67,9 @@ OTHER_KEY_FILES = re.compile(r"next\.key|former-[0-9a-f]{16}\.key")
 """Names of files that may be beside them; a backup has those, too."""
 _SCRYPT_COST = 1 << 17
 """RFC 7914's N: 128 MiB and half a second a guess."""
-_QUICK_COST = 1 << 10
-_KEYSTORE_COST, _KEYSTORE_QUICK_COST = 1 << 18, 1 << 10
+_KEYSTORE_COST = 1 << 18
+_QUICK_COST = 1 << 4
+"""For throwaway keys, which are opened by every task of a campaign in one process."""
 _MIN_PASSPHRASE = 12
 _PROTECTED = b"C-DistriM one-time key\x00"
 
@@ -169,7 +170,7 @@ def create_site_keys(directory: Path, passphrase: str, *, quick: bool = False) -
         keys.private_key,
         normalised(passphrase),
         kdf="scrypt",
-        iterations=_KEYSTORE_QUICK_COST if quick else _KEYSTORE_COST,
+        iterations=_QUICK_COST if quick else _KEYSTORE_COST,
     )
     sealing = _lock_sealing_key(
         keys.sealing_key, passphrase, _QUICK_COST if quick else _SCRYPT_COST

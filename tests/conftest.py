@@ -31,6 +31,12 @@ os.environ.setdefault("CDISTRIM_POLL_SECONDS", "0.1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: at the end, no process waits for another one's long file."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def prefect_process(tmp_path_factory: pytest.TempPathFactory) -> PrefectServer:
     """One Prefect server for the whole session: it takes longer to start than a campaign."""

@@ -194,6 +194,9 @@ def combine_differences(
     return _combination(sites, low, high, level, random_effects, suppressed)
 
 
+_TINY = 1e-100
+
+
 @dataclass(frozen=True, eq=False)
 class _Sites:
     """Combined sites, all arrays of shape (sites,)."""
@@ -207,6 +210,9 @@ class _Sites:
     @classmethod
     def of(cls, figures: Sequence[SiteFigure]) -> _Sites:
         columns = np.array([(f.value, f.variance, f.positives, f.negatives) for f in figures]).T
+        # No cases give an AUC, a difference or a variance so near to zero; inverse squares of it
+        # would overflow.
+        columns[np.abs(columns) < _TINY] = 0
         return cls(tuple(f.site for f in figures), *columns.astype(np.float64))
 
     @property

@@ -43,14 +43,16 @@ def test_the_same_slot_gives_the_same_bits_and_another_slot_others() -> None:
 
 def test_training_learns_and_keeps_the_head_as_it_was() -> None:
     cases, unseen = make_cases(24, 18, seed=1), make_cases(30, 30, seed=2)
-    head = initial_weights(MODEL, 1)
+    # Of four channels, groups of one: normalised, they lose what tells these classes apart.
+    model = MODEL.model_copy(update={"norm": Norm.BATCH})
+    head = initial_weights(model, 1)
     before = weights_hash(head)
-    training = TrainingSpec(epochs=8, batch_size=8, learning_rate=3e-3, threads=1)
-    result = train(head, cases, MODEL, training, turn=Turn(1))
+    training = TrainingSpec(epochs=8, batch_size=8, learning_rate=5e-3, threads=1)
+    result = train(head, cases, model, training, turn=Turn(1))
     assert weights_hash(head) == before
-    check_weights(result.weights, MODEL)
+    check_weights(result.weights, model)
     assert result.loss_per_epoch[-1] < result.loss_per_epoch[0]
-    assert auc(unseen.labels, predict(result.weights, unseen, MODEL, threads=1)) > 0.9
+    assert auc(unseen.labels, predict(result.weights, unseen, model, threads=1)) > 0.9
 
 
 def test_nothing_is_written_logged_or_warned_about(

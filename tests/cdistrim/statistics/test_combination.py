@@ -71,7 +71,7 @@ def test_random_effects_agree_with_an_independent_solution(drawn: list[SiteFigur
     values = np.array([f.value for f in drawn])
     size = np.array([f.positives * f.negatives / (f.positives + f.negatives + 1) for f in drawn])
     variance = float(np.sum(size**2 * [f.variance for f in drawn]) / size.sum() ** 2)
-    if variance == 0:
+    if variance < 1e-90:  # none
         return
     even = variance * size.sum() / size
     q = float(np.sum((values - np.average(values, weights=size)) ** 2 / even))
@@ -93,6 +93,15 @@ def test_random_effects_agree_with_an_independent_solution(drawn: list[SiteFigur
     assert made.random.low == pytest.approx(max(-1.0, low), rel=1e-6, abs=1e-8)
     assert made.random.high == pytest.approx(min(1.0, high), rel=1e-6, abs=1e-8)
     assert made.random.high - made.random.low >= made.high - made.low - 1e-9 or made.low == -1
+
+
+@pytest.mark.parametrize("variance", [0.0, 5e-324, 1e-200])
+def test_what_is_next_to_nothing_is_nothing(variance: float) -> None:
+    drawn = [SiteFigure("a", 0.0, variance, 10, 10), SiteFigure("b", 1.3e-157, variance, 10, 10)]
+    made = combine_differences(drawn, min_cases_per_class=10)
+    assert made.random is not None
+    assert (made.value, made.variance, made.random.tau_squared) == (0.0, 0.0, 0.0)
+    assert (made.random.low, made.random.high, made.q) == (0.0, 0.0, 0.0)
 
 
 def test_one_site_combines_to_itself() -> None:
