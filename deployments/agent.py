@@ -18,20 +18,20 @@ from pathlib import Path
 from prefect.flows import Flow
 
 from cdistrim.belonging import refuse_removed
-from cdistrim.declining import refusal_sentence
 from cdistrim.leftovers import clear_when_idle
 from cdistrim.names import names_of
 from cdistrim.progress import listener
 from cdistrim.protocol import CampaignView, Deed, Duty, duties
 from cdistrim.site import SITE_VARIABLE, Site, bound_site
-from cdistrim.waiting import duty_sentence, standing_sentences
+from cdistrim.standing import seen_duties
+from cdistrim.waiting import duty_sentence
 from cdistrim.watch import observe
-from deployments.minder import Minder, seen_duties
+from deployments.minder import Minder
 from deployments.service import Service, serve
 from flows.dispatch import DEED_FLOWS, done_along_the_way
 from tasks.boundary import SiteFailure, origin_of
 
-__all__ = ["Act", "Outcome", "act_once", "outcome_of", "refused_here", "serve_site", "waited_for"]
+__all__ = ["Act", "Outcome", "act_once", "outcome_of", "serve_site"]
 
 RUNS_AT_ONCE = 4
 """One that trains, some that wait or vote."""
@@ -138,22 +138,6 @@ def outcome_of(site: Site, view: CampaignView, duty: Duty) -> Outcome:
         votes = [vote.partner for ballot in ballots if ballot is not None for vote in ballot.votes]
         return Outcome.DONE if site.account in votes else Outcome.OVER
     return Outcome.DONE
-
-
-def refused_here(directory: Path) -> Iterator[str]:
-    """What the operator's refusals mean for campaigns that have not ended: a sentence for each."""
-    site = Site(directory)
-    for number in range(1, site.ledger.campaigns() + 1):
-        if sentence := refusal_sentence(site, observe(site.ledger, number)):
-            yield sentence
-
-
-def waited_for(directory: Path) -> Iterator[str]:
-    """What is asked of others now, by the ledger, in campaigns that have not ended: in words."""
-    site = Site(directory)
-    names = names_of(site.ledger)
-    for number in range(1, site.ledger.campaigns() + 1):
-        yield from standing_sentences(observe(site.ledger, number), names, but=site.account)
 
 
 def _attempt(flow: Callable[..., object], duty: Duty) -> Exception | None:

@@ -9,21 +9,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cdistrim.audit import keep_checkpoint
-from cdistrim.declining import declines
 from cdistrim.errors import CDistriMError
 from cdistrim.lease import is_held
 from cdistrim.leftovers import forget_evaluations
-from cdistrim.protocol import CampaignView, Deed, Duty, duties
+from cdistrim.protocol import Deed, Duty
 from cdistrim.site import Site
-from cdistrim.watch import observe, poll_seconds
+from cdistrim.standing import standing_duties
+from cdistrim.watch import poll_seconds
 from flows.dispatch import done_along_the_way
 
-__all__ = ["CHECKPOINT_S", "LONGEST_BACKOFF", "Minder", "seen_duties", "standing_duties"]
+__all__ = ["CHECKPOINT_S", "LONGEST_BACKOFF", "Minder"]
 
 HELPERS_AT_ONCE = 2
 """One may wait in a partner iteration while the other votes."""
@@ -32,26 +32,6 @@ LONGEST_BACKOFF = 2**7
 
 CHECKPOINT_S = 600.0
 """Seconds between two looks whether there is something new to sign, at least."""
-
-
-def standing_duties(site: Site) -> Iterator[Duty]:
-    """What the ledger asks of this site now, but for what its operator has refused."""
-    for _, duty in seen_duties(site):
-        yield duty
-
-
-def seen_duties(site: Site) -> Iterator[tuple[CampaignView, Duty]]:
-    """The same, each with the campaign as it was seen: the newest campaign comes first.
-
-    A former member keeps its place in a campaign's order, but the ledger takes nothing from it.
-    """
-    if all(member.account != site.account for member in site.ledger.members()):
-        return
-    for number in range(site.ledger.campaigns(), 0, -1):
-        view = observe(site.ledger, number)
-        for duty in duties(view):
-            if duty.partner == site.account and not declines(site, view, duty):
-                yield view, duty
 
 
 @dataclass

@@ -21,10 +21,10 @@ from cdistrim.progress import Silent, listen_with
 from cdistrim.protocol import Deed, Duty, duties
 from cdistrim.rotation import publish_after_loss
 from cdistrim.site import SITE_VARIABLE, Site, site_bound_to
+from cdistrim.standing import refused_here, standing_duties
 from cdistrim.voting import answer_ballot
-from deployments.agent import Outcome, act_once, outcome_of, refused_here
+from deployments.agent import Outcome, act_once, outcome_of
 from deployments.local import LAST_REGISTERED
-from deployments.minder import standing_duties
 from flows import dispatch
 from flows.cast_votes import cast_votes
 from flows.dispatch import DEED_FLOWS, Agents
@@ -201,11 +201,9 @@ def test_of_a_refused_campaign_votes_and_shares_are_left_to_do(
     assert [duty.deed for duty in standing_duties(voter)] == [Deed.ENROL]
     voter.refuse_spec(digest)
     assert list(standing_duties(voter)) == []
-    assert list(refused_here(voter.directory)) == [
-        "campaign 1: refused here; hospital-2 does not enrol"
-    ]
+    assert list(refused_here(voter)) == ["campaign 1: refused here; hospital-2 does not enrol"]
     voter.approve_spec(digest)
-    assert list(refused_here(voter.directory)) == []
+    assert list(refused_here(voter)) == []
 
     steps = Stepper(consortium)
     steps.accept()
@@ -214,7 +212,7 @@ def test_of_a_refused_campaign_votes_and_shares_are_left_to_do(
     owner.refuse_spec(digest)
     voter.refuse_spec(digest)
     assert list(standing_duties(owner)) == []
-    assert list(refused_here(owner.directory)) == [
+    assert list(refused_here(owner)) == [
         "campaign 1: refused here; hospital-3 votes no, and its turns pass at their deadlines"
     ]
     owner.approve_spec(digest)

@@ -12,7 +12,8 @@ import pytest
 from cdistrim.lease import Lease
 from cdistrim.protocol import CampaignState, Deed
 from cdistrim.site import Site
-from deployments.minder import CHECKPOINT_S, LONGEST_BACKOFF, Minder, standing_duties
+from cdistrim.standing import standing_duties
+from deployments.minder import CHECKPOINT_S, LONGEST_BACKOFF, Minder
 from tests.simulated import SimulatedConsortium
 
 GRACE = 30.0
