@@ -171,11 +171,15 @@ def await_next_fetch(site: Site, ref: IterationRef, patience: float = 5.0) -> Sl
 
     Returns:
         The slot whose ballot waits for this site; None if there is nothing to wait for (it is this
-        site's own turn, or the campaign ends) or nothing came of it in time.
+        site's own turn, another request waits for its vote, or the campaign ends) or nothing came
+        of it in time.
     """
     end = time.monotonic() + patience
     while ref.slot:  # A request that is no slot's has none.
-        slot = observe(site.ledger, ref.campaign).slot
+        view = observe(site.ledger, ref.campaign)
+        if any(request.waits_for(site.account) for request in view.requests):
+            return None  # The next owner may ask for a restore instead: a duty of its own.
+        slot = view.slot
         if slot is None or (slot.number == ref.slot and slot.state not in _BEING_DECIDED):
             return None
         if slot.number != ref.slot and (

@@ -9,6 +9,7 @@ import pytest
 from cdistrim import custody
 from cdistrim.protocol import BallotKind, SlotState, SlotView
 from cdistrim.releasing import release_share
+from cdistrim.restore import ask_restore
 from cdistrim.spec import DeadlineSpec
 from cdistrim.voting import answer_ballot
 from cdistrim.watch import (
@@ -168,6 +169,24 @@ def test_who_voted_on_an_upload_stays_for_the_next_fetch_but_not_for_ever(
     assert answer_ballot(voter, steps.view()) is not None
     assert await_next_fetch(voter, former.ref, patience=60) is None  # It has voted.
     session.close()
+
+
+def test_who_stays_for_the_next_fetch_leaves_when_a_restore_waits_for_it(
+    simulate: Simulate,
+) -> None:
+    steps = Stepper(simulate(size=3))
+    former = steps.session().ref
+    steps.accept()
+    voter = steps.sites["hospital-3"]
+    assert await_next_fetch(voter, former, patience=0.1) is None
+    asking = steps.session()
+    began = time.monotonic()
+    assert ask_restore(asking.site, asking.ref)
+
+    assert await_next_fetch(voter, former, patience=60) is None
+
+    assert time.monotonic() - began < 30
+    assert [request.waits_for(voter.account) for request in steps.view().requests] == [True]
 
 
 def test_the_clock_of_a_quiet_chain_goes_on(simulate: Simulate) -> None:
