@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cdistrim.errors import ServerUnavailableError
+from deployments.empty_database import copy_empty_database, make_database
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -123,6 +124,9 @@ def _serve(descriptor: int, owner: int) -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
+    home = Path(os.environ["PREFECT_HOME"])
+    if not copy_empty_database(home):
+        make_database(home)
     app = create_app(ephemeral=True, final=True)
     config = uvicorn.Config(
         _OneAtATime(app), log_level="error", lifespan="on", timeout_graceful_shutdown=1

@@ -28,6 +28,7 @@ from cdistrim.report.wording import plural
 from cdistrim.site import Site, write_atomically
 from cdistrim.spec import CampaignSpec
 from deployments.coordinator import check_cron
+from deployments.empty_database import copy_empty_database
 from deployments.parts import Parts
 from deployments.sample import sample_data, sample_spec
 
@@ -173,6 +174,9 @@ class LocalConsortium:
         return consortium
 
     def _start_server(self) -> None:
+        home = self.directory / "prefect"
+        home.mkdir(mode=0o700, exist_ok=True)
+        copy_empty_database(home)
         command = ["-m", "prefect", "server", "start", "--host", "127.0.0.1"]
         self.parts.launch(SERVER, [*command, "--port", str(self._port)])
 

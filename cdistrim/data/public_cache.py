@@ -1,4 +1,4 @@
-"""Where volumes of public data are kept; a site's own cases stay in its directory."""
+"""Where is kept what is nobody's secret and takes long to make; a site's own cases stay with it."""
 
 from __future__ import annotations
 
