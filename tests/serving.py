@@ -26,7 +26,7 @@ class ApiCaller:
     """Somebody with full access to the server's API."""
 
     def __init__(self, server: PrefectServer) -> None:
-        self._client = httpx.Client(base_url=server.api_url, timeout=30)
+        self._client = httpx.Client(base_url=server.api_url, timeout=PATIENCE_S)
 
     def _ask(self, method: str, path: str, document: object = None) -> httpx.Response:
         """The answer; asked again where SQLite was busy."""

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from eth_account import Account
-from eth_keys import KeyAPI
-from eth_keys.backends import CoinCurveECCBackend
+from eth_keys.backends.coincurve import CoinCurveECCBackend
+from eth_keys.main import KeyAPI
 
 from cdistrim.errors import KeyFileError
 from cdistrim.passphrase import read_passphrase
