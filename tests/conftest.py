@@ -29,6 +29,8 @@ __all__ = [
 os.environ.setdefault("CDISTRIM_POLL_SECONDS", "0.1")
 # As many tests as cores run beside each other: more threads would only get in their way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Where a spec asks for several all the same, they must not spin while they wait for a busy core.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
