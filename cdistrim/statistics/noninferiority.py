@@ -53,10 +53,15 @@ def judge_difference(
         DataError: The interval is not finite, or does not hold its own estimate.
         UsageError: Not 0 <= aim <= margin <= 1.
     """
-    if not 0 <= aim <= margin <= 1:
+    if not 0 <= margin <= 1:
+        raise UsageError(
+            f"A margin of {margin} can't be used.",
+            hint="It is the loss in AUC that is accepted, from 0 to 1.",
+        )
+    if not 0 <= aim <= margin:
         raise UsageError(
             f"An aim of {aim} with a margin of {margin} can't be used.",
-            hint="Take 0 <= aim <= margin <= 1.",
+            hint="Take an aim from 0 to the margin.",
         )
     if not -1 <= interval.low <= interval.difference <= interval.high <= 1:
         raise DataError(

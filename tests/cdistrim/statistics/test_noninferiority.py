@@ -44,10 +44,17 @@ def test_on_delongs_interval_it_is_the_test_at_half_the_level(
 
 
 @pytest.mark.parametrize(
-    ("margin", "aim"), [(0.02, 0.05), (-0.1, -0.2), (math.nan, 0.0), (0.05, math.nan), (1.5, 0.1)]
+    ("margin", "aim", "named"),
+    [
+        (0.02, 0.05, "An aim of 0.05"),
+        (-0.1, 0.02, "A margin of -0.1"),
+        (math.nan, 0.0, "A margin of nan"),
+        (0.05, math.nan, "An aim of nan"),
+        (1.5, 0.1, "A margin of 1.5"),
+    ],
 )
-def test_impossible_margins_are_refused(margin: float, aim: float) -> None:
-    with pytest.raises(UsageError):
+def test_impossible_margins_are_refused(margin: float, aim: float, named: str) -> None:
+    with pytest.raises(UsageError, match=named):
         judge_difference(DifferenceInterval(0.0, -0.1, 0.1, 0.95), margin=margin, aim=aim)
 
 
