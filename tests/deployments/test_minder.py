@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from cdistrim.enrolment import enrol
 from cdistrim.lease import Lease
 from cdistrim.protocol import CampaignState, Deed
 from cdistrim.site import Site
@@ -153,17 +154,17 @@ def test_a_site_that_nobody_calls_enrols_without_any_server(simulate: Simulate) 
     consortium = simulate(2)
     consortium.found()
     number = consortium.open_campaign()
-    for name in consortium.names:
-        site = consortium.site(name)
-        (duty,) = standing_duties(site)
-        assert duty.deed is Deed.ENROL
-        act = ["-P", "-m", "cdistrim", "site", "act", str(site.directory), "--duty", duty.key]
-        done = subprocess.run([sys.executable, *act], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith("done: campaign 1: enrol, until ")
-        assert f"{name}: campaign 1: enrol, until " in done.stderr, "said before it is done"
+    enrol(consortium.site("hospital-1"), number)
+    site = consortium.site("hospital-2")
+    (duty,) = standing_duties(site)
+    assert duty.deed is Deed.ENROL
+    act = ["-P", "-m", "cdistrim", "site", "act", str(site.directory), "--duty", duty.key]
+    done = subprocess.run([sys.executable, *act], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("done: campaign 1: enrol, until ")
+    assert "hospital-2: campaign 1: enrol, until " in done.stderr, "said before it is done"
     assert consortium.view(number).state is CampaignState.RUNNING
-    act = [*act[:5], str(consortium.site("hospital-2").directory)]
+    act = act[:6]
     idle = subprocess.run([sys.executable, *act], capture_output=True, text=True, check=False)
     assert idle.returncode == 0, idle.stderr
     assert "Nothing is asked of this site now.\n  campaign 1, slot 1: take the turn" in idle.stdout
