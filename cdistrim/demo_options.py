@@ -97,6 +97,12 @@ class DemoOptions(BaseModel):
         if self.store:
             # Before the run remembers it: a run goes on with the store that it began with.
             ObjectStore(self.store)
+            kind, _, place = self.store.partition("://")
+            if kind == "file" and not Path(place).is_dir():
+                raise UsageError(
+                    f"There is no directory {place} for --store.",
+                    hint="Make it first, or leave the option out.",
+                )
 
     def save(self, directory: Path) -> None:
         """Write the options into the run's directory.

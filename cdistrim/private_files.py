@@ -93,13 +93,14 @@ def read_private(path: Path, what: str, *, forbidden: int = 0o077) -> bytes:
     return content
 
 
-def refuse_foreign_writers(directory: Path) -> None:
-    """Who can write to a directory can exchange what lies in it."""
-    mode = stat.S_IMODE(directory.stat().st_mode)
+def refuse_foreign_writers(path: Path) -> None:
+    """Who can write to a file can change it; who can write to a directory, what lies in it."""
+    mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o022:
+        private = "700" if path.is_dir() else "600"
         raise KeyFileError(
-            f"{directory} is writable by others (mode {mode:04o}).",
-            hint=f"Run: chmod 700 {directory}",
+            f"{path} is writable by others (mode {mode:04o}).",
+            hint=f"Run: chmod {private} {path}",
         )
 
 

@@ -76,6 +76,6 @@ def load_options(kind: type[Options], path: Path) -> Options:
         ) from None
     except ValidationError:
         raise ConfigurationError(
-            f"{path} does not hold the options of a run of this release.",
+            f"{path} is damaged, or holds the options of a run of another release.",
             hint="Continue it with the release that started it, or start a new run.",
         ) from None

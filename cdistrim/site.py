@@ -72,8 +72,8 @@ SITE_VARIABLE = "CDISTRIM_SITE"
 
 PASSPHRASE_FILE = "passphrase"  # noqa: S105  a file's name
 
-_TRUSTED = (".", "approved", "memory", "refused", "work")
-"""Directories whose content a site believes: settings, answers, what it has found out."""
+_TRUSTED = (".", "site.json", "approved", "data", "memory", "refused", "work")
+"""What a site believes: settings, answers, cases, what it has found out."""
 
 _bound: ContextVar[Path | None] = ContextVar("cdistrim_site", default=None)
 
@@ -174,13 +174,13 @@ class Site:
 
     Raises:
         ConfigurationError: ``site.json`` is missing or invalid.
-        KeyFileError: Others may write to the directory, or to one in it that the site believes.
+        KeyFileError: Others may write to the directory, or to what the site believes in it.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
         for part in _TRUSTED:
-            if (self.directory / part).is_dir():
+            if (self.directory / part).exists():
                 refuse_foreign_writers(self.directory / part)
         self.settings = SiteSettings.read(
             self.directory / "site.json",

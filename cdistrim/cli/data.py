@@ -108,6 +108,7 @@ def check(
         draw(findings, out)
         shown = "patients' values" if findings.look.is_table else "scans"
         typer.echo(f"Drawn to {out}. It shows {shown}: it stays at the site.")
+    findings.require_usable(site.settings.data)
 
 
 def _spec_of(site: Site, campaign: int | None, file: Path | None) -> CampaignSpec | None:

@@ -114,6 +114,8 @@ def show_preparation(made: Preparation, data: Path, stream: TextIO) -> None:
     )
     for note in made.notes:
         console.print(Text(note))
+    for warning in made.warnings:
+        console.print(Text(f"warning: {warning}"), style="bold")
     kept = "calibration.npz, " if prepared.calibration else ""
     console.print(Text(f"In {data}: train.npz, holdout.npz, {kept}prepared.json, exclusions.json;"))
     console.print(Text("who the cases are is in cases.csv alone. Back the site up again."))

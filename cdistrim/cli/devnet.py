@@ -37,6 +37,10 @@ def stop(directory: Path = DIRECTORY) -> None:
     if not directory.is_dir():
         raise UsageError(f"There is no {directory}.", hint="Give the directory of a devnet.")
     devnet = Devnet(directory)
+    if not devnet.known:
+        raise UsageError(
+            f"{directory} is no devnet's directory.", hint="Give the one that it was started with."
+        )
     ran = devnet.status() is not None
     devnet.stop()  # Also what does not answer, or was left by a killed supervisor.
     if ran:

@@ -21,9 +21,10 @@ from cdistrim.data.cases import SiteData, has_cases
 from cdistrim.data.prepared import Prepared, read_prepared, same_volumes
 from cdistrim.data.scan import CaseExcluded
 from cdistrim.data.sources.interface import Crop, Listing, Plan, key_of
-from cdistrim.data.sources.settings import no_source
+from cdistrim.data.sources.settings import DataSettings, no_source
 from cdistrim.data.workplace import Workplace, wrong_network
-from cdistrim.report.wording import plural
+from cdistrim.errors import DataError
+from cdistrim.report.wording import plural, sentence_list
 from cdistrim.spec import CampaignSpec, FeatureSpec, ModelSpec, TrainingSpec, VotingSpec
 
 if TYPE_CHECKING:
@@ -138,6 +139,29 @@ class Findings:
     memory: MemoryEstimate
     available: int
     warnings: tuple[str, ...]
+
+    def require_usable(self, source: DataSettings | None) -> None:
+        """See that sets can be made.
+
+        Args:
+            source: The site's settings of it.
+
+        Raises:
+            DataError: No case of a class is usable.
+        """
+        lacking = [str(label) for label, count in enumerate(self.look.usable) if not count]
+        if self.look.patients is None or not lacking:
+            return
+        named = getattr(source, "classes", None)
+        texts = (
+            f" data.classes in site.json names {sentence_list([repr(one) for one in named])}."
+            if isinstance(named, dict)
+            else ""
+        )
+        raise DataError(
+            f"No case of class {sentence_list(lacking)} can be used: no sets can be made.",
+            hint=f"See above who is left out, and why.{texts}",
+        )
 
 
 def check_data(
@@ -376,10 +400,13 @@ def _about_cases(findings: Findings) -> list[str]:
     out = sum(findings.excluded.values())
     if look.patients and out / look.patients >= MANY_LEFT_OUT:
         told.append(f"{out} of {plural(look.patients, 'patient')} are left out: see why.")
-    if any("decimal comma" in one.detail for one in look.left_out):
-        told.append("Numbers are written with a decimal comma: save the table with points.")
+    if commas := sum("decimal comma" in one.detail for one in look.left_out):
+        told.append(
+            f"In {plural(commas, 'row')} numbers are written with a decimal comma: save the table "
+            "with points."
+        )
     if look.is_table and look.shown:
-        told += _about_features(look.features)
+        told += _about_features(look)
     cut = [one for one in look.shown if one.crop.region is not None and _touches_edge(one.crop)]
     preprocessing = look.plan.preprocessing
     if cut and preprocessing is not None and preprocessing.crop == "fixed":
@@ -393,15 +420,25 @@ def _about_cases(findings: Findings) -> list[str]:
     return told
 
 
-def _about_features(values: NDArray[np.float64]) -> Sequence[str]:
+def _about_features(look: Look) -> Sequence[str]:
+    values = look.features
+    numbers = range(1, values.shape[1] + 1)
+    names = [one.name for one in look.rows_of] or [f"feature {number}" for number in numbers]
+
+    def those(found: NDArray[np.bool_]) -> str:
+        return sentence_list([name for name, one in zip(names, found, strict=True) if one])
+
     told = []
-    if wide := int((np.abs(values).max(axis=0) > WIDE).sum()):
+    beyond = np.abs(values) > WIDE
+    if beyond.any():
         told.append(
-            f"{plural(wide, 'feature')} of {values.shape[1]} reach beyond {WIDE:g} after scaling: "
-            "agree on centre and scale with the partners."
+            f"Beyond {WIDE:g} after scaling: {those(np.asarray(beyond.any(axis=0)))}, in "
+            f"{plural(int(beyond.any(axis=1).sum()), 'case')} of {len(values)}; correct the table, "
+            "or agree on centre and scale with the partners."
         )
-    if constant := int((np.ptp(values, axis=0) == 0).sum()):
-        told.append(f"{plural(constant, 'feature')} of {values.shape[1]} have one value only.")
+    constant = np.asarray(np.ptp(values, axis=0) == 0)
+    if constant.any():
+        told.append(f"One value only: {those(constant)}.")
     return told
 
 

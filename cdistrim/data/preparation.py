@@ -33,7 +33,7 @@ from cdistrim.data.assignment import (
 )
 from cdistrim.data.building import Made, make_cases
 from cdistrim.data.case_cache import FORMAT_VERSION
-from cdistrim.data.case_names import CaseNamer
+from cdistrim.data.case_names import CASE_SECRET_FILE, CaseNamer
 from cdistrim.data.case_table import (
     CASES_FILE,
     EXCLUSIONS_FILE,
@@ -42,14 +42,21 @@ from cdistrim.data.case_table import (
     source_digest,
 )
 from cdistrim.data.cases import CaseSet
-from cdistrim.data.prepared import Prepared, put_in_place, refuse_other_sets, remove_former
+from cdistrim.data.prepared import (
+    PREPARED_FILE,
+    Prepared,
+    put_in_place,
+    read_prepared,
+    refuse_other_sets,
+    remove_former,
+)
 from cdistrim.data.scan import CaseExcluded, Exclusion
 from cdistrim.data.sources.interface import Crop, Listing
 from cdistrim.data.workplace import Workplace
-from cdistrim.errors import DataError, LeaseHeldError
+from cdistrim.errors import DataError, KeyFileError, LeaseHeldError
 from cdistrim.report.wording import plural
 from cdistrim.site import write_atomically
-from cdistrim.spec import CampaignSpec
+from cdistrim.spec import CampaignSpec, VotingSpec
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
@@ -69,12 +76,14 @@ class Preparation:
         prepared: The sets, in figures.
         exclusions: Who is in neither.
         built: Cases that were built now; the others lay in the cache.
+        former: Usable cases of the preparation before; 0 if there was none.
         notes: What else was found, a sentence each.
     """
 
     prepared: Prepared
     exclusions: Exclusions
     built: int
+    former: int = 0
     notes: tuple[str, ...] = ()
 
     @property
@@ -83,10 +92,26 @@ class Preparation:
         return sum(self.prepared.holdout) / self.cases
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What may not do, a sentence each."""
+        told = []
+        if self.cases < self.former:
+            told.append(
+                f"{plural(self.cases, 'case')} can be used now, {self.former} could before: see "
+                "who is left out, and why."
+            )
+        fewest, needed = min(self.prepared.holdout), VotingSpec().min_cases_per_class
+        if fewest < needed:
+            told.append(
+                f"The hold-out has {plural(fewest, 'case')} of a class; unless a spec asks for "
+                f"less, an evaluator needs {needed} of each."
+            )
+        return tuple(told)
+
+    @property
     def cases(self) -> int:
         """Usable ones, in all sets."""
-        prepared = self.prepared
-        return sum((*prepared.train, *prepared.holdout, *prepared.calibration))
+        return _cases(self.prepared)
 
 
 def prepare(
@@ -109,16 +134,21 @@ def prepare(
     Raises:
         ConfigurationError: As of :meth:`Workplace.of`.
         DataError: The source can't be read, no case of a class is usable, sets that were put there
-            by hand would be lost, another process prepares, or one that reads scans was ended.
-        KeyFileError: The secret of the cases' names is damaged.
+            by hand would be lost, who was dealt out before can't be told any more, another process
+            prepares, or one that reads scans was ended.
+        KeyFileError: The secret of the cases' names is damaged, or lost.
     """
     place = Workplace.of(site, spec)
     with _alone(place.data):
+        former = read_assignment(place.data / ASSIGNMENT_FILE)
+        _refuse_lost_history(place.data, former)
+        before = _cases_before(place.data)
         refuse_other_sets(place.data)
         remove_former(place.data)
         place.open_cache()
         listing = place.list_cases()
         namer = CaseNamer.of(place.data)
+        _refuse_strangers(place.data, listing, namer, former)
         excluded = {namer.case_of(one.patient): one.excluded for one in listing.left_out}
         made = _build(place, listing, namer, workers, progress)
         excluded |= {case: one.excluded for case, one in made.items() if one.excluded}
@@ -128,7 +158,6 @@ def prepare(
             if made[namer.case_of(one.patient)].crop is not None
         }
         exclusions = Exclusions(excluded)
-        former = read_assignment(place.data / ASSIGNMENT_FILE)
         rank = {
             namer.case_of(one.patient): namer.rank(one.patient, place.settings.seed)
             for one in listing.pending
@@ -179,7 +208,58 @@ def prepare(
         "data prepared: %d training, %d hold-out, %d left out", len(train), len(holdout),
         len(excluded),
     )  # fmt: skip
-    return Preparation(prepared, exclusions, built, listing.notes)
+    return Preparation(prepared, exclusions, built, before, listing.notes)
+
+
+def _cases(prepared: Prepared) -> int:
+    return sum((*prepared.train, *prepared.holdout, *prepared.calibration))
+
+
+def _cases_before(data: Path) -> int:
+    try:
+        prepared = read_prepared(data)
+    except DataError:
+        return 0  # It is about to be written anew.
+    return 0 if prepared is None else _cases(prepared)
+
+
+def _refuse_lost_history(data: Path, former: Mapping[str, Part]) -> None:
+    """Without one of the two files who was trained on would be dealt out anew."""
+    prepared = (data / PREPARED_FILE).exists()
+    anew = (
+        f"Restore it from the site's backup. To begin anew with patients whom no model was trained "
+        f"on, move {data} away."
+    )
+    if (former or prepared) and not (data / CASE_SECRET_FILE).exists():
+        raise KeyFileError(
+            f"{data / CASE_SECRET_FILE} is missing, by which the cases of an earlier preparation "
+            "were named: under another one, patients who were trained on would be dealt out anew.",
+            hint=anew,
+        )
+    if prepared and not former:
+        raise DataError(
+            f"{data / ASSIGNMENT_FILE} is missing, though there are sets: it says who was trained "
+            "on.",
+            hint=anew,
+        )
+
+
+def _refuse_strangers(
+    data: Path, listing: Listing, namer: CaseNamer, former: Mapping[str, Part]
+) -> None:
+    """Of those who were dealt out some are there still, unless names are made otherwise now."""
+    patients = [
+        *(one.patient for one in listing.pending),
+        *(one.patient for one in listing.left_out),
+    ]
+    if former and former.keys().isdisjoint(map(namer.case_of, patients)):
+        raise DataError(
+            f"None of the {plural(len(former), 'case')} in {data / ASSIGNMENT_FILE} is one of the "
+            f"source's {plural(len(patients), 'patient')}: {CASE_SECRET_FILE} is another one, or "
+            "it is a table of others.",
+            hint=f"Restore both files from the site's backup, or correct site.json. To begin anew "
+            f"with patients whom no model was trained on, move {data} away.",
+        )
 
 
 _SET_NAMES = {

@@ -176,6 +176,11 @@ class Devnet:
         )
 
     @property
+    def known(self) -> bool:
+        """Whether a chain was ever started in this directory."""
+        return any(self.directory.glob("devnet.*"))
+
+    @property
     def alive(self) -> bool:
         """Whether the chain lives, even where it answers late because it is dumped."""
         return self._supervised() is not None

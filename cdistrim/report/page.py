@@ -304,7 +304,7 @@ def _log(report: CampaignReport) -> str:
         "Event log",
         "",
         _details(
-            f"All {wording.count(report.totals.events)} events of the ledger",
+            f"All {wording.count(report.totals.events)} events of this campaign on the ledger",
             event_table(report.events),
         ),
     )

@@ -227,7 +227,7 @@ def test_a_directory_of_keys_that_others_can_write_to(site: Path) -> None:
     assert_explained(call("site", "check", site), 4, "0777", "chmod 700")
 
 
-@pytest.mark.parametrize("part", [".", "approved", "memory", "refused", "work"])
+@pytest.mark.parametrize("part", [".", "approved", "data", "memory", "refused", "work"])
 @pytest.mark.parametrize("mode", [0o702, 0o720])
 def test_a_site_that_others_can_write_to(site: Path, part: str, mode: int) -> None:
     (site / part).chmod(mode)
@@ -236,6 +236,16 @@ def test_a_site_that_others_can_write_to(site: Path, part: str, mode: int) -> No
         assert_explained(call(*command), 4, f"chmod 700 {site / part}", f"{mode:04o}")
 
     (site / part).chmod(0o755)
+    assert call("site", "check", site).code == 0
+
+
+def test_settings_that_others_can_write_to(site: Path) -> None:
+    (site / "site.json").chmod(0o666)
+
+    for command in (("site", "check", site), ("data", "check", site)):
+        assert_explained(call(*command), 4, "0666", f"chmod 600 {site / 'site.json'}")
+
+    (site / "site.json").chmod(0o644)
     assert call("site", "check", site).code == 0
 
 
@@ -362,6 +372,9 @@ def test_a_port_in_use_for_the_development_chain(tmp_path: Path) -> None:
 
 def test_a_development_chain_that_does_not_run(tmp_path: Path) -> None:
     assert call("devnet", "status", tmp_path).code == 11
+    assert_explained(call("devnet", "stop", tmp_path), 2, f"{tmp_path} is no devnet's directory")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "devnet.log").touch()
     stopped = call("devnet", "stop", tmp_path)
     assert stopped.code == 0
     assert "No devnet answered" in stopped.out

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from cdistrim.data.cases import load_site_data
+from cdistrim.devnet.directory import command_line
 from cdistrim.spec import CampaignSpec, GenesisSpec, ModelSpec, PreprocessingSpec
 from tests.cli.command_line import Ended, assert_explained, call, start
 from tests.nsclc import Collection
@@ -68,6 +69,30 @@ def test_a_table_is_looked_at_prepared_and_looked_at_again(tmp_path: Path) -> No
     assert (sets.train.counts(), sets.holdout.counts()) == ((48, 24), (12, 6))
 
 
+def test_where_a_class_has_no_usable_case_a_look_fails(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "table.csv", rows_for([f"{NEEDLE}-{n}" for n in range(30)]))
+    make_site(tmp_path / "site", tabular(table, classes={"alive": 0, "tot": 1}))
+
+    ended = call("data", "check", tmp_path / "site")
+
+    assert_explained(ended, 5, "No case of class 1 can be used", "names 'alive' and 'tot'")
+    assert "10 of 30 patients are left out" in ended.out
+
+
+def test_one_odd_value_is_told_with_its_feature(tmp_path: Path) -> None:
+    rows = rows_for([f"{NEEDLE}-{n}" for n in range(90)])
+    rows[7][2] = "6500"
+    rows[8][3] = "1,5"
+    features = [{"column": name, "centre": 60, "scale": 10} for name in ("age", "volume")]
+    table = write_table(tmp_path / "table.csv", rows)
+    make_site(tmp_path / "site", tabular(table, features=features))
+
+    told = " ".join(call("data", "check", tmp_path / "site").out.split())
+
+    assert "warning: Beyond 10 after scaling: age, in 1 case of 89;" in told
+    assert "In 1 row numbers are written with a decimal comma" in told
+
+
 def test_an_agreed_spec_says_how_volumes_are_made(tmp_path: Path) -> None:
     make_site(tmp_path / "site", LIDC)
     agreed = PreprocessingSpec(crop="fixed", field_of_view_mm=(40.0, 40.0, 40.0))
@@ -100,8 +125,11 @@ def test_a_preparation_that_was_killed_is_finished_by_the_next_one(tmp_path: Pat
     )
     while process.poll() is None and len(list(site.rglob("*.case"))) < 3:
         time.sleep(0.002)
+    readers = _children(process.pid)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
+    while any(command_line(pid) for pid in readers):
+        time.sleep(0.01)  # One may still write the case that it is at.
     kept = len(list(site.rglob("*.case")))
     assert kept >= 3
     assert not (site / "data" / "train.npz").exists()

@@ -287,6 +287,13 @@ def test_a_store_that_is_no_url(tmp_path: Path) -> None:
     assert_explained(call("demo", "--runs", tmp_path, "--store", "bucket"), 2, "bucket", "gs://")
 
 
+def test_a_store_in_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    ended = call("demo", "--runs", tmp_path / "runs", "--store", f"file://{tmp_path}/store")
+
+    assert_explained(ended, 2, f"no directory {tmp_path}/store", "Make it first")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_runs_that_can_not_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
 

@@ -90,6 +90,8 @@ def test_a_killed_run_goes_on_where_its_ledgers_stand_and_prints_the_papers_tabl
     assert ended.code == 0, ended.err
     for told in ("scenario 3, versicolor", "AUC in the paper", "sequential - central"):
         assert told in ended.out
+    assert "no worse by 0.05: no verdict" in ended.out  # One seed shows nothing of that kind.
+    assert ": shown" not in ended.out
     assert "0 of 4" not in ended.err  # It began in the middle.
     assert "nothing about the method" in ended.err
     assert "nothing about the method" in (directory / "results.md").read_text()

@@ -64,6 +64,8 @@ def excluding(reason: Exclusion) -> Callable[[Callable[P, T]], Callable[P, T]]:
                     excluded = CaseExcluded(reason, error.detail)
                 except MemoryError:
                     raise
+                except EOFError:
+                    excluded = CaseExcluded(reason, "a file ends too early")
                 except Exception as error:  # noqa: BLE001 - any, from any depth of the libraries
                     excluded = CaseExcluded(reason, type(error).__name__)
             raise excluded

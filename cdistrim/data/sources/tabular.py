@@ -17,6 +17,7 @@ from cdistrim.data.sources.interface import (
     PendingCase,
     Plan,
     Shape,
+    key_of,
     row_plan,
 )
 from cdistrim.data.sources.settings import TabularSettings
@@ -100,8 +101,14 @@ class TabularSource:
             encoding=settings.encoding,
             delimiter=settings.delimiter,
         )
-        distinct = {(tuple(row.cells.values()), row.surplus): row for row in reversed(rows)}
+        distinct = {self._said_by(row): row for row in reversed(rows)}
         return Listing.of(self._entries(sorted(distinct.values(), key=lambda row: row.number)))
+
+    def _said_by(self, row: Row) -> tuple[object, ...]:
+        """Equal for rows that say the same of the same patient, however that one is written."""
+        patient = self.settings.patient
+        others = tuple(cell for column, cell in row.cells.items() if column != patient)
+        return key_of(row.patient(patient)), others, row.surplus
 
     def _entries(self, rows: list[Row]) -> Iterator[PendingCase | LeftOut]:
         settings = self.settings

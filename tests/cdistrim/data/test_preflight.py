@@ -126,7 +126,7 @@ def test_cases_to_calibrate_on_are_foreseen_as_they_are_made(tmp_path: Path) -> 
 
 def test_features_that_nobody_scaled_are_told(tmp_path: Path) -> None:
     columns = [{"column": "age"}, {"column": "volume"}]
-    assert _told(check_data(_tabular_site(tmp_path, 60, features=columns)), "beyond 10")
+    assert _told(check_data(_tabular_site(tmp_path, 60, features=columns)), "Beyond 10")
 
 
 def test_sets_that_were_made_otherwise_are_told(tmp_path: Path) -> None:

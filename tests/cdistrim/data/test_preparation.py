@@ -84,6 +84,69 @@ def test_patients_who_come_later_move_nobody(tmp_path: Path) -> None:
     assert sum(made.prepared.holdout) == round(0.3 * 46)
 
 
+def _all_files(data: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("lost", "error", "words"),
+    [
+        (CASE_SECRET_FILE, KeyFileError, "is missing, by which the cases"),
+        (ASSIGNMENT_FILE, DataError, "it says who was trained on"),
+    ],
+)
+def test_where_a_file_is_lost_that_says_who_was_trained_on_nobody_is_dealt_out_anew(
+    tmp_path: Path, lost: str, error: type[Exception], words: str
+) -> None:
+    site = _site(tmp_path, rows_for(_patients(20)))
+    prepare(site)
+    data = site.directory / "data"
+    kept = (data / lost).read_bytes()
+    (data / lost).unlink()
+    before = _all_files(data)
+
+    with pytest.raises(error, match=words):
+        prepare(site)
+
+    assert _all_files(data) == before
+    (data / lost).write_bytes(kept)
+    (data / lost).chmod(0o600)
+    prepare(site)
+
+
+def test_under_another_secret_nobody_is_dealt_out_anew(tmp_path: Path) -> None:
+    site = _site(tmp_path, rows_for(_patients(20)))
+    prepare(site)
+    data = site.directory / "data"
+    kept = (data / CASE_SECRET_FILE).read_bytes()
+    (data / CASE_SECRET_FILE).write_bytes(b"ab" * 32)
+    before = _all_files(data)
+
+    with pytest.raises(DataError, match=r"None of the 20 cases .* source's 20 patients"):
+        prepare(site)
+
+    assert _all_files(data) == before
+    (data / CASE_SECRET_FILE).write_bytes(kept)
+    prepare(site)
+
+
+def test_sets_that_become_smaller_and_hold_outs_that_can_not_vote_are_told(tmp_path: Path) -> None:
+    assert not prepare(_site(tmp_path, rows_for(_patients(400)))).warnings
+    rows = rows_for(_patients(400))
+    rows[1][2] = rows[2][2] = "?"
+    (told,) = prepare(_site(tmp_path, rows)).warnings
+    assert told.startswith("398 cases can be used now, 400 could before")
+    (few,) = prepare(_site(tmp_path / "few", rows_for(_patients(20)))).warnings
+    assert "The hold-out has 1 case of a class" in few
+
+
+def test_rows_that_say_the_same_are_one_however_the_patient_is_written(tmp_path: Path) -> None:
+    rows = rows_for(_patients(20))
+    rows += [["Patient-003 ", *rows[4][1:]], list(rows[5])]
+    made = prepare(_site(tmp_path, rows))
+    assert (made.cases, made.exclusions.counts) == (20, {})
+
+
 def test_who_is_left_out_is_counted_by_reason_and_named_in_the_sites_table_alone(
     tmp_path: Path,
 ) -> None:

@@ -22,7 +22,7 @@ def test_what_was_asked_for_is_found_again(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no run"):
         Experiment.open(tmp_path / "other")
     (tmp_path / "run" / "experiment.json").write_text("{}")
-    with pytest.raises(ConfigurationError, match="does not hold the options"):
+    with pytest.raises(ConfigurationError, match="is damaged, or holds the options"):
         Experiment.open(tmp_path / "run")
 
 
