@@ -11,7 +11,7 @@ import typer
 
 from cdistrim.cli import endings
 from cdistrim.cli.resuming import refuse_empty_ids, refuse_other_options
-from cdistrim.demo_options import CHAIN, DemoOptions, continuation
+from cdistrim.demo_options import CHAIN, SEED, DemoOptions, continuation
 from cdistrim.errors import UsageError
 from cdistrim.runs import new_run_id, run_directory
 from cdistrim.spec import PolicyName, VotingMode
@@ -33,7 +33,7 @@ def demo(
     policy: PolicyName = typer.Option(PolicyName.DELONG, help="How a voter forms its opinion."),
     cycles: int = typer.Option(0, min=0, max=20, help="Turns of each hospital; 0: as shipped."),
     seed: int = typer.Option(
-        2020, min=0, max=2**31, help="Of the split, the genesis model and the training."
+        SEED, min=0, max=2**31, help="Of the split, the genesis model and the training."
     ),
     central: bool = typer.Option(True, help="Train on the pooled data too, to compare."),
     runs: Path = typer.Option(Path("runs"), help="Where runs are kept."),
