@@ -180,8 +180,9 @@ class Site:
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
         for part in _TRUSTED:
-            if (self.directory / part).exists():
-                refuse_foreign_writers(self.directory / part)
+            path = self.directory / part
+            if path.is_dir() or path.is_file():  # A device is told by whoever reads settings.
+                refuse_foreign_writers(path)
         self.settings = SiteSettings.read(
             self.directory / "site.json",
             missing=ConfigurationError(
