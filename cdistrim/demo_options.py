@@ -34,7 +34,7 @@ CYCLES = 3
 """Turns of each hospital; chosen by ``bench/demo_sizes.py``, see docs/demo.md."""
 
 SEED = 2029
-"""One with which no honest vote is close, on any processor; see docs/demo.md."""
+"""One with which no honest vote was close where it was tried; see docs/demo.md."""
 
 CHAIN, EXPORT = "devnet", "ledger.jsonl"
 """Where a run has its chain, and the export of the chain's history."""

@@ -50,6 +50,7 @@ class PrefectServer:
         import prefect.settings
 
         settings = self.environment()
+        # Profiles are read before anything can be set here.
         known = {
             getattr(prefect.settings, name): value
             for name, value in settings.items()

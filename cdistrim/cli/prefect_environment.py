@@ -46,10 +46,7 @@ def lone_client_settings(home: Path, api_url: str) -> dict[str, str]:
         home: Where the server keeps its database.
         api_url: The server's API.
     """
-    return private_settings() | {
-        "PREFECT_HOME": str(home),
-        "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
-        "PREFECT_API_URL": api_url,
+    return _settings_at(home, api_url) | {
         "PREFECT_API_REQUEST_TIMEOUT": "180",  # The first answer comes when the server is up.
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
         # Between two of our own processes these only cost time, with every flow's new client.
@@ -89,13 +86,20 @@ def server_settings(home: Path, api_url: str) -> dict[str, str]:
         home: Where the server keeps its database.
         api_url: The server's API.
     """
-    return private_settings() | {
-        "PREFECT_HOME": str(home.resolve()),
-        "PREFECT_PROFILES_PATH": str((home / "profiles.toml").resolve()),
-        "PREFECT_API_URL": api_url,
+    return _settings_at(home, api_url) | {
         # A hop of a campaign waits for two polls: the default of ten seconds would be most of it.
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
         # SQLite answers bursts with 503; every call is repeated, with backoff.
         "PREFECT_CLIENT_MAX_RETRIES": "10",
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+    }
+
+
+def _settings_at(home: Path, api_url: str) -> dict[str, str]:
+    """A server and its database, and nothing of the user's own profiles."""
+    home = home.resolve()
+    return private_settings() | {
+        "PREFECT_HOME": str(home),
+        "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
+        "PREFECT_API_URL": api_url,
     }

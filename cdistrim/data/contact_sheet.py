@@ -219,7 +219,8 @@ def _ranges(look: Look) -> Figure:
         _strip(axes, own, offset, 0.5 / look.classes, colour, random)
         axes.plot([], [], "o", color=colour, label=f"class {label} ({look.usable[label]})")
     axes.axvline(0, color="#999999", linewidth=0.8, zorder=0)
-    axes.set_yticks(range(count), _feature_names(look, count))
+    shown = [printable(name, _LONGEST_NAME) for name in look.feature_names[:count]]
+    axes.set_yticks(range(count), shown)
     axes.set_ylim(count - 0.5, -0.5)
     words = "value as the model sees it: (value - centre) / scale"
     if np.abs(values[:, :count]).max() > WIDE:
@@ -245,11 +246,6 @@ def _ranges(look: Look) -> Figure:
     words = plural(values.shape[1], "feature") + (f", {count} of them shown" if more else "")
     _title(figure, look, height, f"{words}; bars: quartiles and median")
     return figure
-
-
-def _feature_names(look: Look, count: int) -> list[str]:
-    names = [one.name for one in look.rows_of] or [f"feature {one}" for one in range(1, count + 1)]
-    return [printable(name, _LONGEST_NAME) for name in names[:count]]
 
 
 def _strip(

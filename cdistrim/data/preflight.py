@@ -18,14 +18,14 @@ from cdistrim.data.building import Made, make_cases
 from cdistrim.data.case_names import CASE_SECRET_FILE, CaseNamer
 from cdistrim.data.case_table import Exclusions, source_digest
 from cdistrim.data.cases import SiteData, has_cases
-from cdistrim.data.prepared import Prepared, read_prepared, same_volumes
+from cdistrim.data.prepared import Prepared, about_holdout, read_prepared, same_volumes
 from cdistrim.data.scan import CaseExcluded
 from cdistrim.data.sources.interface import Crop, Listing, Plan, key_of
 from cdistrim.data.sources.settings import DataSettings, no_source
 from cdistrim.data.workplace import Workplace, wrong_network
 from cdistrim.errors import DataError
-from cdistrim.report.wording import plural, sentence_list
-from cdistrim.spec import CampaignSpec, FeatureSpec, ModelSpec, TrainingSpec, VotingSpec
+from cdistrim.report.wording import plural, printable, sentence_list
+from cdistrim.spec import CampaignSpec, FeatureSpec, ModelSpec, TrainingSpec
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
@@ -99,6 +99,13 @@ class Look:
     def is_table(self) -> bool:
         """Whether the cases are rows."""
         return self.plan.shape[1:] == (1, 1) and self.plan.preprocessing is None
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Of the columns of :attr:`features`, fit for a terminal: a spec is somebody else's."""
+        numbers = range(1, self.plan.shape[0] + 1)
+        names = [one.name for one in self.rows_of] or [f"feature {number}" for number in numbers]
+        return [printable(name) for name in names]
 
     @property
     def features(self) -> NDArray[np.float64]:
@@ -344,13 +351,7 @@ def _about_sets(findings: Findings, spec: CampaignSpec | None) -> list[str]:
             f"The training set has {plural(least, 'case')} of a class; a training needs two of "
             "each."
         )
-    voting = spec.voting if spec else VotingSpec()
-    fewest = min(findings.holdout)
-    if fewest < voting.min_cases_per_class:
-        told.append(
-            f"The hold-out has {plural(fewest, 'case')} of a class; an evaluator needs "
-            f"{voting.min_cases_per_class} of each. The site would train, and not judge others."
-        )
+    told += about_holdout(findings.holdout, spec)
     if findings.memory.total > findings.available > 0:
         told.append(
             f"A training takes about {findings.memory.total / 1e9:.1f} GB; this machine has "
@@ -421,9 +422,7 @@ def _about_cases(findings: Findings) -> list[str]:
 
 
 def _about_features(look: Look) -> Sequence[str]:
-    values = look.features
-    numbers = range(1, values.shape[1] + 1)
-    names = [one.name for one in look.rows_of] or [f"feature {number}" for number in numbers]
+    values, names = look.features, look.feature_names
 
     def those(found: NDArray[np.bool_]) -> str:
         return sentence_list([name for name, one in zip(names, found, strict=True) if one])

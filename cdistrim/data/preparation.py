@@ -45,6 +45,7 @@ from cdistrim.data.cases import CaseSet
 from cdistrim.data.prepared import (
     PREPARED_FILE,
     Prepared,
+    about_holdout,
     put_in_place,
     read_prepared,
     refuse_other_sets,
@@ -56,7 +57,7 @@ from cdistrim.data.workplace import Workplace
 from cdistrim.errors import DataError, KeyFileError, LeaseHeldError
 from cdistrim.report.wording import plural
 from cdistrim.site import write_atomically
-from cdistrim.spec import CampaignSpec, VotingSpec
+from cdistrim.spec import CampaignSpec
 
 if TYPE_CHECKING:
     from cdistrim.site import Site
@@ -76,37 +77,20 @@ class Preparation:
         prepared: The sets, in figures.
         exclusions: Who is in neither.
         built: Cases that were built now; the others lay in the cache.
-        former: Usable cases of the preparation before; 0 if there was none.
         notes: What else was found, a sentence each.
+        warnings: What may not do, a sentence each.
     """
 
     prepared: Prepared
     exclusions: Exclusions
     built: int
-    former: int = 0
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def held(self) -> float:
         """Share of the usable cases that the hold-out has, in [0, 1]."""
         return sum(self.prepared.holdout) / self.cases
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What may not do, a sentence each."""
-        told = []
-        if self.cases < self.former:
-            told.append(
-                f"{plural(self.cases, 'case')} can be used now, {self.former} could before: see "
-                "who is left out, and why."
-            )
-        fewest, needed = min(self.prepared.holdout), VotingSpec().min_cases_per_class
-        if fewest < needed:
-            told.append(
-                f"The hold-out has {plural(fewest, 'case')} of a class; unless a spec asks for "
-                f"less, an evaluator needs {needed} of each."
-            )
-        return tuple(told)
 
     @property
     def cases(self) -> int:
@@ -208,7 +192,16 @@ def prepare(
         "data prepared: %d training, %d hold-out, %d left out", len(train), len(holdout),
         len(excluded),
     )  # fmt: skip
-    return Preparation(prepared, exclusions, built, before, listing.notes)
+    warnings = (*_about_size(prepared, before), *about_holdout(prepared.holdout, spec))
+    return Preparation(prepared, exclusions, built, listing.notes, warnings)
+
+
+def _about_size(prepared: Prepared, before: int) -> list[str]:
+    now = _cases(prepared)
+    if now >= before:
+        return []
+    told = f"{plural(now, 'case')} can be used now, {before} could before"
+    return [f"{told}: see who is left out, and why."]
 
 
 def _cases(prepared: Prepared) -> int:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
@@ -30,7 +30,8 @@ from cdistrim.data.cases import CALIBRATION_FILE, HOLDOUT_FILE, TRAIN_FILE, Case
 from cdistrim.errors import ConfigurationError, DataError
 from cdistrim.handwritten import MAX_FILE, NotUnderstood, understand
 from cdistrim.private_files import sync_directory, write_private
-from cdistrim.spec import CampaignSpec, FeatureSpec, PreprocessingSpec
+from cdistrim.report.wording import plural
+from cdistrim.spec import CampaignSpec, FeatureSpec, PreprocessingSpec, VotingSpec
 
 __all__ = [
     "PREPARED_FILE",
@@ -211,6 +212,21 @@ def read_prepared(data: Path) -> Prepared | None:
             f"{path} can't be read, or is of another release.",
             hint="Run `cdistrim data prepare` again; what is built is not built again.",
         ) from None
+
+
+def about_holdout(holdout: Sequence[int], spec: CampaignSpec | None) -> list[str]:
+    """A warning where a hold-out is too small to vote with.
+
+    Args:
+        holdout: Its cases of each class.
+        spec: An agreed one; None for the defaults.
+    """
+    fewest = min(holdout)
+    needed = (spec.voting if spec else VotingSpec()).min_cases_per_class
+    if fewest >= needed:
+        return []
+    has = f"The hold-out has {plural(fewest, 'case')} of a class"
+    return [f"{has}; an evaluator needs {needed} of each. The site would train, and not judge."]
 
 
 def require_preprocessing(data: Path, sets: SiteData, spec: CampaignSpec) -> None:

@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--chain-id", type=int, default=CHAIN_ID)
     parser.add_argument("--owner", type=int, default=0, help="pid to end with; 0: none")
-    parser.add_argument("--share", type=float, default=0.1, help="of the time, for dumps")
+    parser.add_argument("--share", type=float, required=True, help="of the time, for dumps")
     options = parser.parse_args(arguments)
     try:
         with locked(options.directory, _LOCK_S):

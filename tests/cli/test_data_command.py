@@ -93,6 +93,18 @@ def test_one_odd_value_is_told_with_its_feature(tmp_path: Path) -> None:
     assert "In 1 row numbers are written with a decimal comma" in told
 
 
+def test_names_of_features_do_not_steer_a_terminal(tmp_path: Path) -> None:
+    rows = rows_for([f"{NEEDLE}-{n}" for n in range(90)])
+    table = write_table(tmp_path / "table.csv", rows)
+    hostile = {"column": "age", "name": "age\x1b[31m\u202e"}
+    make_site(tmp_path / "site", tabular(table, features=[hostile, {"column": "volume"}]))
+
+    ended = call("data", "check", tmp_path / "site")
+
+    assert "age\N{REPLACEMENT CHARACTER}[31m" in ended.out
+    assert not {"\x1b", "\u202e"} & set(ended.out)
+
+
 def test_an_agreed_spec_says_how_volumes_are_made(tmp_path: Path) -> None:
     make_site(tmp_path / "site", LIDC)
     agreed = PreprocessingSpec(crop="fixed", field_of_view_mm=(40.0, 40.0, 40.0))

@@ -62,6 +62,7 @@ def up(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[LocalCon
             yield consortium
         finally:
             consortium.stop()
+    assert consortium.parts.marked() == []
 
 
 def _kill_runs_of(consortium: LocalConsortium, part: str) -> None:

@@ -84,3 +84,16 @@ def test_the_last_of_several_threads_puts_logging_and_warnings_back(
     assert heard == [logging.CRITICAL + 1]
     assert not recwarn.list
     assert (logger.level, list(warnings.filters)) == (level, filters)
+
+
+def test_a_file_that_ends_too_early_is_told_in_words() -> None:
+    @excluding(Exclusion.BROKEN_SCAN)
+    def reader() -> None:
+        raise EOFError("Needle^Nora")
+
+    with pytest.raises(CaseExcluded) as caught:
+        reader()
+    assert (caught.value.reason, caught.value.detail) == (
+        Exclusion.BROKEN_SCAN,
+        "a file ends too early",
+    )
