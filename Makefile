@@ -19,7 +19,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .PHONY: help setup demo up test lint types layers unit integration contracts contracts-test gas \
 	bench bench-votes bench-policy bench-steps lock docs clean slither halmos coverage contracts-deep gas-snapshot \
-	differential mutations
+	differential mutations faults
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -63,7 +63,10 @@ layers: setup  ## import-linter: deployments -> flows -> tasks -> cdistrim
 	$(BIN)/lint-imports
 
 unit: setup  ## pytest: library, chain, store, flows, crash and rerun
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not faults" $(PYTEST)
+
+faults: setup  ## kill processes at each step, cut off what they use: the cases that `make test` leaves out
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m faults $(PYTEST)
 
 contracts: setup  ## compile the contract into the package
 	cd contracts && node compile.mjs

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,11 +15,15 @@ from tests.chain import consortium, devnet
 from tests.prefect_server import PrefectServer
 
 if TYPE_CHECKING:
+    from tests.past import AfterSlots, Past
     from tests.simulated import SimulatedConsortium
+    from tests.stepping import Stepper
 
 __all__ = [
+    "after_slots",
     "consortium",
     "devnet",
+    "past",
     "prefect_process",
     "prefect_server",
     "rights_by_prefix",
@@ -63,6 +68,25 @@ def simulate(tmp_path: Path, devnet: Devnet) -> Callable[..., SimulatedConsortiu
         return SimulatedConsortium(tmp_path / "consortium", devnet.url, size=size, **changes)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
+    """What tests of this session have gone through already."""
+    from tests.past import Past
+
+    return Past(tmp_path_factory.mktemp("past"))
+
+
+@pytest.fixture
+def after_slots(tmp_path: Path, past: Past) -> Iterator[AfterSlots]:
+    """Make a consortium, on a chain of its own, whose first slots are accepted; see ``Past``."""
+    with ExitStack() as at_the_end:
+
+        def make(accepted: int = 1, **terms: Any) -> Stepper:  # noqa: ANN401
+            return at_the_end.enter_context(past.resumed(tmp_path, accepted, **terms))
+
+        yield make
 
 
 @pytest.fixture

@@ -180,17 +180,21 @@ def _build(
     return CaseSet(volumes, labels, tuple(ids))
 
 
-def choose_nodules(source: Path) -> dict[str, Nodule | CaseExcluded]:
+def choose_nodules(
+    source: Path, wanted: Callable[[str], bool] = lambda _patient: True
+) -> dict[str, Nodule | CaseExcluded]:
     """Of each patient the largest nodule that has two readings or more, and a label; or why not.
 
     Args:
         source: The SQLite file.
+        wanted: Whether a patient is asked for, by the collection's identifier; others are not
+            looked at.
 
     Raises:
         DataError: It has not the expected tables.
     """
     chosen: dict[str, Nodule | CaseExcluded] = {}
-    for patient, nodule in _nodules(source):
+    for patient, nodule in _nodules(source, wanted):
         best = chosen.setdefault(patient, CaseExcluded(Exclusion.NO_REGION, "of two readers"))
         if len(nodule.readings) < 2 or nodule.volume == 0:
             continue
@@ -213,16 +217,18 @@ def soft_volume(
     return soft
 
 
-def _nodules(source: Path) -> Iterator[tuple[str, Nodule]]:
-    """(patient, nodule) of all scans, in the order of the database."""
-    patients, slabs, readings = _read(source)
+def _nodules(source: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Nodule]]:
+    """(patient, nodule) of these patients' scans, in the order of the database."""
+    patients, slabs, readings = _read(source, wanted)
     for scan, found in readings.items():
         for members in _cluster(found):
             yield patients[scan], Nodule(tuple(found[i] for i in members), slabs[scan])
 
 
-def _read(source: Path) -> tuple[dict[int, str], dict[int, float], dict[int, list[_Reading]]]:
-    """Patient, slice distance in mm and readings of every scan."""
+def _read(
+    source: Path, wanted: Callable[[str], bool]
+) -> tuple[dict[int, str], dict[int, float], dict[int, list[_Reading]]]:
+    """Patient, slice distance in mm and readings of each scan of these patients."""
     try:
         with closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as base:
             heights: dict[int, list[float]] = {}
@@ -235,9 +241,12 @@ def _read(source: Path) -> tuple[dict[int, str], dict[int, float], dict[int, lis
             hint="Reinstall with: pip install --force-reinstall 'cdistrim[demo]'.",
         ) from error
     slabs = {scan: float(np.median(np.diff(np.unique(z)))) for scan, z in heights.items()}
+    asked = {patient: wanted(patient) for patient in {row[0] for row in rows}}
     patients: dict[int, str] = {}
     contours: dict[tuple[int, int, int], list[Contour]] = {}
     for patient, scan, spacing, reading, malignancy, inclusion, z, coordinates in rows:
+        if not asked[patient]:
+            continue
         patients[scan] = patient
         pixels = np.array(coordinates.replace("\n", ",").split(","), dtype=np.float64)
         contour = Contour(pixels.reshape(-1, 2) * spacing, z, hole=not inclusion)

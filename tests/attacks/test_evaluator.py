@@ -19,6 +19,7 @@ from cdistrim.site import Site
 from tests.attacks.burglars import Burglar
 from tests.chain import WORSE
 from tests.factories import make_site_data
+from tests.past import AfterSlots
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -49,10 +50,9 @@ def trained(steps: Stepper) -> IterationSession:
 
 
 def test_a_key_that_a_partner_offers_in_an_evaluators_name_opens_nothing(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+    steps = after_slots()
     session = trained(steps)
     mallory, victim = steps.sites["hospital-1"], steps.sites["hospital-3"]
     thief = SealingKey.generate()
@@ -73,9 +73,8 @@ def test_a_key_that_a_partner_offers_in_an_evaluators_name_opens_nothing(
     session.close()
 
 
-def test_who_joined_and_has_no_vote_yet_is_granted_no_candidate(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3, cycles=2))
-    steps.accept()
+def test_who_joined_and_has_no_vote_yet_is_granted_no_candidate(after_slots: AfterSlots) -> None:
+    steps = after_slots(cycles=2)
     late = steps.admit("hospital-4", make_site_data(seed=40))
     assert join(late, 1)
     steps.answer_requests()

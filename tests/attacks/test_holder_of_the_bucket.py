@@ -26,6 +26,7 @@ from cdistrim.site import Site
 from cdistrim.voting import answer_ballot
 from cdistrim.weights import to_bytes
 from tests.attacks.burglars import Burglar
+from tests.past import AfterSlots
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -279,9 +280,8 @@ def model_path(steps: Stepper, name: str) -> Path:
     return path
 
 
-def test_the_fetch_of_a_damaged_head_is_refused(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+def test_the_fetch_of_a_damaged_head_is_refused(after_slots: AfterSlots) -> None:
+    steps = after_slots()
     session = steps.session()
     session.request_token()
     path = model_path(steps, "hospital-1-1")
@@ -291,10 +291,8 @@ def test_the_fetch_of_a_damaged_head_is_refused(simulate: Simulate) -> None:
     session.close()
 
 
-def test_a_head_that_is_rolled_back_after_the_grant_is_not_opened(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
-    steps.accept()
+def test_a_head_that_is_rolled_back_after_the_grant_is_not_opened(after_slots: AfterSlots) -> None:
+    steps = after_slots(2)
     session = steps.grant_fetch()
     first, second = (model_path(steps, f"hospital-{n}-{n}") for n in (1, 2))
     whole = second.read_bytes()
@@ -327,10 +325,9 @@ def test_a_candidate_that_is_damaged_before_the_vote_is_not_accepted(simulate: S
 
 
 def test_a_share_is_not_sealed_to_a_key_that_was_put_in_the_requesters_place(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+    steps = after_slots()
     session = steps.ask_fetch()
     where = custody.prefix(session.site, session.site.account, 1, "requests", "2-1")
     (path,) = (steps.simulated.consortium.store / where).iterdir()

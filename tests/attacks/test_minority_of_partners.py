@@ -43,6 +43,7 @@ from cdistrim.voting import answer_ballot
 from cdistrim.weights import weights_hash
 from tests.attacks.burglars import Burglar
 from tests.chain import BETTER, WORSE, Consortium, candidate, digest
+from tests.past import AfterSlots
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper, false_capsule
 
@@ -84,10 +85,9 @@ def test_as_many_partners_as_the_quorum_do(five: Stepper, slot: int) -> None:
 
 
 def test_an_accomplice_that_releases_before_the_grant_does_not_open_the_head_for_the_owner(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    steps = Stepper(simulate(size=SIZE))
-    steps.accept()
+    steps = after_slots(size=SIZE)
     for site in steps.sites.values():
         clear_when_idle(site)
     session, head = steps.session(), steps.any.ledger.model(1, 1)
@@ -106,9 +106,8 @@ def test_an_accomplice_that_releases_before_the_grant_does_not_open_the_head_for
     session.close()
 
 
-def test_who_releases_nothing_does_not_keep_the_head_closed(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=SIZE))
-    steps.accept()
+def test_who_releases_nothing_does_not_keep_the_head_closed(after_slots: AfterSlots) -> None:
+    steps = after_slots(size=SIZE)
     session = steps.ask_fetch()
     session.fetch()
     session.lock()
@@ -129,10 +128,9 @@ def test_who_releases_nothing_does_not_keep_the_head_closed(simulate: Simulate) 
 
 @pytest.mark.parametrize("whose", ["of all partners", "of itself and the owner"])
 def test_a_capsule_of_another_key_does_not_keep_the_head_closed(
-    simulate: Simulate, whose: str
+    after_slots: AfterSlots, whose: str
 ) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+    steps = after_slots()
     mallory, head = steps.sites["hospital-3"], steps.any.ledger.model(1, 1)
     session = steps.session()
     everybody = list(steps.sites.values())
@@ -163,10 +161,9 @@ def test_a_capsule_of_another_key_does_not_keep_the_head_closed(
 
 
 def test_a_capsule_of_another_key_does_not_keep_the_heads_key_from_being_shared_anew(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    steps = Stepper(simulate(size=3, cycles=2))
-    steps.accept()
+    steps = after_slots(cycles=2)
     rotating, mallory = steps.sites["hospital-1"], steps.sites["hospital-3"]
     rotate(rotating)
     steps.sites["hospital-1"] = Site(rotating.directory)
@@ -194,10 +191,9 @@ def gathered(session: IterationSession, head: ModelRecord) -> list[Gathered]:
 
 
 def test_a_capsule_of_another_key_does_not_make_a_removal_look_harmless(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    steps = Stepper(simulate(size=4))
-    steps.accept()
+    steps = after_slots(size=4)
     lost, leaving = steps.sites["hospital-3"], steps.sites["hospital-4"]
     (lost.directory / "keys" / "sealing.key").unlink()
     publish_after_loss(Site(lost.directory))
@@ -212,10 +208,11 @@ def test_a_capsule_of_another_key_does_not_make_a_removal_look_harmless(
 
 
 @pytest.mark.usefixtures("rights_by_prefix")
-def test_junk_wherever_a_partner_may_write_keeps_nobody_from_anything(simulate: Simulate) -> None:
+def test_junk_wherever_a_partner_may_write_keeps_nobody_from_anything(
+    after_slots: AfterSlots,
+) -> None:
     """A site reads of each author the first thousand objects of a kind; names are the author's."""
-    steps = Stepper(simulate(size=4))
-    steps.accept()
+    steps = after_slots(size=4)
     mallory, holder = steps.sites["hospital-4"], steps.sites["hospital-1"]
     session = steps.ask_fetch()
     places = {
@@ -340,9 +337,8 @@ def test_a_minority_passes_no_ballot_however_often_it_votes(
     assert happened(five, kind)
 
 
-def test_a_minority_restores_no_head_that_is_all_right(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=SIZE))
-    steps.accept()
+def test_a_minority_restores_no_head_that_is_all_right(after_slots: AfterSlots) -> None:
+    steps = after_slots(size=SIZE)
     session = steps.session()
     number, attempt = session.slot().number, session.slot().attempt
     liars = [session.site, steps.sites["hospital-5"]]

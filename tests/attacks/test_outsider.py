@@ -34,10 +34,8 @@ from tests.attacks.burglars import Burglar
 from tests.attacks.outlaws import Outlaw, storage_of
 from tests.chain import BETTER, GENESIS_HASH, SPEC_HASH, Consortium, candidate, digest
 from tests.chain import travel as pass_time
-from tests.simulated import SimulatedConsortium
-from tests.stepping import Stepper, junk_release
-
-Simulate = Callable[..., SimulatedConsortium]
+from tests.past import AfterSlots
+from tests.stepping import junk_release
 
 STEP = (1, 1, 1)
 """Campaign, slot, attempt."""
@@ -165,10 +163,11 @@ def test_the_views_and_a_plain_transfer_change_nothing(
 # --- with access to the store ---------------------------------------------------------------------
 
 
-def test_whatever_an_outsider_puts_into_the_store_a_slot_goes_its_way(simulate: Simulate) -> None:
+def test_whatever_an_outsider_puts_into_the_store_a_slot_goes_its_way(
+    after_slots: AfterSlots,
+) -> None:
     """Forged messages of every kind, in the names of those who would write them."""
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+    steps = after_slots()
     session = steps.ask_fetch()
     slot, site, thief = session.slot(), steps.any, SealingKey.generate()
     head, holder = site.ledger.model(1, 1), steps.sites["hospital-3"]

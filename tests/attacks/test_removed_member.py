@@ -22,6 +22,7 @@ from cdistrim.releasing import release_share
 from cdistrim.site import Site
 from tests.attacks.burglars import Burglar, stolen
 from tests.factories import make_site_data
+from tests.past import AfterSlots
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper, junk_release
 
@@ -48,10 +49,9 @@ def open_head(steps: Stepper) -> IterationSession:
 
 
 def test_it_opens_nothing_that_is_uploaded_after_its_removal_not_even_with_an_accomplice(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    steps = Stepper(simulate(size=4, cycles=2))
-    steps.accept()
+    steps = after_slots(size=4, cycles=2)
     clear_when_idle(steps.sites[LEAVING])
     first, store = steps.any.ledger.model(1, 1), steps.simulated.consortium.store
     # It evaluated the first model, and kept a copy of its disk from then.
@@ -166,9 +166,8 @@ def test_its_votes_are_refused_whoever_hands_them_in(simulate: Simulate) -> None
     again.close()
 
 
-def test_what_it_releases_is_not_counted_once_keys_are_shared_anew(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=4, cycles=2))
-    steps.accept()
+def test_what_it_releases_is_not_counted_once_keys_are_shared_anew(after_slots: AfterSlots) -> None:
+    steps = after_slots(size=4, cycles=2)
     gone = remove(steps)
     steps.accept()  # Its owner shares the head's key anew, among those who stay.
     head = steps.any.ledger.model(1, steps.view().head)
@@ -192,10 +191,9 @@ def test_what_it_releases_is_not_counted_once_keys_are_shared_anew(simulate: Sim
 
 @pytest.mark.parametrize("removed", [False, True], ids=["who stays", "who was removed"])
 def test_to_a_fetch_that_was_granted_before_the_removal_nothing_is_released(
-    simulate: Simulate, removed: bool
+    after_slots: AfterSlots, removed: bool
 ) -> None:
-    steps = Stepper(simulate(size=4))
-    steps.accept()
+    steps = after_slots(size=4)
     session = steps.ask_fetch()
     assert session.slot().state is SlotState.FETCH_GRANTED
     owner = session.site

@@ -16,6 +16,7 @@ from cdistrim.leftovers import clear_when_idle, forget_evaluations
 from cdistrim.protocol import ModelRecord, SlotState
 from cdistrim.site import Site
 from tests.attacks.burglars import Burglar, stolen
+from tests.past import AfterSlots
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -95,10 +96,9 @@ def test_during_a_slot_they_open_what_was_granted_then(
     assert opened[moment] == models
 
 
-def test_two_stolen_disks_of_three_open_everything(simulate: Simulate) -> None:
+def test_two_stolen_disks_of_three_open_everything(after_slots: AfterSlots) -> None:
     """As many as the quorum: what a majority can do, so can whoever robs a majority."""
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+    steps = after_slots()
     for site in steps.sites.values():
         clear_when_idle(site)
     store, model = steps.simulated.consortium.store, steps.any.ledger.model(1, 1)

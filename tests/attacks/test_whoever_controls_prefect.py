@@ -24,6 +24,7 @@ from flows.dispatch import DEED_FLOWS
 from flows.partner_iteration import partner_iteration
 from tasks.boundary import SiteFailure
 from tests.attacks.outlaws import storage_of
+from tests.past import AfterSlots
 from tests.prefect_server import PrefectServer
 from tests.serving import ApiCaller, agent_of, enrolled, wait_for
 from tests.simulated import SimulatedConsortium
@@ -161,10 +162,11 @@ def test_flows_that_nobody_on_the_ledger_asks_for_do_nothing(
 
 
 @pytest.mark.usefixtures("prefect_server", "without_heartbeats")
-def test_the_same_flow_votes_and_releases_once_the_ledger_asks_for_it(simulate: Simulate) -> None:
+def test_the_same_flow_votes_and_releases_once_the_ledger_asks_for_it(
+    after_slots: AfterSlots,
+) -> None:
     """The control: it is the ledger that was missing."""
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+    steps = after_slots()
     site = steps.sites["hospital-3"]
     session = steps.session()
     session.request_token()

@@ -18,6 +18,7 @@ from cdistrim.report.wording import moment
 from cdistrim.site import Site
 from cdistrim.weights import from_bytes, weights_hash
 from tests.awake import awake
+from tests.past import AfterSlots
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -27,11 +28,9 @@ Simulate = Callable[..., SimulatedConsortium]
 
 
 @pytest.fixture
-def completed(simulate: Simulate) -> Stepper:
+def completed(after_slots: AfterSlots) -> Stepper:
     """A campaign of three slots that has ended."""
-    steps = Stepper(simulate(size=3))
-    for _ in range(3):
-        steps.accept()
+    steps = after_slots(3)
     assert steps.view().state is CampaignState.COMPLETED
     return steps
 

@@ -20,6 +20,7 @@ from cdistrim.sealing import SealingKey
 from cdistrim.site import Site
 from cdistrim.voting import answer_ballot
 from tests.factories import make_cases
+from tests.past import AfterSlots
 from tests.simulated import REPORTED, SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -104,10 +105,9 @@ def test_an_evaluator_opens_the_candidate_until_its_slot_is_over_and_never_again
 
 
 def test_an_evaluator_that_comes_after_the_trainers_crash_is_granted_the_candidate(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+    steps = after_slots()
     late = steps.sites["hospital-1"]
     shutil.rmtree(late.memory)  # It needs the head, too.
     session = steps.ask_fetch()
@@ -223,9 +223,8 @@ def test_a_grant_of_another_key_is_passed_over(simulate: Simulate) -> None:
     session.close()
 
 
-def test_before_its_yes_an_evaluator_publishes_the_shares_again(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+def test_before_its_yes_an_evaluator_publishes_the_shares_again(after_slots: AfterSlots) -> None:
+    steps = after_slots()
     head = steps.any.ledger.model(1, 1)
     (capsule,) = custody.capsules(steps.any, 1, head)
     published = steps.published_shares(head.name)
@@ -288,10 +287,9 @@ def test_a_bad_dealing_is_voted_down(
 
 
 def test_an_evaluator_that_never_measured_the_head_is_granted_that_too(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+    steps = after_slots()
     late = steps.sites["hospital-3"]
     shutil.rmtree(late.memory)  # As if it had been away: it remembers no model.
     session = trained(steps)

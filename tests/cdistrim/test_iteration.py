@@ -10,6 +10,7 @@ from cdistrim.lease import Lease
 from cdistrim.leftovers import clear_ended_slots
 from cdistrim.progress import Silent, listen_with
 from cdistrim.protocol import SlotState
+from tests.past import AfterSlots
 from tests.simulated import REPORTED, SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -53,9 +54,8 @@ def at_every_batch(session: IterationSession) -> IterationSession:
     return session
 
 
-def test_a_session_goes_from_the_token_to_the_accepted_model(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=2))
-    steps.accept()
+def test_a_session_goes_from_the_token_to_the_accepted_model(after_slots: AfterSlots) -> None:
+    steps = after_slots(size=2)
 
     first, second = steps.simulated.slots()
     assert first.state is SlotState.ACCEPTED
@@ -139,7 +139,7 @@ def test_a_lost_process_goes_on_from_its_last_checkpoint_to_the_same_weights(
 ) -> None:
     steps = Stepper(simulate(size=2))
     lost = at_every_batch(steps.open_head())
-    listened(20)
+    listened(10)
     with pytest.raises(Interruption):
         lost.train()
     assert lost.candidate is None
@@ -161,7 +161,7 @@ def test_a_lost_process_goes_on_from_its_last_checkpoint_to_the_same_weights(
             assert checkpoint.read_bytes() != kept
             checkpoint.unlink()
     assert len(set(hashes)) == 1
-    assert batches == [16, 1, 36]
+    assert batches == [8, 1, 18]
 
 
 def test_a_requested_upload_takes_the_checkpoint_away(simulate: Simulate) -> None:
@@ -250,9 +250,10 @@ def test_what_killed_processes_left_goes_when_the_slot_is_over(simulate: Simulat
     assert {path.name for path in site.work.iterdir() if path.is_file()} <= {"lease.lock"}
 
 
-def test_a_checkpoint_goes_with_its_slot_also_where_its_key_is_gone(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=2))
-    steps.accept()
+def test_a_checkpoint_goes_with_its_slot_also_where_its_key_is_gone(
+    after_slots: AfterSlots,
+) -> None:
+    steps = after_slots(size=2)
     ended, open_one = steps.sites["hospital-1"], steps.sites["hospital-2"]
     left = [ended.checkpoint(1, 1, 1), open_one.checkpoint(1, 2, 1)]
     for path in left:

@@ -25,6 +25,7 @@ from cdistrim.site_keys import prepare_next_key
 from cdistrim.voting import answer_ballot
 from cdistrim.weights import weights_hash
 from tests.factories import make_site_data
+from tests.past import AfterSlots
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper, junk_release
 
@@ -67,10 +68,9 @@ def holders(steps: Stepper, slot: int) -> set[str]:
 
 
 def test_a_joiner_votes_once_a_head_was_dealt_to_it_and_holds_shares_of_ancestors_too(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    steps = Stepper(simulate(size=3, cycles=2))
-    steps.accept()
+    steps = after_slots(cycles=2)
     late = joined(steps, "hospital-4")
     enrolment = steps.view().enrolment(late.account)
     assert enrolment is not None
@@ -96,10 +96,9 @@ def test_a_joiner_votes_once_a_head_was_dealt_to_it_and_holds_shares_of_ancestor
 
 
 def test_a_candidate_that_is_not_dealt_to_a_joiner_who_will_vote_is_voted_down(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    steps = Stepper(simulate(size=3, cycles=2))
-    steps.accept()
+    steps = after_slots(cycles=2)
     late = joined(steps, "hospital-4")
     steps.accept()  # From now on the joiner is among those to whom the next candidate is dealt.
     session = steps.open_head()
@@ -124,9 +123,10 @@ def test_a_candidate_that_is_not_dealt_to_a_joiner_who_will_vote_is_voted_down(
 # --- rotation and loss ----------------------------------------------------------------------------
 
 
-def test_a_replaced_key_goes_on_opening_what_was_sealed_to_it_before(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3, cycles=2))
-    steps.accept()
+def test_a_replaced_key_goes_on_opening_what_was_sealed_to_it_before(
+    after_slots: AfterSlots,
+) -> None:
+    steps = after_slots(cycles=2)
     head = steps.any.ledger.model(1, 1)
     rotating = steps.sites["hospital-3"]
     before = rotating.keys.sealing_key.public_bytes
@@ -183,9 +183,8 @@ def test_who_has_just_replaced_its_key_is_granted_nothing_for_a_while(simulate: 
     session.close()
 
 
-def test_a_lost_key_counts_as_a_fault_until_keys_are_shared_anew(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3, cycles=2))
-    steps.accept()
+def test_a_lost_key_counts_as_a_fault_until_keys_are_shared_anew(after_slots: AfterSlots) -> None:
+    steps = after_slots(cycles=2)
     head = steps.any.ledger.model(1, 1)
     keys = steps.sites["hospital-3"].directory / "keys"
     (keys / "sealing.key").unlink()
@@ -208,11 +207,10 @@ def test_a_lost_key_counts_as_a_fault_until_keys_are_shared_anew(simulate: Simul
 
 
 def test_a_lost_key_that_turns_up_again_opens_its_shares_as_a_former_one(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
     """As docs/keys.md has it."""
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+    steps = after_slots()
     head = steps.any.ledger.model(1, 1)
     keys = steps.sites["hospital-3"].directory / "keys"
     kept = keys.parent / "found-on-an-old-disk"
@@ -234,10 +232,9 @@ def test_a_lost_key_that_turns_up_again_opens_its_shares_as_a_former_one(
 
 
 def test_a_removal_that_leaves_models_closed_waits_until_keys_are_shared_anew(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    steps = Stepper(simulate(size=4, cycles=2))
-    steps.accept()
+    steps = after_slots(size=4, cycles=2)
     first, leaving = steps.sites["hospital-2"], steps.sites["hospital-4"]
     # One holder's share is lost: three of four are needed, and three are left.
     keys = steps.sites["hospital-3"].directory / "keys"
@@ -265,9 +262,8 @@ def test_a_removal_that_leaves_models_closed_waits_until_keys_are_shared_anew(
         assert holders(steps, slot) == {"hospital-1", "hospital-2", "hospital-3"}
 
 
-def test_an_operator_can_remove_somebody_anyway(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+def test_an_operator_can_remove_somebody_anyway(after_slots: AfterSlots) -> None:
+    steps = after_slots()
     (steps.sites["hospital-2"].directory / "keys" / "sealing.key").unlink()
     publish_after_loss(reopened(steps, "hospital-2"))
     steps.any.ledger.propose_removal(account=steps.sites["hospital-3"].account)
@@ -279,9 +275,8 @@ def test_an_operator_can_remove_somebody_anyway(simulate: Simulate) -> None:
     assert len(voter.ledger.members()) == 2
 
 
-def test_refusals_and_admissions_never_wait(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+def test_refusals_and_admissions_never_wait(after_slots: AfterSlots) -> None:
+    steps = after_slots()
     steps.any.ledger.propose_removal(account=steps.sites["hospital-3"].account)
     voter = steps.sites["hospital-2"]
     answer_proposal(voter, open_proposal(voter, "hospital-3"), approve=False)
@@ -291,9 +286,8 @@ def test_refusals_and_admissions_never_wait(simulate: Simulate) -> None:
         member_named(voter, "hospital-9")
 
 
-def test_what_is_uploaded_after_a_removal_is_not_dealt_to_who_left(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=4, cycles=2))
-    steps.accept()
+def test_what_is_uploaded_after_a_removal_is_not_dealt_to_who_left(after_slots: AfterSlots) -> None:
+    steps = after_slots(size=4, cycles=2)
     session = steps.open_head()
     session.train()
     session.evaluate()
@@ -322,11 +316,10 @@ def test_what_is_uploaded_after_a_removal_is_not_dealt_to_who_left(simulate: Sim
 
 
 def test_of_five_partners_one_is_silent_one_sends_junk_one_rotated_one_joined_late_one_is_removed(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
     """The head opens; the removal that would have closed it waits until it does no harm."""
-    steps = Stepper(simulate(size=4, cycles=3))
-    steps.accept()
+    steps = after_slots(size=4, cycles=3)
     late = joined(steps, "hospital-5")
     steps.accept()
     rotate(steps.sites["hospital-1"])

@@ -17,16 +17,11 @@ from cdistrim.releasing import has_released, release_share
 from cdistrim.site import Site
 from cdistrim.spec import DeadlineSpec
 from cdistrim.weights import weights_hash
+from tests.past import AfterSlots
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper, junk_release
 
 Simulate = Callable[..., SimulatedConsortium]
-
-
-def granted(steps: Stepper) -> IterationSession:
-    """The second slot's fetch is granted, and nobody has released anything."""
-    steps.accept()
-    return steps.ask_fetch()
 
 
 def opens(session: IterationSession) -> bool:
@@ -53,9 +48,10 @@ def junk_of(site: Site, session: IterationSession) -> Release:
     return junk_release(site, capsule, session.slot())
 
 
-def test_shares_are_released_after_the_grant_only_and_open_the_head(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+def test_shares_are_released_after_the_grant_only_and_open_the_head(
+    after_slots: AfterSlots,
+) -> None:
+    steps = after_slots()
     session = steps.session()
     assert steps.release() == []
     session.request_token()
@@ -76,18 +72,17 @@ def test_shares_are_released_after_the_grant_only_and_open_the_head(simulate: Si
     session.close()
 
 
-def test_nothing_is_released_once_the_steps_deadline_is_over(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
-    session = granted(steps)
+def test_nothing_is_released_once_the_steps_deadline_is_over(after_slots: AfterSlots) -> None:
+    steps = after_slots()
+    session = steps.ask_fetch()
     steps.simulated.travel(DeadlineSpec().opening + 1)
 
     assert steps.release() == []
     assert session.slot().state is SlotState.FETCH_GRANTED
 
 
-def test_a_holder_that_voted_no_releases_all_the_same(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+def test_a_holder_that_voted_no_releases_all_the_same(after_slots: AfterSlots) -> None:
+    steps = after_slots()
     session = steps.session()
     session.request_token()
     against = steps.sites["hospital-1"]
@@ -100,9 +95,9 @@ def test_a_holder_that_voted_no_releases_all_the_same(simulate: Simulate) -> Non
     assert release_share(against, steps.view())
 
 
-def test_any_quorum_of_shares_opens_the_head(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=5))
-    session = granted(steps)
+def test_any_quorum_of_shares_opens_the_head(after_slots: AfterSlots) -> None:
+    steps = after_slots(size=5)
+    session = steps.ask_fetch()
     for name in ("hospital-4", "hospital-5"):  # With the owner's own share three of five.
         assert release_share(steps.sites[name], steps.view())
 
@@ -110,9 +105,11 @@ def test_any_quorum_of_shares_opens_the_head(simulate: Simulate) -> None:
     session.close()
 
 
-def test_junk_is_named_and_does_not_keep_the_head_from_being_opened(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=5))
-    session = granted(steps)
+def test_junk_is_named_and_does_not_keep_the_head_from_being_opened(
+    after_slots: AfterSlots,
+) -> None:
+    steps = after_slots(size=5)
+    session = steps.ask_fetch()
     liar, silent = steps.sites["hospital-1"], steps.sites["hospital-3"]
     put_release(liar, session, junk_of(liar, session))
     for name in ("hospital-4", "hospital-5"):
@@ -136,9 +133,9 @@ def test_junk_is_named_and_does_not_keep_the_head_from_being_opened(simulate: Si
     session.close()
 
 
-def test_too_much_junk_keeps_the_head_closed_and_says_whose_it_is(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=5))
-    session = granted(steps)
+def test_too_much_junk_keeps_the_head_closed_and_says_whose_it_is(after_slots: AfterSlots) -> None:
+    steps = after_slots(size=5)
+    session = steps.ask_fetch()
     for name in ("hospital-1", "hospital-3"):
         site = steps.sites[name]
         put_release(site, session, junk_of(site, session))
@@ -155,9 +152,9 @@ def test_too_much_junk_keeps_the_head_closed_and_says_whose_it_is(simulate: Simu
     session.close()
 
 
-def test_junk_that_somebody_puts_in_a_holders_name_harms_nobody(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
-    session = granted(steps)
+def test_junk_that_somebody_puts_in_a_holders_name_harms_nobody(after_slots: AfterSlots) -> None:
+    steps = after_slots()
+    session = steps.ask_fetch()
     honest, mallory = steps.sites["hospital-1"], steps.sites["hospital-3"]
     forged = junk_of(honest, session).model_copy(update={"signature": b""}).signed(mallory.keys)
     put_release(honest, session, forged)
@@ -177,9 +174,9 @@ def test_junk_that_somebody_puts_in_a_holders_name_harms_nobody(simulate: Simula
     session.close()
 
 
-def test_a_share_that_the_store_lost_is_released_again(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
-    session = granted(steps)
+def test_a_share_that_the_store_lost_is_released_again(after_slots: AfterSlots) -> None:
+    steps = after_slots()
+    session = steps.ask_fetch()
     holder = steps.sites["hospital-1"]
     assert release_share(holder, steps.view())
     where = custody.prefix(steps.any, holder.account, 1, "releases", "2-1")
@@ -191,9 +188,9 @@ def test_a_share_that_the_store_lost_is_released_again(simulate: Simulate) -> No
     session.close()
 
 
-def test_a_share_released_for_another_attempt_or_slot_is_no_use(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
-    session = granted(steps)
+def test_a_share_released_for_another_attempt_or_slot_is_no_use(after_slots: AfterSlots) -> None:
+    steps = after_slots()
+    session = steps.ask_fetch()
     holder = steps.sites["hospital-1"]
     release_share(holder, steps.view())
     where = custody.prefix(steps.any, holder.account, 1, "releases", "2-1")
@@ -228,10 +225,10 @@ def test_the_one_time_key_survives_a_restart_is_shut_to_others_and_goes_with_its
     assert not path.exists()
 
 
-def test_a_dealer_whose_shares_do_not_fit_each_other_is_noticed(simulate: Simulate) -> None:
+def test_a_dealer_whose_shares_do_not_fit_each_other_is_noticed(after_slots: AfterSlots) -> None:
     """In mode ``reported`` nobody checks a dealing before it counts; one bad share does no harm."""
-    steps = Stepper(simulate(size=5))
-    session = granted(steps)
+    steps = after_slots(size=5)
+    session = steps.ask_fetch()
     head = steps.any.ledger.model(1, 1)
     (capsule,) = custody.capsules(steps.any, 1, head)
     site = session.site
@@ -258,10 +255,10 @@ def test_a_dealer_whose_shares_do_not_fit_each_other_is_noticed(simulate: Simula
     session.close()
 
 
-def test_a_capsule_of_junk_that_a_partner_adds_closes_nothing(simulate: Simulate) -> None:
+def test_a_capsule_of_junk_that_a_partner_adds_closes_nothing(after_slots: AfterSlots) -> None:
     """Two colluders share another key among themselves, and release as it were well."""
-    steps = Stepper(simulate(size=5))
-    session = granted(steps)
+    steps = after_slots(size=5)
+    session = steps.ask_fetch()
     head = steps.any.ledger.model(1, 1)
     liar, friend = steps.sites["hospital-1"], steps.sites["hospital-3"]
     (original,) = custody.capsules(liar, 1, head)

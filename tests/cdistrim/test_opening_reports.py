@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from cdistrim.errors import UnopenableHeadError
@@ -11,10 +9,8 @@ from cdistrim.opening_reports import reports_on, vouched_capsules
 from cdistrim.recoverability import recoverability_of
 from cdistrim.rotation import rotate
 from cdistrim.site import Site
-from tests.simulated import SimulatedConsortium
+from tests.past import AfterSlots
 from tests.stepping import Stepper, false_capsule
-
-Simulate = Callable[..., SimulatedConsortium]
 
 pytestmark = pytest.mark.usefixtures("rights_by_prefix")
 
@@ -44,11 +40,10 @@ def opened_and_left(steps: Stepper) -> Site:
 
 
 def test_an_added_capsule_counts_once_somebody_honest_must_have_checked_it(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
     """Three of four open a model, so at most one is dishonest: two have to vouch."""
-    steps = Stepper(simulate(size=4, cycles=2))
-    steps.accept()
+    steps = after_slots(size=4, cycles=2)
     head = steps.any.ledger.model(1, 1)
     first, mallory = steps.sites["hospital-1"], steps.sites["hospital-4"]
     false = false_capsule(mallory, steps.sites.values(), 3).digest()
@@ -69,9 +64,8 @@ def test_an_added_capsule_counts_once_somebody_honest_must_have_checked_it(
     assert not seen.doubts
 
 
-def test_a_report_vouches_for_what_was_checked_with_the_key(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=4))
-    steps.accept()
+def test_a_report_vouches_for_what_was_checked_with_the_key(after_slots: AfterSlots) -> None:
+    steps = after_slots(size=4)
     head = steps.any.ledger.model(1, 1)
     false = false_capsule(steps.sites["hospital-4"], steps.sites.values(), 3).digest()
 
@@ -86,9 +80,8 @@ def test_a_report_vouches_for_what_was_checked_with_the_key(simulate: Simulate) 
     session.close()
 
 
-def test_a_report_on_what_did_not_open_vouches_for_nothing(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+def test_a_report_on_what_did_not_open_vouches_for_nothing(after_slots: AfterSlots) -> None:
+    steps = after_slots()
     session = steps.ask_fetch()
     session.fetch()
     session.lock()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from cdistrim import custody
@@ -27,12 +25,10 @@ from cdistrim.rotation import publish_after_loss
 from cdistrim.site import Site
 from tests.awake import awake
 from tests.cli.command_line import call
-from tests.simulated import SimulatedConsortium
+from tests.past import AfterSlots
 from tests.stepping import Stepper, junk_release
 
 pytestmark = pytest.mark.usefixtures("rights_by_prefix")
-
-Simulate = Callable[..., SimulatedConsortium]
 
 
 def seen_by(site: Site, steps: Stepper) -> list[Recoverability]:
@@ -58,10 +54,9 @@ def lose_key(steps: Stepper, name: str) -> Site:
 # --- a running campaign ---------------------------------------------------------------------------
 
 
-def test_who_answers_after_the_model_was_open_counts_as_there(simulate: Simulate) -> None:
+def test_who_answers_after_the_model_was_open_counts_as_there(after_slots: AfterSlots) -> None:
     """Two of three open it, and the one who opens waits for no third."""
-    steps = Stepper(simulate(size=3, cycles=2))
-    steps.accept()
+    steps = after_slots(cycles=2)
     session = steps.session()
     owner = session.site
     prompt, late = (site for site in steps.sites.values() if site is not owner)
@@ -87,9 +82,8 @@ def test_who_answers_after_the_model_was_open_counts_as_there(simulate: Simulate
     session.close()
 
 
-def test_who_sent_junk_is_doubted_and_named_so(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3, cycles=2))
-    steps.accept()
+def test_who_sent_junk_is_doubted_and_named_so(after_slots: AfterSlots) -> None:
+    steps = after_slots(cycles=2)
     session = steps.ask_fetch()
     honest, liar = (site for site in steps.sites.values() if site is not session.site)
     view = steps.view()
@@ -111,9 +105,8 @@ def test_who_sent_junk_is_doubted_and_named_so(simulate: Simulate) -> None:
     session.close()
 
 
-def test_of_itself_a_site_knows_whether_its_share_is_lost(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=2, cycles=2))
-    steps.accept()
+def test_of_itself_a_site_knows_whether_its_share_is_lost(after_slots: AfterSlots) -> None:
+    steps = after_slots(size=2, cycles=2)
     unlucky = lose_key(steps, "hospital-2")
     lost = unlucky.account.lower()
 
@@ -123,9 +116,8 @@ def test_of_itself_a_site_knows_whether_its_share_is_lost(simulate: Simulate) ->
     assert (itself.doubts, itself.outlook) == ({lost: Doubt.LOST}, Outlook.CLOSED)
 
 
-def test_without_a_capsule_nothing_is_known_of_holders(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=2, cycles=2))
-    steps.accept()
+def test_without_a_capsule_nothing_is_known_of_holders(after_slots: AfterSlots) -> None:
+    steps = after_slots(size=2, cycles=2)
     for path in steps.simulated.consortium.store.rglob("capsules/hospital-1-1/*"):
         path.unlink()
     (seen,) = seen_by(steps.any, steps)
@@ -135,20 +127,18 @@ def test_without_a_capsule_nothing_is_known_of_holders(simulate: Simulate) -> No
 # --- a completed campaign -------------------------------------------------------------------------
 
 
-def completed(simulate: Simulate) -> Stepper:
+def completed(after_slots: AfterSlots) -> Stepper:
     """A campaign of three hospitals in which each had its turn."""
-    steps = Stepper(simulate(size=3))
-    for _ in range(3):
-        steps.accept()
+    steps = after_slots(3)
     assert steps.view().state is CampaignState.COMPLETED
     return steps
 
 
 def test_a_completed_campaigns_keys_are_shared_anew_by_who_opens_its_final_model(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
     """No slot is left whose owner would; a removal waits until somebody does."""
-    steps = completed(simulate)
+    steps = completed(after_slots)
     unlucky = lose_key(steps, "hospital-3")
     first, leaving = steps.sites["hospital-1"], steps.sites["hospital-2"]
     first.ledger.propose_removal(account=leaving.account)
@@ -190,9 +180,9 @@ def test_a_completed_campaigns_keys_are_shared_anew_by_who_opens_its_final_model
 
 
 def test_what_of_an_ancestor_is_missing_is_told_before_the_partners_are_asked(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    steps = completed(simulate)
+    steps = completed(after_slots)
     unlucky, first = lose_key(steps, "hospital-3"), steps.sites["hospital-1"]
     ancestor = first.ledger.model(1, 1)
     (envelope,) = steps.simulated.consortium.store.rglob(
@@ -212,9 +202,9 @@ def test_what_of_an_ancestor_is_missing_is_told_before_the_partners_are_asked(
 
 
 def test_an_added_capsule_that_is_missing_is_named_and_takes_nothing_away(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    steps = completed(simulate)
+    steps = completed(after_slots)
     unlucky, first = lose_key(steps, "hospital-3"), steps.sites["hospital-1"]
     with awake(steps.sites["hospital-2"], unlucky):
         reshare_final_model(first, 1, patience=60)
@@ -234,11 +224,9 @@ def test_an_added_capsule_that_is_missing_is_named_and_takes_nothing_away(
 
 
 def test_where_sharing_anew_gives_nobody_to_spare_doctor_does_not_advise_it(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    steps = Stepper(simulate(size=2))
-    steps.accept()
-    steps.accept()
+    steps = after_slots(2, size=2)
     assert steps.view().state is CampaignState.COMPLETED
 
     said = told(steps.any, steps)
@@ -250,11 +238,9 @@ def test_where_sharing_anew_gives_nobody_to_spare_doctor_does_not_advise_it(
 
 
 def test_who_was_silent_in_the_last_slot_makes_up_for_it_at_the_final_opening(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    steps = Stepper(simulate(size=3))
-    for _ in range(2):
-        steps.accept()
+    steps = after_slots(2)
     asking, silent, owner = steps.sites.values()
     del steps.sites[silent.name]  # From here on it does not answer.
     steps.accept()

@@ -23,6 +23,7 @@ from cdistrim.restore import (
 from cdistrim.sealing import SealingKey
 from cdistrim.spec import DeadlineSpec
 from cdistrim.watch import observe
+from tests.past import AfterSlots
 from tests.reorganising import mine
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
@@ -112,11 +113,9 @@ def answers(steps: Stepper) -> dict[str, bool]:
 
 @pytest.mark.parametrize("kind", ["models", "capsules"])
 def test_a_head_that_is_gone_is_left_by_a_majority_that_sees_it_itself(
-    simulate: Simulate, kind: str
+    after_slots: AfterSlots, kind: str
 ) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
-    steps.accept()
+    steps = after_slots(2)
     damaged(steps, kind)
     session = steps.session()
     assert ask_restore(session.site, session.ref)
@@ -138,10 +137,8 @@ def test_a_head_that_is_gone_is_left_by_a_majority_that_sees_it_itself(
     assert steps.simulated.lineage()[2].parent == 1
 
 
-def test_nobody_leaves_a_head_that_is_all_right(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
-    steps.accept()
+def test_nobody_leaves_a_head_that_is_all_right(after_slots: AfterSlots) -> None:
+    steps = after_slots(2)
     session = steps.session()
     ask_restore(session.site, session.ref)
 
@@ -151,10 +148,8 @@ def test_nobody_leaves_a_head_that_is_all_right(simulate: Simulate) -> None:
     assert steps.view().requests == ()
 
 
-def test_a_site_that_failed_itself_approves_whatever_others_see(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
-    steps.accept()
+def test_a_site_that_failed_itself_approves_whatever_others_see(after_slots: AfterSlots) -> None:
+    steps = after_slots(2)
     session = steps.session()
     failed = steps.sites["hospital-1"]
     assert failed is not session.site
@@ -168,9 +163,8 @@ def test_a_site_that_failed_itself_approves_whatever_others_see(simulate: Simula
     assert not restore_facts(steps.sites["hospital-2"], steps.view()).failed_itself
 
 
-def test_a_failure_at_one_head_is_no_ground_against_another(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=2))
-    steps.accept()
+def test_a_failure_at_one_head_is_no_ground_against_another(after_slots: AfterSlots) -> None:
+    steps = after_slots(size=2)
     site = steps.any
     remember_failure(site, 1, 1, UnopenableHeadError("It does not open."))
     assert restore_facts(site, steps.view()).failed_itself
@@ -178,9 +172,8 @@ def test_a_failure_at_one_head_is_no_ground_against_another(simulate: Simulate) 
     assert not restore_facts(site, steps.view()).failed_itself
 
 
-def test_a_share_that_does_not_open_is_a_ground(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+def test_a_share_that_does_not_open_is_a_ground(after_slots: AfterSlots) -> None:
+    steps = after_slots()
     site = steps.sites["hospital-3"]
     assert not restore_facts(site, steps.view()).own_share_bad
     # Its sealing key is lost, and there is no backup; what evaluators published is sealed to it.
@@ -189,9 +182,10 @@ def test_a_share_that_does_not_open_is_a_ground(simulate: Simulate) -> None:
     assert restore_facts(site, steps.view()).own_share_bad
 
 
-def test_too_few_releases_are_a_ground_once_half_of_the_time_is_over(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=5))
-    steps.accept()
+def test_too_few_releases_are_a_ground_once_half_of_the_time_is_over(
+    after_slots: AfterSlots,
+) -> None:
+    steps = after_slots(size=5)
     session = steps.ask_fetch()
     release_share(steps.sites["hospital-3"], steps.view())
     voter = steps.sites["hospital-4"]
@@ -229,11 +223,9 @@ def test_where_the_spec_is_not_approved_nothing_is_approved() -> None:
 
 
 def test_a_restore_that_was_decided_in_a_block_that_does_not_count_yet_is_over(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
-    steps.accept()
+    steps = after_slots(2)
     damaged(steps, "models")
     session, late = steps.session(), steps.behind("hospital-1")
     assert ask_restore(session.site, session.ref)

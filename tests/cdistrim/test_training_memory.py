@@ -49,7 +49,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
     ("model", "cases", "batch"),
     [
         (ModelSpec(shape=(24, 32, 16), width=8), 64, 16),
-        (ModelSpec(shape=(96, 96, 16), width=16), 64, 16),
+        (ModelSpec(shape=(64, 64, 16), width=16), 64, 16),
         (ModelSpec(architecture="paper-3d", shape=(64, 64, 16), width=16), 64, 16),
         (ModelSpec(architecture="mlp", shape=(4, 1, 1), width=16), 64, 16),
     ],

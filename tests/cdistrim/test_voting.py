@@ -20,6 +20,7 @@ from cdistrim.report.wording import short_hash
 from cdistrim.voting import answer_ballot
 from cdistrim.watch import observe
 from cdistrim.weights import Weights
+from tests.past import AfterSlots
 from tests.reorganising import mine
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
@@ -126,10 +127,8 @@ def test_a_candidate_with_a_damaged_object_is_voted_down_and_the_object_named(
     assert len(answer.sentence) < 240, "a display shows no more"
 
 
-def test_nothing_is_measured_twice_at_a_site(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=2))
-    steps.accept()
-    steps.accept()
+def test_nothing_is_measured_twice_at_a_site(after_slots: AfterSlots) -> None:
+    steps = after_slots(2, size=2)
 
     for site in steps.sites.values():
         lines = (site.directory / "log" / "steps.jsonl").read_text().splitlines()
@@ -152,10 +151,9 @@ def test_a_fetch_is_refused_where_the_spec_is_not_approved(simulate: Simulate) -
 
 @pytest.mark.parametrize("damage", [Path.unlink, truncate, alter])
 def test_a_fetch_is_refused_where_the_head_is_damaged(
-    simulate: Simulate, damage: Callable[[Path], None]
+    after_slots: AfterSlots, damage: Callable[[Path], None]
 ) -> None:
-    steps = Stepper(simulate(size=2))
-    steps.accept()
+    steps = after_slots(size=2)
     where = steps.place("hospital-1", "models", "hospital-1-1")
     (path,) = (steps.simulated.consortium.store / where).iterdir()
     path.chmod(0o600)

@@ -17,6 +17,7 @@ from cdistrim.waiting import (
     standing_sentences,
     tell_of_shares,
 )
+from tests.past import AfterSlots
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -79,9 +80,8 @@ def test_every_duty_says_what_who_and_until_when(simulate: Simulate) -> None:
     assert standing(steps) == [f"campaign 1, slot 1: take out {removed}: hospital-1 and hospital-2"]
 
 
-def test_who_was_removed_is_waited_for_no_more(simulate: Simulate, heard: Heard) -> None:
-    steps = Stepper(simulate(size=4, cycles=2))
-    steps.accept()
+def test_who_was_removed_is_waited_for_no_more(after_slots: AfterSlots, heard: Heard) -> None:
+    steps = after_slots(size=4, cycles=2)
     leaving = steps.sites["hospital-4"]
     steps.any.ledger.propose_removal(account=leaving.account)
     steps.decide("hospital-4")

@@ -20,6 +20,7 @@ from cdistrim.watch import (
     await_token,
     observe,
 )
+from tests.past import AfterSlots
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
 
@@ -81,9 +82,8 @@ def test_shares_are_waited_for_until_there_are_enough(simulate: Simulate) -> Non
     assert found == [True]
 
 
-def test_shares_are_not_waited_for_beyond_the_deadline(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=3))
-    steps.accept()
+def test_shares_are_not_waited_for_beyond_the_deadline(after_slots: AfterSlots) -> None:
+    steps = after_slots()
     session = steps.ask_fetch()
     envelope = custody.ciphertext(session.site, 1, steps.any.ledger.model(1, 1))
     steps.simulated.travel(DeadlineSpec().opening + 1)
@@ -111,9 +111,10 @@ def test_an_evaluate_grant_is_waited_for_but_not_for_ever(simulate: Simulate) ->
     session.close()
 
 
-def test_who_voted_on_a_fetch_waits_for_the_others_but_not_for_ever(simulate: Simulate) -> None:
-    steps = Stepper(simulate(size=4))
-    steps.accept()
+def test_who_voted_on_a_fetch_waits_for_the_others_but_not_for_ever(
+    after_slots: AfterSlots,
+) -> None:
+    steps = after_slots(size=4)
     session = steps.session()
     first, last = steps.sites["hospital-1"], steps.sites["hospital-3"]
     assert await_token(first, session.ref)  # Nobody has asked yet.

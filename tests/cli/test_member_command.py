@@ -12,6 +12,7 @@ from cdistrim.protocol import SkipReason
 from cdistrim.site import Site
 from tests.cli.command_line import Ended, assert_explained, call
 from tests.factories import make_site_data
+from tests.past import AfterSlots
 from tests.reorganising import sent_by
 from tests.simulated import SimulatedConsortium
 from tests.stepping import Stepper
@@ -20,11 +21,9 @@ Simulate = Callable[..., SimulatedConsortium]
 
 
 @pytest.fixture
-def steps(simulate: Simulate) -> Stepper:
+def steps(after_slots: AfterSlots) -> Stepper:
     """Three hospitals after one accepted slot."""
-    steps = Stepper(simulate(size=3, cycles=2))
-    steps.accept()
-    return steps
+    return after_slots(cycles=2)
 
 
 def at(steps: Stepper, name: str) -> Path:

@@ -96,8 +96,12 @@ class ForgetsJoiners(Reference):
         super()._give_votes(campaign, dealt & campaign.voters)
 
 
+# The last two take longest to be met; `make differential` asks for them, too.
+WRONG = [ASecondLate, RestoresForEver, MajorityOnly, ForgetsJoiners][: 4 if len(seeds()) > 1 else 2]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("wrong", [ASecondLate, RestoresForEver, MajorityOnly, ForgetsJoiners])
+@pytest.mark.parametrize("wrong", WRONG)
 def test_a_reference_with_another_rule_is_noticed(real: Real, wrong: type[Reference]) -> None:
     with pytest.raises(Difference, match=r"(?s)game 1/\d+.*The last moves"):
         games(real, 1, wrong)

@@ -29,6 +29,7 @@ from flows import dispatch
 from flows.cast_votes import cast_votes
 from flows.dispatch import DEED_FLOWS, Agents
 from tasks.vote import vote
+from tests.past import AfterSlots
 from tests.prefect_server import PrefectServer
 from tests.serving import PATIENCE_S, ApiCaller, agent_of, enrolled, wait_for
 from tests.simulated import SimulatedConsortium, tiny_spec
@@ -94,13 +95,11 @@ def test_the_agent_registers_last_what_its_starter_waits_for() -> None:
 
 
 def test_a_site_without_an_agent_erases_keys_of_evaluations_that_are_over(
-    simulate: Callable[..., SimulatedConsortium], monkeypatch: pytest.MonkeyPatch
+    after_slots: AfterSlots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is asked of it any more, so no turn of its own clears them."""
-    steps = Stepper(simulate(size=3))
+    steps = after_slots(3)
     evaluator = steps.sites["hospital-3"]
-    for _ in range(3):
-        steps.accept()
     left = evaluator.work / "evaluation-1-2-1.key"
     left.write_bytes(b"of an evaluator that was not needed")
     monkeypatch.setenv(SITE_VARIABLE, "")
@@ -137,11 +136,10 @@ def test_a_duty_that_is_over_before_its_turn_comes_is_named_and_left(
 
 
 def test_what_the_store_says_is_done_is_not_done_again(
-    simulate: Callable[..., SimulatedConsortium], monkeypatch: pytest.MonkeyPatch
+    after_slots: AfterSlots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The ledger knows nothing of released shares and offered keys."""
-    steps = Stepper(simulate(3))
-    steps.accept()
+    steps = after_slots()
     steps.grant_fetch()
     holder = steps.sites["hospital-1"]
     assert {duty.deed for duty in standing_duties(holder)} == {Deed.RELEASE, Deed.OFFER}
@@ -152,10 +150,9 @@ def test_what_the_store_says_is_done_is_not_done_again(
 
 @pytest.mark.usefixtures("prefect_server")
 def test_a_share_that_does_not_open_is_not_said_to_be_released(
-    simulate: Callable[..., SimulatedConsortium], monkeypatch: pytest.MonkeyPatch
+    after_slots: AfterSlots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = Stepper(simulate(3))
-    steps.accept()
+    steps = after_slots()
     steps.ask_fetch()
     unlucky = steps.sites["hospital-3"].directory
     (unlucky / "keys" / "sealing.key").unlink()
@@ -223,10 +220,9 @@ def test_of_a_refused_campaign_votes_and_shares_are_left_to_do(
 
 
 def test_the_slot_that_is_told_is_the_one_that_was_voted_on(
-    simulate: Callable[..., SimulatedConsortium],
+    after_slots: AfterSlots,
 ) -> None:
-    steps = Stepper(simulate(size=2))
-    steps.accept()
+    steps = after_slots(size=2)
     steps.session().request_token()
     told: list[tuple[int, str]] = []
 

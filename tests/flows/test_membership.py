@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from cdistrim import custody
@@ -15,20 +13,16 @@ from cdistrim.recoverability import recoverability_of
 from cdistrim.rotation import publish_after_loss
 from cdistrim.weights import weights_hash
 from tests.factories import make_site_data
-from tests.simulated import SimulatedConsortium
-from tests.stepping import Stepper
+from tests.past import AfterSlots
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 
-Simulate = Callable[..., SimulatedConsortium]
-
 
 def test_a_joiner_is_let_in_gets_shares_and_has_its_turn_and_a_lost_key_is_made_good(
-    simulate: Simulate,
+    after_slots: AfterSlots,
 ) -> None:
-    simulated = simulate(size=3)
-    steps = Stepper(simulated)
-    steps.accept()
+    steps = after_slots()
+    simulated = steps.simulated
     late = steps.admit("hospital-4", make_site_data(seed=40))
     join(late, 1)  # Nobody has answered yet: the flows will.
     (steps.sites["hospital-2"].directory / "keys" / "sealing.key").unlink()

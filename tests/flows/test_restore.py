@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from cdistrim.protocol import CampaignState
-from tests.simulated import SimulatedConsortium
-from tests.stepping import Stepper
+from tests.past import AfterSlots
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
-
-Simulate = Callable[..., SimulatedConsortium]
 
 
 @pytest.mark.parametrize("kind", ["models", "capsules"])
 def test_a_campaign_goes_on_from_the_head_before_one_that_can_not_be_opened(
-    simulate: Simulate, kind: str
+    after_slots: AfterSlots, kind: str
 ) -> None:
-    simulated = simulate(size=3, cycles=2)
-    steps = Stepper(simulated)
-    steps.accept()
-    steps.accept()
+    steps = after_slots(2, cycles=2)
+    simulated = steps.simulated
     where = steps.place("hospital-2", kind, "hospital-2-2")
     for path in (simulated.consortium.store / where).iterdir():
         path.unlink()

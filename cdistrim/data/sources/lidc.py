@@ -99,9 +99,8 @@ class LidcSource:
         named = self.settings.database
         database = find_database() if named is None else self.directory / named
         entries: list[PendingCase | LeftOut] = []
-        for patient, nodule in choose_nodules(database).items():
-            if not in_part(patient, self.settings.part):
-                continue
+        part = self.settings.part
+        for patient, nodule in choose_nodules(database, lambda one: in_part(one, part)).items():
             if isinstance(nodule, CaseExcluded):
                 entries.append(LeftOut(patient, nodule))
             else:

@@ -155,6 +155,22 @@ def test_built_volumes_are_cached_until_the_database_changes(
         load()
 
 
+def test_who_is_not_asked_for_is_not_looked_at(collection: Collection) -> None:
+    for patient in ("P1", "P2", "P3"):
+        scan = collection.scan(patient)
+        collection.reading(scan, 5)
+        collection.reading(scan, 5)
+    everybody = lidc.choose_nodules(collection.path)
+    assert list(everybody) == ["P1", "P2", "P3"]
+    some = lidc.choose_nodules(collection.path, lambda patient: patient != "P2")
+    assert some.keys() == {"P1", "P3"}
+    for patient, nodule in some.items():
+        whole = everybody[patient]
+        assert isinstance(nodule, lidc.Nodule)
+        assert isinstance(whole, lidc.Nodule)
+        assert whole.digest() == nodule.digest()
+
+
 def test_another_file_is_no_database(tmp_path: Path) -> None:
     path = tmp_path / "lidc.sqlite"
     path.write_bytes(b"no database at all, but long enough to be read as one" * 10)
