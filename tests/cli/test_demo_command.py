@@ -88,6 +88,13 @@ class Run:
         """The run's directory."""
         return self.runs / "disturbed"
 
+    @property
+    def options(self) -> list[str]:
+        """What starts it, or continues it."""
+        if self.directory.exists():
+            return ["--resume", "disturbed"]
+        return ["--run-id", "disturbed", "--cycles", "1", "--no-central"]
+
     def go_on(self, fault: str) -> Ended:
         """Start it, or continue it; what is on the ledger afterwards may only have grown."""
         ended = self.start(fault)
@@ -96,9 +103,7 @@ class Run:
 
     def start(self, fault: str) -> Ended:
         """Start it, or continue it."""
-        resume = "--resume" if self.directory.exists() else "--run-id"
-        options = [] if resume == "--resume" else ["--cycles", "1", "--no-central"]
-        ended = _demo(fault, self.runs, resume, "disturbed", *options)
+        ended = _demo(fault, self.runs, *self.options)
         self.said = ended.out
         return ended
 
@@ -153,7 +158,7 @@ def test_a_chain_that_dies(run: Run) -> None:
 )
 def test_a_demo_that_is_stopped(run: Run, number: signal.Signals, meanwhile: str) -> None:
     demo = subprocess.Popen(
-        _command(f"{meanwhile}@0:train", run.runs, "--resume", "disturbed"),
+        _command(f"{meanwhile}@0:train", run.runs, *run.options),
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
