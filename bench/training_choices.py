@@ -40,7 +40,7 @@ from cdistrim.experiment.scenarios import LUNG_SCENARIOS, deal
 from cdistrim.model import initial_weights
 from cdistrim.prediction import predict
 from cdistrim.presets import PRESETS, PresetName
-from cdistrim.sampling import EpochBatches
+from cdistrim.sampling import EpochBatches, stream_seed
 from cdistrim.spec import BalanceSpec, ModelSpec, Norm, Schedule, TrainingSpec
 from cdistrim.statistics import auc
 from cdistrim.training import Turn, train
@@ -66,8 +66,9 @@ class Choice:
     cycles: int = 8
     optimiser: str = "reset"
     """``reset``, or ``carried`` from partner to partner, which the library does not offer."""
-    last_batch: str = "joined"
-    """``joined``, or ``dropped``: a last batch of one, which the library does not offer."""
+    last_one: str = ""
+    """What becomes of a last batch of one, which each epoch ends with then: ``joined`` to the batch
+    before it, or ``dropped``, which the library does not offer. Empty: as the numbers fall."""
     scenarios: tuple[int, ...] = (3, 6)
     central: str = field(default="")
     """Name of the choice whose central training is the same; empty for its own."""
@@ -122,8 +123,20 @@ def _choices() -> tuple[Choice, ...]:
             optimiser="carried",
             central=same,
         ),
-        replace(BASE, name="4 cycles of 2 epochs", cycles=4, training=BASE.trained(epochs=2)),
-        replace(BASE, name="2 cycles of 4 epochs", cycles=2, training=BASE.trained(epochs=4)),
+        replace(
+            BASE,
+            name="4 cycles of 2 epochs",
+            cycles=4,
+            training=BASE.trained(epochs=2),
+            central=same,
+        ),
+        replace(
+            BASE,
+            name="2 cycles of 4 epochs",
+            cycles=2,
+            training=BASE.trained(epochs=4),
+            central=same,
+        ),
         replace(
             BASE,
             name="1 cycle of 8 epochs, as the paper",
@@ -146,7 +159,8 @@ def _choices() -> tuple[Choice, ...]:
             name="nothing augmented",
             training=BASE.trained(balance=BalanceSpec(augment_majority=False)),
         ),
-        replace(BASE, name="a last batch of one dropped", last_batch="dropped", central=same),
+        replace(BASE, name="a last batch of one, joined", last_one="joined", central=same),
+        replace(BASE, name="a last batch of one, dropped", last_one="dropped", central=same),
         replace(BASE, name="rate 0.003", training=BASE.trained(learning_rate=3e-3)),
         replace(BASE, name="rate 0.0003", training=BASE.trained(learning_rate=3e-4)),
         replace(BASE, name="4 cycles of 4 epochs", cycles=4, training=BASE.trained(epochs=4)),
@@ -226,8 +240,9 @@ def _as_chosen(choice: Choice) -> Iterator[None]:
     with ExitStack() as changes:
         if choice.optimiser == "carried":
             changes.enter_context(patch("cdistrim.training.Classifier", _carrying()))
-        if choice.last_batch == "dropped":
-            changes.enter_context(patch("cdistrim.sampling.EpochBatches", _DroppingBatches))
+        if choice.last_one:
+            batches = _OneLeft if choice.last_one == "joined" else _OneDropped
+            changes.enter_context(patch("cdistrim.sampling.EpochBatches", batches))
         yield
 
 
@@ -249,10 +264,25 @@ def _carrying() -> type[Classifier]:
     return Carrying
 
 
-class _DroppingBatches(EpochBatches):
+class _OneLeft(EpochBatches):
+    """Leaves out cases, other ones in each epoch, until one more is left than batches hold."""
+
+    def __init__(self, cases: int, size: int, seed: int, slot: int) -> None:
+        super().__init__((cases - 1) // size * size + 1, size, seed, slot)
+        self._all = cases
+
     def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(stream_seed(self.seed, -self.slot, self.epoch))
+        taken = torch.randperm(self._all, generator=generator).tolist()
         for batch in super().__iter__():
-            yield batch[: self.size] if len(batch) == self.size + 1 else batch
+            yield [taken[index] for index in batch]
+
+
+class _OneDropped(_OneLeft):
+    """Leaves out that one as well."""
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (batch[: self.size] for batch in super().__iter__())
 
 
 def results() -> dict[str, dict[str, Any]]:

@@ -30,6 +30,18 @@ def test_a_choice_is_compared_with_the_central_training_that_is_its_own_or_the_s
     assert Run(carried, 1, 0) not in training_choices.wanted([carried], (1,))
 
 
+def test_each_epoch_ends_with_a_batch_of_one_that_is_joined_or_dropped() -> None:
+    joined = [len(batch) for batch in training_choices._OneLeft(40, 16, 1, 1)]
+    assert joined == [16, 17]
+    dropped = list(training_choices._OneDropped(40, 16, 1, 1))
+    assert [len(batch) for batch in dropped] == [16, 16]
+    taken = {index for batch in dropped for index in batch}
+    assert len(taken) == 32
+    later = training_choices._OneDropped(40, 16, 1, 1)
+    later.set_epoch(1)
+    assert taken != {index for batch in later for index in batch} <= set(range(40))
+
+
 def test_kinds_of_partners_are_compared_with_central_training_on_the_same_images() -> None:
     way = BASE.name
     found = dict(
