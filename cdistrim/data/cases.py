@@ -43,7 +43,10 @@ _FIELDS = {
 MAX_CLASSES = 100
 """As many classes as a label may tell apart."""
 
-_BUILD_AGAIN = "Build the data set again: docs/deployment.md says which arrays it has."
+_BUILD_AGAIN = (
+    "Run `cdistrim data prepare` again. Of sets that were put there by hand docs/deployment.md "
+    "says which arrays they have."
+)
 
 
 @dataclass(frozen=True, eq=False)
