@@ -107,7 +107,7 @@ def calibration_curve(
     quantile = two_sided_quantile(level)
     labels = read_labels(y_true)
     values = read_probabilities(labels, scores)
-    edges = np.linspace(0.0, 1.0, bins + 1)[1:-1]
+    edges = np.arange(1, bins) / bins  # k / 10 as a score of 0.3 has it, which 3 * 0.1 is not
     if kind is Bins.EQUAL_COUNT:
         place = np.searchsorted(np.quantile(values, edges), values, side="left")
     else:

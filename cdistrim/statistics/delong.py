@@ -43,7 +43,8 @@ class DeLongTest:
 
     ``p`` is two-sided. Without variance (the models order every positive against every negative
     alike, or differ by the same amount everywhere): z = 0 and p = 1 if the AUCs are equal, else
-    z = +inf or -inf and p = 0.
+    z = +inf or -inf and p = 0. That is no certainty: two models that both rank four cases without
+    a mistake have no variance either.
     """
 
     auc_a: float
@@ -107,7 +108,8 @@ def non_inferiority(test: DeLongTest, margin: float, alpha: float = 0.025) -> bo
     """Whether model a is shown to be no more than ``margin`` worse than model b.
 
     True if the lower one-sided (1 - alpha) bound of a - b lies above -margin. This is a proof of
-    non-inferiority, which p > 0.05 of DeLong's test is not.
+    non-inferiority, which p > 0.05 of DeLong's test is not. False without variance, which shows
+    nothing.
 
     Raises:
         UsageError: ``margin`` is negative, or ``alpha`` not between 0 and 0.5.
@@ -117,4 +119,5 @@ def non_inferiority(test: DeLongTest, margin: float, alpha: float = 0.025) -> bo
             f"margin {margin} and alpha {alpha} can't be used.",
             hint="Take a margin of at least 0 and an alpha between 0 and 0.5.",
         )
-    return test.difference - float(ndtri(1 - alpha)) * math.sqrt(test.variance) > -margin
+    bound = test.difference - float(ndtri(1 - alpha)) * math.sqrt(test.variance)
+    return test.variance > 0 and bound > -margin

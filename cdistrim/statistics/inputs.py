@@ -27,6 +27,8 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
+_EXACT = float(2**53)
+"""Up to here double precision has each whole number."""
 _SUM_TOLERANCE = 1e-4
 """Softmax in half precision adds up to 1 within this."""
 
@@ -60,6 +62,13 @@ def numbers(values: npt.ArrayLike, what: str) -> FloatArray:
         raise DataError(
             f"The {what} are no list of numbers (type {array.dtype}, shape {array.shape}).",
             hint="Give one number per case.",
+        )
+    if np.ma.is_masked(values):
+        raise DataError(f"Some of the {what} are masked.", hint="Leave those cases out.")
+    if array.dtype.kind in "iu" and array.size and np.abs(array.astype(float)).max() > _EXACT:
+        raise DataError(
+            f"Some of the {what} are whole numbers beyond 2^53, which doubles can't tell apart.",
+            hint="Divide them before.",
         )
     return array.astype(np.float64, copy=False)
 
@@ -134,6 +143,8 @@ def read_class_scores(scores: npt.ArrayLike) -> FloatArray:
             f"The scores are no table of numbers (type {array.dtype}, shape {array.shape}).",
             hint="Give a row per case and a column per class, two columns or more.",
         )
+    if np.ma.is_masked(scores):
+        raise DataError("Some of the scores are masked.", hint="Leave those cases out.")
     values = array.astype(np.float64, copy=False)
     broken = int(np.count_nonzero(~np.isfinite(values)))
     if broken:

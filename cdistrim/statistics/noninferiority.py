@@ -14,7 +14,8 @@ __all__ = ["NonInferiorityVerdict", "judge_difference"]
 class NonInferiorityVerdict:
     """What an interval of a - b says about two margins that were fixed before anybody looked.
 
-    ``margin`` is the loss that is accepted, ``aim`` the smaller one that is hoped for.
+    ``margin`` is the loss that is accepted, ``aim`` the smaller one that is hoped for. An interval
+    without width says nothing: on so few cases there was no variance to be had.
     """
 
     interval: DifferenceInterval
@@ -24,17 +25,21 @@ class NonInferiorityVerdict:
     @property
     def shown(self) -> bool:
         """The whole interval lies above -margin: a is not inferior by that much."""
-        return self.interval.low > -self.margin
+        return self._has_width and self.interval.low > -self.margin
 
     @property
     def aim_shown(self) -> bool:
         """The whole interval lies above -aim."""
-        return self.interval.low > -self.aim
+        return self._has_width and self.interval.low > -self.aim
 
     @property
     def inferior(self) -> bool:
         """The whole interval lies below -margin. Neither this nor :attr:`shown`: undecided."""
-        return self.interval.high < -self.margin
+        return self._has_width and self.interval.high < -self.margin
+
+    @property
+    def _has_width(self) -> bool:
+        return self.interval.low < self.interval.high
 
 
 def judge_difference(

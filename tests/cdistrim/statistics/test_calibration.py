@@ -67,6 +67,12 @@ def test_equal_bins_agree_with_scikit_learn() -> None:
     np.testing.assert_allclose(curve.mean_score, mean, atol=1e-12)
 
 
+@pytest.mark.parametrize("edge", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+def test_an_edge_belongs_to_the_bin_above_it(edge: float) -> None:
+    curve = statistics.calibration_curve([0, 1, 0, 1], [edge, edge, edge - 0.05, edge - 0.05])
+    assert curve.count.tolist() == [2, 2]
+
+
 def test_many_equal_scores_make_fewer_quantile_bins() -> None:
     curve = statistics.calibration_curve(
         [0, 1, 0, 1, 1], [0.5, 0.5, 0.5, 0.5, 0.9], bins=4, kind=Bins.EQUAL_COUNT

@@ -32,6 +32,23 @@ def test_the_whole_interval_has_to_lie_above_the_margin(
     assert (made.margin, made.aim) == (0.05, 0.02)
 
 
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([0.1, 0.2, 0.8, 0.9], [0.4, 0.3, 0.6, 0.7]),  # both without a mistake
+        ([0.1, 0.2, 0.8, 0.9], [0.5, 0.5, 0.5, 0.5]),
+        ([0.5, 0.5, 0.5, 0.5], [0.1, 0.2, 0.8, 0.9]),
+        ([0.1, 0.8, 0.2, 0.9], [0.1, 0.8, 0.2, 0.9]),  # the same model
+    ],
+)
+def test_where_nothing_varies_nothing_is_shown(a: list[float], b: list[float]) -> None:
+    test = statistics.delong_test([0, 0, 1, 1], a, b)
+    assert test.variance == 0
+    made = judge_difference(test.interval())
+    assert not (made.shown or made.aim_shown or made.inferior)
+    assert not statistics.non_inferiority(test, 0.05)
+
+
 @given(st.floats(-0.3, 0.3), st.floats(1e-6, 0.01), st.floats(0.0, 0.2))
 def test_on_delongs_interval_it_is_the_test_at_half_the_level(
     difference: float, variance: float, margin: float
