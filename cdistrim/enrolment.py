@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 from cdistrim.custody import open_genesis
 from cdistrim.data.commitment import commit_cases
-from cdistrim.data.prepared import require_preprocessing
-from cdistrim.errors import ConfigurationError
+from cdistrim.data.prepared import about_holdout, require_preprocessing
+from cdistrim.errors import ConfigurationError, DataError
 from cdistrim.names import names_of
 from cdistrim.policy import may_evaluate
 from cdistrim.protocol import CampaignState, CampaignView, Mode
+from cdistrim.spec import VotingMode
 from cdistrim.terms import require_order
 from cdistrim.watch import observe
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from cdistrim.site import Site
     from cdistrim.spec import CampaignSpec
 
-__all__ = ["enrol", "join", "require_shape"]
+__all__ = ["about_role", "enrol", "join", "require_shape"]
 
 
 def enrol(site: Site, campaign: int) -> None:
@@ -36,6 +38,21 @@ def enrol(site: Site, campaign: int) -> None:
         return
     figures = _figures(site, view)
     site.ledger.enrol(campaign=campaign, **figures)
+
+
+def about_role(site: Site, spec: CampaignSpec) -> Sequence[str]:
+    """Warnings where this site would enrol without the evaluator's role; none without cases.
+
+    The ledger does not say how many cases others have, so the odds of a campaign's votes take it
+    for granted that each has enough: of itself a site knows.
+    """
+    if spec.voting.mode is VotingMode.REPORTED:
+        return []
+    try:
+        holdout = site.data.holdout
+    except DataError:
+        return []
+    return about_holdout(holdout.counts(spec.model.classes), spec)
 
 
 def join(site: Site, campaign: int) -> bool:

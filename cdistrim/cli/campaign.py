@@ -13,6 +13,8 @@ from cdistrim.presets import PresetName
 
 if TYPE_CHECKING:
     from cdistrim.final_model import OpenedFinalModel
+    from cdistrim.site import Site
+    from cdistrim.spec import CampaignSpec
 
 __all__ = ["app"]
 
@@ -32,13 +34,15 @@ def open_(directory: Path = SITE, spec: Path = typer.Argument(..., help="The spe
     from cdistrim.site import Site
     from cdistrim.spec import CampaignSpec
 
+    site = Site(directory)
+
     try:
         parsed = CampaignSpec.read(spec)
     except OSError as error:
         raise UsageError(
             f"Can't read {spec}: {error.strerror}.", hint="Check the path; give the spec's file."
         ) from None
-    number = open_campaign(Site(directory), parsed)
+    number = open_campaign(site, parsed)
     typer.echo(f"Campaign {number} is open; partners can enrol.")
     if len(parsed.order) == 2:
         typer.echo(
@@ -46,11 +50,20 @@ def open_(directory: Path = SITE, spec: Path = typer.Argument(..., help="The spe
         )
     foreseen = outlook(parsed)
     typer.echo("\n".join(foreseen.lines()))
+    _tell_of_role(site, parsed)
     if not foreseen.odds.good:
         typer.echo(
             "An open campaign's spec can't be changed. For other terms refuse this one "
             f"(cdistrim campaign refuse {directory} {number}) and open another."
         )
+
+
+def _tell_of_role(site: Site, spec: CampaignSpec) -> None:
+    """Warn where this site's own hold-out is too small to judge others with."""
+    from cdistrim.enrolment import about_role
+
+    for line in about_role(site, spec):
+        typer.echo(f"WARNING: {site.name}: {line}")
 
 
 @app.command()
@@ -115,6 +128,7 @@ def review(directory: Path = SITE, number: int = NUMBER) -> None:
     typer.echo(spec.model_dump_json(indent=2))
     if not view.state.ended:
         typer.echo("\n".join(outlook(spec, view).lines()))
+        _tell_of_role(site, spec)
     typer.echo(
         f"spec {view.spec_hash.hex()}: {site.answer_to(view.spec_hash).value} at {site.name}"
     )
@@ -127,9 +141,11 @@ def approve(directory: Path = SITE, number: int = NUMBER) -> None:
 
     site = Site(directory)
     view = site.ledger.campaign(number)
-    site.spec(view)
+    spec = site.spec(view)
     site.approve_spec(view.spec_hash)
     typer.echo(f"Spec {view.spec_hash.hex()} is approved at {site.name}.")
+    if not view.state.ended:
+        _tell_of_role(site, spec)
 
 
 @app.command()

@@ -226,7 +226,7 @@ def about_holdout(holdout: Sequence[int], spec: CampaignSpec | None) -> list[str
     if fewest >= needed:
         return []
     has = f"The hold-out has {plural(fewest, 'case')} of a class"
-    return [f"{has}; an evaluator needs {needed} of each. The site would train, and not judge."]
+    return [f"{has}; an evaluator needs {needed} of each. The site would not judge others."]
 
 
 def require_preprocessing(data: Path, sets: SiteData, spec: CampaignSpec) -> None:

@@ -111,7 +111,9 @@ def test_who_opens_a_campaign_of_good_odds_is_not_warned(simulate: Simulate) -> 
 
     assert ended.code == 0, ended.err
     assert "each on 50 + 50 cases" in ended.out
-    assert "WARNING" not in ended.out
+    assert "WARNING: these odds" not in ended.out
+    # Its own hold-out has fewer than the spec asks for, of which the odds know nothing.
+    assert "WARNING: hospital-1: The hold-out has 12 cases" in ended.out
     log = site.directory / "log" / "site.log"
     assert not log.exists() or "odds" not in log.read_text()
 
@@ -125,6 +127,11 @@ def test_an_operator_sees_the_odds_before_the_approval_and_who_will_not_evaluate
     here = simulated.consortium.sites["hospital-1"]
     before = call("campaign", "review", here, number).out
     assert "5 partners, 5 evaluate, each on 40 + 40 cases" in before
+    own = (
+        "WARNING: hospital-1: The hold-out has 12 cases of a class; an evaluator needs 40 of each."
+    )
+    assert own in before
+    assert own in call("campaign", "approve", here, number).out
     # What is assumed of who has not enrolled gives way to what the ledger says.
     simulated.site("hospital-2").ledger.enrol(
         campaign=number, cases=24, data_commitment=b"\1" * 32, evaluator=False

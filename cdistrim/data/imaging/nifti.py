@@ -143,7 +143,7 @@ def _to_lps(affine: NDArray[np.float64], unit: str) -> NDArray[np.float64]:
     scale = _MM.get(unit, 1.0)
     turned: NDArray[np.float64] = np.diag([-scale, -scale, scale, 1.0]) @ affine
     lengths = np.linalg.norm(turned[:3, :3], axis=0)
-    if not np.isfinite(turned).all() or lengths.min() < 1e-3 or lengths.max() > 1e3:
+    if not np.isfinite(turned).all() or lengths.min() < 1e-2 or lengths.max() > 1e2:
         raise UnreadableError("distances of voxels beyond all bounds")
     if abs(np.linalg.det(turned[:3, :3] / lengths)) < 1e-2:
         raise UnreadableError("axes that lie in one plane")

@@ -27,7 +27,11 @@ BAD: list[tuple[object, object, str]] = [
     ([0, 1, 0, 1], np.array([0.1, 0.2, 0.3, 0.4], dtype=object), "no list of numbers"),
     ([0, 1, 0, 1], [0.1, 0.2j, 0.3, 0.4], "no list of numbers"),
     ([[0], [1, 0]], [0.1, 0.2], "no list of numbers"),
-    ([0, 0, 1, 1], np.ma.array([0.9, 0.2, 0.8, 0.7], mask=[1, 0, 0, 0]), "scores are masked"),
+    (
+        [0, 0, 1, 1],
+        np.ma.array([0.9, 0.2, 0.8, 0.7], mask=[True, False, False, False]),
+        "scores are masked",
+    ),
     ([0, 0, 1, 1], [2**60 + number for number in range(4)], "beyond 2\\^53"),
 ]
 FIGURES: list[Callable[[object, object], object]] = [
