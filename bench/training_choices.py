@@ -304,27 +304,38 @@ def wanted(names: Sequence[str], seeds: Sequence[int]) -> list[Run]:
 
 
 def table(found: dict[str, dict[str, Any]], seeds: Sequence[int]) -> list[str]:
-    """A row a choice: central AUC, and the difference of each scenario with its interval."""
+    """A row a choice: seeds, central AUC over them, each scenario's difference and its interval."""
     lines = [
-        f"{len(seeds)} seeds; difference of the AUCs with its 95 % interval over the seeds (t).",
+        f"Up to {len(seeds)} seeds; difference of the AUCs with its 95 % interval over the seeds (t).",
+        "Central AUCs over fewer seeds are of other patients than those over all.",
         "",
-        "| choice | central AUC | scenario 3 - central | scenario 6 - central |",
-        "| --- | --- | --- | --- |",
+        "| choice | seeds | central AUC | scenario 3 - central | scenario 6 - central |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for name, choice in CHOICES.items():
-        central = [found.get(Run(choice.central or name, seed, 0).key) for seed in seeds]
-        known = [row["auc"] for row in central if row]
-        if not known:
+        pairs = {
+            number: _pairs(found, Run(name, 0, number), choice.central or name, seeds)
+            for number in choice.scenarios
+        }
+        most = max(pairs.values(), key=len)
+        if not most:
             continue
-        if not any(Run(name, seed, number).key in found for seed in seeds for number in (3, 6)):
-            continue
-        cells = [name, f"{statistics.mean(known):.3f}"]
-        for number in choice.scenarios:
-            rows = [found.get(Run(name, seed, number).key) for seed in seeds]
-            pairs = [a["auc"] - b["auc"] for a, b in zip(rows, central, strict=True) if a and b]
-            cells.append(interval(pairs))
+        counts = dict.fromkeys(str(len(each)) for each in pairs.values())
+        cells = [name, ", ".join(counts), f"{statistics.mean(b for _, b in most):.3f}"]
+        cells += [interval([a - b for a, b in each]) for each in pairs.values()]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _pairs(
+    found: dict[str, dict[str, Any]], run: Run, central: str, seeds: Sequence[int]
+) -> list[tuple[float, float]]:
+    """AUCs of a run and of the central training beside it, of the seeds that have both."""
+    rows = [
+        (found.get(replace(run, seed=seed).key), found.get(Run(central, seed, 0).key))
+        for seed in seeds
+    ]
+    return [(own["auc"], other["auc"]) for own, other in rows if own and other]
 
 
 def interval(values: Sequence[float]) -> str:

@@ -50,7 +50,7 @@ class Exclusion(Enum):
     MISSING_SLICES = "slices of the scan are missing"
     UNEVEN_SLICES = "slices of the scan are not evenly spaced, or not parallel"
     CONTRADICTORY_SCAN = "files of the scan contradict each other"
-    FLAT_SCAN = "the scan has one value all over the crop: empty, or in other units"
+    FLAT_SCAN = "the scan has about one value all over the crop: empty, in other units, or no scan"
     NO_REGION = "no region of the wanted name"
     SEVERAL_REGIONS = "several regions of the wanted name"
     BROKEN_REGION = "the region can't be read"

@@ -24,7 +24,7 @@ def test_a_choice_is_compared_with_the_central_training_that_is_its_own_or_the_s
     )
     lines = training_choices.table(found, (1, 2))
     row = next(line for line in lines if carried in line and "falls" not in line)
-    assert row == f"| {carried} | 0.815 | -0.010 (-0.010 to -0.010) |  |"
+    assert row == f"| {carried} | 2, 0 | 0.815 | -0.010 (-0.010 to -0.010) |  |"
     group = Run("group norm", 1, 0)
     assert group in training_choices.wanted(["group norm"], (1,))
     assert Run(carried, 1, 0) not in training_choices.wanted([carried], (1,))

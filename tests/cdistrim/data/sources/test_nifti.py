@@ -197,6 +197,14 @@ def test_files_that_are_none_are_counted_and_the_others_go_on(
     assert sum((*made.prepared.train, *made.prepared.holdout)) == 8
 
 
+def test_a_mask_in_the_images_place_is_no_scan(images: Images, tmp_path: Path) -> None:
+    for number in range(6):
+        images.patient(f"p{number}", str(number % 2))
+    (images.directory / "p0.nii.gz").write_bytes((images.directory / "p0-mask.nii.gz").read_bytes())
+    made = prepare(make_site(tmp_path / "site", images.settings()))
+    assert made.prepared.excluded == {"FLAT_SCAN": 1}
+
+
 @pytest.mark.parametrize(("units", "end"), [(-5000, "lower"), (900, "upper")])
 def test_a_scan_beyond_the_window_is_told(units: int, end: str, images: Images) -> None:
     images.patient("p0", "0")
