@@ -306,7 +306,7 @@ def wanted(names: Sequence[str], seeds: Sequence[int]) -> list[Run]:
 def table(found: dict[str, dict[str, Any]], seeds: Sequence[int]) -> list[str]:
     """A row a choice: seeds, central AUC over them, each scenario's difference and its interval."""
     lines = [
-        f"Up to {len(seeds)} seeds; difference of the AUCs with its 95 % interval over the seeds (t).",
+        f"Up to {len(seeds)} seeds; difference of the AUCs, with its 95 % interval over them (t).",
         "Central AUCs over fewer seeds are of other patients than those over all.",
         "",
         "| choice | seeds | central AUC | scenario 3 - central | scenario 6 - central |",
