@@ -209,6 +209,13 @@ def test_a_vote_that_was_signed_for_another_contract_or_chain_is_refused(
     assert elsewhere.there[0].slot(1, 1).state is SlotState.FETCH_GRANTED
 
 
+def handed_over(url: str, raw: str) -> None:
+    """Give a chain a transaction, which it may refuse; a block has it then, if one ever will."""
+    with suppress(LedgerUnavailableError):
+        call(url, "eth_sendRawTransaction", raw)
+    call(url, "evm_mine")
+
+
 def test_a_transaction_of_another_contract_or_chain_changes_nothing_here(
     elsewhere: Elsewhere,
 ) -> None:
@@ -220,13 +227,11 @@ def test_a_transaction_of_another_contract_or_chain_changes_nothing_here(
     raw = voter.signed("castVote", (ballot_word(ballot), digest("request"), True, 0))
     before = storage_of(elsewhere.urls[0], here.address)
 
-    with suppress(LedgerUnavailableError):  # As this chain refuses what another's id was signed on.
-        call(elsewhere.urls[0], "eth_sendRawTransaction", raw)
+    handed_over(elsewhere.urls[0], raw)  # This chain refuses what another's id was signed on.
 
     assert storage_of(elsewhere.urls[0], here.address) == before
     assert here.slot(1, 1).state is SlotState.FETCH_REQUESTED
-    with suppress(LedgerUnavailableError):  # There it is known by now, if it is the same chain.
-        call(elsewhere.urls[1], "eth_sendRawTransaction", raw)
+    handed_over(elsewhere.urls[1], raw)  # There it is known by now, if it is the same chain.
     assert there.slot(1, 1).state is SlotState.FETCH_GRANTED
 
 
