@@ -62,11 +62,13 @@ types: setup  ## mypy --strict, tests included
 layers: setup  ## import-linter: deployments -> flows -> tasks -> cdistrim
 	$(BIN)/lint-imports
 
+SUITE := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
 unit: setup  ## pytest: library, chain, store, flows, crash and rerun
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not faults" $(PYTEST)
+	$(SUITE) -m "not faults" $(PYTEST)
 
 faults: setup  ## kill processes at each step, cut off what they use: the cases that `make test` leaves out
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m faults $(PYTEST)
+	$(SUITE) -m faults $(PYTEST)
 
 contracts: setup  ## compile the contract into the package
 	cd contracts && node compile.mjs

@@ -123,19 +123,15 @@ def _choices() -> tuple[Choice, ...]:
             optimiser="carried",
             central=same,
         ),
-        replace(
-            BASE,
-            name="4 cycles of 2 epochs",
-            cycles=4,
-            training=BASE.trained(epochs=2),
-            central=same,
-        ),
-        replace(
-            BASE,
-            name="2 cycles of 4 epochs",
-            cycles=2,
-            training=BASE.trained(epochs=4),
-            central=same,
+        *(
+            replace(
+                BASE,
+                name=f"{cycles} cycles of {epochs} epochs",
+                cycles=cycles,
+                training=BASE.trained(epochs=epochs),
+                central=same,
+            )
+            for cycles, epochs in ((4, 2), (2, 4))
         ),
         replace(
             BASE,
@@ -307,16 +303,13 @@ def table(found: dict[str, dict[str, Any]], seeds: Sequence[int]) -> list[str]:
     """A row a choice: seeds, central AUC over them, each scenario's difference and its interval."""
     lines = [
         f"Up to {len(seeds)} seeds; difference of the AUCs, with its 95 % interval over them (t).",
-        "Central AUCs over fewer seeds are of other patients than those over all.",
+        "Two numbers of seeds are the scenarios'. Central AUCs over fewer are of other patients.",
         "",
         "| choice | seeds | central AUC | scenario 3 - central | scenario 6 - central |",
         "| --- | --- | --- | --- | --- |",
     ]
     for name, choice in CHOICES.items():
-        pairs = {
-            number: _pairs(found, Run(name, 0, number), choice.central or name, seeds)
-            for number in choice.scenarios
-        }
+        pairs = {number: _pairs(found, choice, number, seeds) for number in choice.scenarios}
         most = max(pairs.values(), key=len)
         if not most:
             continue
@@ -328,11 +321,12 @@ def table(found: dict[str, dict[str, Any]], seeds: Sequence[int]) -> list[str]:
 
 
 def _pairs(
-    found: dict[str, dict[str, Any]], run: Run, central: str, seeds: Sequence[int]
+    found: dict[str, dict[str, Any]], choice: Choice, scenario: int, seeds: Sequence[int]
 ) -> list[tuple[float, float]]:
-    """AUCs of a run and of the central training beside it, of the seeds that have both."""
+    """AUCs in a scenario and of the central training beside it, of the seeds that have both."""
+    central = choice.central or choice.name
     rows = [
-        (found.get(replace(run, seed=seed).key), found.get(Run(central, seed, 0).key))
+        (found.get(Run(choice.name, seed, scenario).key), found.get(Run(central, seed, 0).key))
         for seed in seeds
     ]
     return [(own["auc"], other["auc"]) for own, other in rows if own and other]

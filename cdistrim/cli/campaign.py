@@ -34,14 +34,13 @@ def open_(directory: Path = SITE, spec: Path = typer.Argument(..., help="The spe
     from cdistrim.site import Site
     from cdistrim.spec import CampaignSpec
 
-    site = Site(directory)
-
     try:
         parsed = CampaignSpec.read(spec)
     except OSError as error:
         raise UsageError(
             f"Can't read {spec}: {error.strerror}.", hint="Check the path; give the spec's file."
         ) from None
+    site = Site(directory)
     number = open_campaign(site, parsed)
     typer.echo(f"Campaign {number} is open; partners can enrol.")
     if len(parsed.order) == 2:
@@ -56,14 +55,6 @@ def open_(directory: Path = SITE, spec: Path = typer.Argument(..., help="The spe
             "An open campaign's spec can't be changed. For other terms refuse this one "
             f"(cdistrim campaign refuse {directory} {number}) and open another."
         )
-
-
-def _tell_of_role(site: Site, spec: CampaignSpec) -> None:
-    """Warn where this site's own hold-out is too small to judge others with."""
-    from cdistrim.enrolment import about_role
-
-    for line in about_role(site, spec):
-        typer.echo(f"WARNING: {site.name}: {line}")
 
 
 @app.command()
@@ -264,3 +255,11 @@ def run(
     with coordinator_bound_to(directory), as_they_were():
         campaign(number)
     end_with(coordinator.ledger.campaign(number or coordinator.ledger.campaigns()))
+
+
+def _tell_of_role(site: Site, spec: CampaignSpec) -> None:
+    """Warn where this site's own hold-out is too small to judge others with."""
+    from cdistrim.enrolment import about_role
+
+    for line in about_role(site, spec):
+        typer.echo(f"WARNING: {site.name}: {line}")

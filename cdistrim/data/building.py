@@ -25,9 +25,9 @@ from cdistrim.errors import CDistriMError, DataError
 from cdistrim.report.wording import plural
 from cdistrim.worker_process import begin_worker, end_workers
 
-__all__ = ["FLAT", "Kitchen", "Made", "make_cases"]
+__all__ = ["Kitchen", "Made", "make_cases"]
 
-FLAT = 0.005
+_FLAT = 0.005
 """Of the window, from which on a crop is more than one value: 7 HU of the default's. The noise of
 any scan is more; a mask in the scan's place, or a scan read at the wrong size, is less."""
 
@@ -176,13 +176,13 @@ def _checked(crop: Crop, plan: Plan) -> Crop:
     volume = np.asarray(crop.volume, dtype=np.float16)
     if volume.shape != plan.shape or not np.isfinite(volume).all():
         raise CaseExcluded(Exclusion.BROKEN_SCAN, "values that are not finite")
-    if plan.preprocessing is not None and np.ptp(volume.astype(np.float32)) < FLAT:
+    if plan.preprocessing is not None and np.ptp(volume.astype(np.float32)) < _FLAT:
         raise CaseExcluded(Exclusion.FLAT_SCAN, _end_of_window(volume))
     return Crop(volume, crop.region)
 
 
 def _end_of_window(volume: NDArray[np.float16]) -> str:
-    end = "lower" if volume.max() < FLAT else "upper" if volume.min() > 1 - FLAT else ""
+    end = "lower" if volume.max() < _FLAT else "upper" if volume.min() > 1 - _FLAT else ""
     return f"all of it at the {end} end of the window, or beyond" if end else ""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
@@ -63,14 +65,20 @@ def numbers(values: npt.ArrayLike, what: str) -> FloatArray:
             f"The {what} are no list of numbers (type {array.dtype}, shape {array.shape}).",
             hint="Give one number per case.",
         )
+    return _doubles(values, array, what)
+
+
+def _doubles(values: npt.ArrayLike, array: npt.NDArray[Any], what: str) -> FloatArray:
+    """The array in double precision, if nothing of what it was made from is lost by that."""
     if np.ma.is_masked(values):
         raise DataError(f"Some of the {what} are masked.", hint="Leave those cases out.")
-    if array.dtype.kind in "iu" and array.size and np.abs(array.astype(float)).max() > _EXACT:
+    doubles: FloatArray = array.astype(np.float64, copy=False)
+    if array.dtype.kind in "iu" and array.size and np.abs(doubles).max() > _EXACT:
         raise DataError(
             f"Some of the {what} are whole numbers beyond 2^53, which doubles can't tell apart.",
             hint="Divide them before.",
         )
-    return array.astype(np.float64, copy=False)
+    return doubles
 
 
 def read_labels(y_true: npt.ArrayLike) -> BoolArray:
@@ -143,9 +151,7 @@ def read_class_scores(scores: npt.ArrayLike) -> FloatArray:
             f"The scores are no table of numbers (type {array.dtype}, shape {array.shape}).",
             hint="Give a row per case and a column per class, two columns or more.",
         )
-    if np.ma.is_masked(scores):
-        raise DataError("Some of the scores are masked.", hint="Leave those cases out.")
-    values = array.astype(np.float64, copy=False)
+    values = _doubles(scores, array, "scores")
     broken = int(np.count_nonzero(~np.isfinite(values)))
     if broken:
         raise DataError(

@@ -175,7 +175,6 @@ def test_a_campaign_is_started_at_the_server_and_ends_on_the_ledger(up: LocalCon
 
 
 @pytest.mark.slow
-@pytest.mark.faults
 @pytest.mark.timeout(1200)
 def test_a_second_start_continues_and_clears_what_a_killed_one_left(
     up: LocalConsortium, port: int

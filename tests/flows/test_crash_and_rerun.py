@@ -35,6 +35,7 @@ STEPS = (
 """A slot's steps in their order, up to the upload ballot; what follows is quick to be over."""
 
 SOME_STEPS = STEPS[2::4]
+"""From the first vote to the last; `make faults` kills after each."""
 
 WITH_THE_CHAIN = (
     pytest.param(Moment(2, "a batch", nth=5, chain=True), marks=pytest.mark.faults),
@@ -42,11 +43,6 @@ WITH_THE_CHAIN = (
     Moment(2, "a vote", nth=2, chain=True),
     pytest.param(Moment(3, "the end", chain=True), marks=pytest.mark.faults),
 )
-
-
-def _at(value: object) -> str | None:
-    """How a moment is named among a test's parameters."""
-    return f"{value.what}-{value.nth}" if isinstance(value, Moment) else None
 
 
 @dataclass(frozen=True)
@@ -154,7 +150,7 @@ def test_training_that_is_killed_in_mid_epoch_goes_on_in_its_slot(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", WITH_THE_CHAIN, ids=_at)
+@pytest.mark.parametrize("moment", WITH_THE_CHAIN, ids=lambda one: f"{one.what}-{one.nth}")
 def test_a_rerun_after_a_kill_of_process_and_chain_ends_as_if_nothing_had_happened(
     laboratory: Laboratory, undisturbed: dict[str, Any], moment: Moment
 ) -> None:

@@ -55,6 +55,13 @@ def test_bad_input_is_refused_with_counts_and_without_values(
     assert caught.value.hint
 
 
+def test_scores_of_classes_are_refused_as_those_of_two_are() -> None:
+    rows = np.arange(12).reshape(6, 2)
+    for bad, told in ((np.ma.array(rows, mask=rows == 3), "masked"), (rows + 2**60, "2\\^53")):
+        with pytest.raises(DataError, match=told):
+            statistics.macro_auc([0, 1, 0, 1, 0, 1], bad)
+
+
 def test_one_case_in_a_class_has_an_auc_but_no_variance() -> None:
     labels, scores = [1, 0, 0], [2, 1, 3]
     assert statistics.auc(labels, scores) == 0.5

@@ -102,6 +102,14 @@ def test_values_that_are_no_hounsfield_units_are_refused(tmp_path: Path) -> None
     assert image_refused(path).reason is Exclusion.BROKEN_SCAN
 
 
+def test_voxels_of_no_possible_size_are_refused(tmp_path: Path) -> None:
+    for unit in ("micron", "meter"):
+        image = KINDS[1](VALUES, TO_RAS @ AFFINE)
+        image.header.set_xyzt_units(unit)
+        nib.save(image, tmp_path / f"{unit}.nii")
+        assert image_refused(tmp_path / f"{unit}.nii").reason is Exclusion.BROKEN_SCAN
+
+
 def test_a_file_that_does_not_say_where_it_lies_is_refused(tmp_path: Path) -> None:
     image = KINDS[1](VALUES, None)
     image.header.set_sform(None, 0)
